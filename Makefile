@@ -1,0 +1,95 @@
+# make          build the library
+# make demo     run a program in it        [IMAGE=file.wasm] [EVAL='code']
+# make test     check everything
+# make help     the other targets
+#
+# rebar3 calls "make nif" (see rebar.config), so the library also builds as a
+# dependency of another rebar3 project.
+
+# rustup puts cargo here; a shell that was open before does not know it yet.
+export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
+
+# Code given to the demo may hold a $: hand it over as it was written.
+override IMAGE := $(value IMAGE)
+override EVAL := $(value EVAL)
+export IMAGE EVAL
+
+BUILD_NEEDS := erlang headers rebar3 cc rust
+TEST_NEEDS := $(BUILD_NEEDS) rustlint eunit dialyzer proper
+
+heading = @printf '\n==== %s\n' '$@: $(1)'
+
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := build
+# The steps of "make test" run one after the other, in the order written.
+.NOTPARALLEL:
+.PHONY: all build nif demo bench guests test help fmt clean distclean \
+	setup setup-test fmt-check clippy engine-test compile xref dialyzer eunit
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1	\2/p' Makefile | expand -t 16
+
+all: build
+
+build: setup compile ## build the NIF and the Erlang library (the default)
+
+nif: ## build only the NIF, into priv/
+	@scripts/build-nif.sh
+
+demo: build ## run the demo: [IMAGE=file.wasm] [EVAL='code']
+	@scripts/demo.sh
+
+bench: build ## measure
+	@scripts/bench.sh
+
+guests: ## rebuild the guest programs used in tests
+	@scripts/guests.sh
+
+setup: ## check for the tools to build with, install them if root
+	@scripts/setup.sh $(BUILD_NEEDS)
+
+setup-test:
+	@scripts/setup.sh $(TEST_NEEDS)
+
+test: setup-test fmt-check clippy engine-test compile xref dialyzer eunit ## check everything
+	@printf '\n==== make test: all passed (fmt, clippy, engine tests, compile, xref, dialyzer, eunit)\n'
+
+fmt-check: ## is the Rust code formatted?
+	$(call heading,Rust formatting)
+	cargo fmt --all --check
+
+clippy: ## lint the Rust code
+	$(call heading,Rust lints)
+	cargo clippy --release --workspace --all-targets --locked -- -D warnings
+
+# The whole workspace, though only the engine has tests: with the NIF's features
+# the dependencies are those "make nif" builds, and are not built twice.
+engine-test: ## tests of the engine alone
+	$(call heading,tests of the engine)
+	cargo test --release --workspace --locked
+
+compile:
+	$(call heading,NIF and Erlang)
+	rebar3 compile
+
+xref: ## calls to functions that do not exist
+	$(call heading,cross references)
+	rebar3 xref
+
+dialyzer: ## type analysis
+	$(call heading,type analysis)
+	rebar3 dialyzer
+
+eunit: ## Erlang tests
+	$(call heading,Erlang tests)
+	rebar3 eunit
+
+fmt: ## format the Rust code
+	cargo fmt --all
+
+clean: ## remove what was built, but not Rust's target/
+	rm -rf _build priv/hb_wasm64_nif.so priv/hb_wasm64_nif.so.*
+	rm -f erl_crash.dump rebar3.crashdump
+
+distclean: clean ## remove Rust's target/ too
+	rm -rf target

@@ -1,0 +1,98 @@
+%% @doc The names and shapes of HyperBEAM's C driver of the same name, on {@link hb_wasm64}.
+%%
+%% Handles are references. Where the C driver crashes, hangs or guesses, this answers as {@link hb_wasm64} does.
+-module(hb_beamr).
+
+-export([start/1, start/2, call/3, call/4, call/5, call/6, stop/1, serialize/1, deserialize/2, stub/3]).
+
+%% @equiv start(Image, wasm)
+-spec start(binary()) -> {ok, hb_wasm64:handle(), Imports :: list(), Exports :: list()} | {error, hb_wasm64:reason()}.
+start(Image) ->
+    start(Image, wasm).
+
+%% @doc Starts an instance. `aot' wants native code made for this engine; that of another is `unsupported'.
+-spec start(binary(), wasm | aot) ->
+    {ok, hb_wasm64:handle(), Imports :: [{func, string(), string(), string()}],
+        Exports :: [{atom(), string(), string()}]}
+    | {error, hb_wasm64:reason()}.
+start(Image, wasm) ->
+    case hb_wasm64:start(Image) of
+        {ok, Handle} ->
+            case hb_wasm64:describe(Handle) of
+                {ok, #{imports := Imports, exports := Exports}} -> {ok, Handle, Imports, Exports};
+                {error, _} = Error -> Error
+            end;
+        {error, _} = Error ->
+            Error
+    end;
+start(_Image, aot) ->
+    {error, {unsupported, <<"AOT images; give the WebAssembly module with the mode wasm">>}};
+start(Image, Mode) ->
+    {error, hb_wasm64_run:wrong_argument("start(Image, Mode)", [Image, Mode], 2)}.
+
+%% @doc Ends an instance.
+-spec stop(hb_wasm64:handle()) -> ok | {error, not_local}.
+stop(Handle) ->
+    hb_wasm64:stop(Handle).
+
+%% @doc Calls a function; imports are answered as {@link stub/3} does.
+-spec call(hb_wasm64:handle(), hb_wasm64:func(), [number()]) -> {ok, [hb_wasm64:value()]} | {error, term()}.
+call(Handle, Func, Args) ->
+    case call(Handle, Func, Args, fun stub/3) of
+        {ok, Results, _State} -> {ok, Results};
+        {error, Reason, _State} -> {error, Reason};
+        {error, _} = Error -> Error
+    end.
+
+%% @equiv call(Handle, Func, Args, ImportFun, #{}, #{})
+-spec call(hb_wasm64:handle(), hb_wasm64:func(), [number()], hb_wasm64:import_fun()) -> call_result().
+call(Handle, Func, Args, ImportFun) ->
+    call(Handle, Func, Args, ImportFun, #{}).
+
+%% @equiv call(Handle, Func, Args, ImportFun, State, #{})
+-spec call(hb_wasm64:handle(), hb_wasm64:func(), [number()], hb_wasm64:import_fun(), term()) -> call_result().
+call(Handle, Func, Args, ImportFun, State) ->
+    call(Handle, Func, Args, ImportFun, State, #{}).
+
+-type call_result() ::
+    {ok, [hb_wasm64:value()], State :: term()}
+    | {error, Reason :: term(), State :: term()}
+    | {error, error | exit | throw, Reason :: term(), Stacktrace :: list(), State :: term()}
+    | {error, {invalid_args, term()}}.
+
+%% @doc Calls a function and answers its imports with `ImportFun(State, Request, Opts)'.
+%%
+%% `Opts' are the import function's alone, whatever they are called. Where it raises, so does the answer: class, reason
+%% and stack trace, and the state before that import.
+-spec call(hb_wasm64:handle(), hb_wasm64:func(), [number()], hb_wasm64:import_fun(), term(), term()) -> call_result().
+call(Handle, Func, Args, ImportFun, State, Opts) ->
+    case is_list(Args) andalso are_numbers(Args) of
+        true ->
+            Import = fun(Before, Request, _) -> ImportFun(Before, Request, Opts) end,
+            case hb_wasm64:call(Handle, Func, Args, Import, State, #{}) of
+                {error, {import_failed, {raised, Class, Reason, Stacktrace}}, After} ->
+                    {error, Class, Reason, Stacktrace, After};
+                Result ->
+                    Result
+            end;
+        false ->
+            {error, {invalid_args, Args}}
+    end.
+
+are_numbers([Arg | Rest]) -> is_number(Arg) andalso are_numbers(Rest);
+are_numbers(Rest) -> Rest =:= [].
+
+%% @doc The raw bytes of the linear memory.
+-spec serialize(hb_wasm64:handle()) -> {ok, binary()} | {error, hb_wasm64:reason()}.
+serialize(Handle) ->
+    hb_wasm64:read_memory(Handle).
+
+%% @doc Makes these bytes the linear memory. A smaller memory grows first; what is left of a larger one is zeros.
+-spec deserialize(hb_wasm64:handle(), binary()) -> ok | {error, hb_wasm64:reason()}.
+deserialize(Handle, Binary) ->
+    hb_wasm64:write_memory(Handle, Binary).
+
+%% @doc An import function that answers 0 to everything.
+-spec stub(State, hb_wasm64:request(), term()) -> {ok, [0], State}.
+stub(State, _Request, _Opts) ->
+    {ok, [0], State}.

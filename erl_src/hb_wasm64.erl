@@ -1,0 +1,344 @@
+%% @doc WebAssembly instances.
+%%
+%% An instance is a reference. It belongs to nobody: any process of the node may use it, operations take turns in the
+%% order in which they come, and when the last copy of the reference is gone so is the instance.
+%%
+%% == Values ==
+%% <table>
+%% <tr><th>wasm</th><th>argument</th><th>result</th></tr>
+%% <tr><td>i32</td><td>integer from -2^31 to 2^32-1, the upper half wraps</td><td>signed integer</td></tr>
+%% <tr><td>i64</td><td>integer from -2^63 to 2^64-1, the upper half wraps</td><td>signed integer</td></tr>
+%% <tr><td>f32, f64</td><td>float, integer (rounded to nearest), `nan', `infinity', `neg_infinity', `{nan, Bits}'</td>
+%%     <td>float, `infinity', `neg_infinity'; `nan' for the canonical NaN, `{nan, Bits}' for any other</td></tr>
+%% <tr><td>v128</td><td>binary of 16 bytes, little endian</td><td>the same</td></tr>
+%% <tr><td>externref</td><td>`null' or an integer from 0 to 2^32-1</td><td>the same, or `externref'</td></tr>
+%% <tr><td>funcref, exnref</td><td>`null'</td><td>`null', `funcref', `exnref'</td></tr>
+%% </table>
+%% Signatures are strings such as `"(iI)F"', with i, I, f, F, v, e (externref), u (funcref) and x (exnref).
+%%
+%% == Errors ==
+%% No function raises for what is passed to it, apart from a handle that is no reference. See {@link reason()}.
+-module(hb_wasm64).
+
+-export([start/1, start/2, describe/1, stop/1]).
+-export([call/3, call/4, call/6, call_async/4, respond/2, cancel/1]).
+-export([memory_size/1, read/3, write/3, read_string/2, write_string/2, malloc/2, free/2]).
+-export([read_memory/1, write_memory/2, grow/2]).
+-export([log_level/1]).
+-export_type([handle/0, import_ref/0, func/0, value/0, request/0, import_fun/0, options/0, reason/0]).
+
+-type handle() :: hb_wasm64_nif:handle().
+%% An instance. The one in a {@link request()} is bound to the pending import: while that waits for its answer, whoever
+%% holds it may read, write and call. Afterwards it is the plain instance.
+-opaque import_ref() :: hb_wasm64_nif:handle().
+-type func() :: binary() | string() | non_neg_integer().
+%% An export, or an entry of the function table (`__indirect_function_table', or the only exported table).
+-type value() :: number() | nan | infinity | neg_infinity | {nan, non_neg_integer()} | binary() | null | atom().
+-type request() :: #{
+    instance := handle(),
+    module := string(),
+    func := string(),
+    args := [value()],
+    func_sig := string()
+}.
+-type import_fun() :: fun(
+    (State :: term(), request(), Options :: map()) ->
+        {ok, [value()], term()} | {error, term()} | {error, term(), term()}
+).
+-type options() :: #{
+    timeout => timeout(),
+    fuel => non_neg_integer() | infinity,
+    handler => pid(),
+    _ => _
+}.
+%% `timeout' in milliseconds, for all of the call; `fuel' in wasm instructions, roughly: the same number on every machine.
+%% `handler' is for {@link call_async/4} only. Other keys are left to import functions.
+-type reason() ::
+    {invalid_module, Text :: binary()}
+    | {unsupported, Text :: binary()}
+    | {link, #{module := string(), name := string(), kind := atom()}}
+    | {unknown_function, term()}
+    | {invalid_args, #{signature := string(), args := term(), position := pos_integer()}}
+    | {invalid_option, Key :: atom(), Value :: term()}
+    | {trap, #{code := atom(), message := binary(), backtrace := [map()]}}
+    | {exception, #{tag := string() | undefined, values := [value()]}}
+    | {import_failed, Why :: term()}
+    | {limit, memory | table | fuel | image | instances}
+    | {out_of_bounds, #{offset := integer(), size := integer(), memory := non_neg_integer()}}
+    | malloc_failed
+    | timeout
+    | cancelled
+    | stopped
+    | not_local
+    | {host, Text :: binary()}.
+
+%% Reads and writes up to this size take well under a millisecond.
+-define(SHORT, (1 bsl 20)).
+-define(IS_U64(N), (is_integer(N) andalso N >= 0 andalso N < (1 bsl 64))).
+
+%% @equiv start(Image, #{})
+-spec start(binary()) -> {ok, handle()} | {error, reason()}.
+start(Image) ->
+    start(Image, #{}).
+
+%% @doc Starts an instance of an image: compiles it, unless that has been done, instantiates it and runs its start
+%% function. Imports that the start function calls are answered with zeros.
+%%
+%% `Options': `timeout' in milliseconds bounds all of it.
+-spec start(Image :: binary(), options()) -> {ok, handle()} | {error, reason()}.
+start(Image, Options) when is_binary(Image) ->
+    case hb_wasm64_run:deadline(Options) of
+        {ok, Deadline} ->
+            ok = hb_wasm64_log:ensure_started(),
+            case load(Image, Deadline) of
+                {ok, Loaded} -> instantiate(Loaded, Deadline);
+                {error, _} = Error -> Error
+            end;
+        {error, _} = Error ->
+            Error
+    end;
+start(Image, Options) ->
+    {error, hb_wasm64_run:wrong_argument("start(Image, Options)", [Image, Options], 1)}.
+
+load(Image, Deadline) ->
+    Ref = make_ref(),
+    case hb_wasm64_nif:load_image(Ref, Image) of
+        wait ->
+            %% A compile thread answers in every case, also where it fails.
+            receive
+                {hb_wasm64, Ref, {image, Result}} -> Result
+            after hb_wasm64_run:left(Deadline) -> {error, timeout}
+            end;
+        Result ->
+            Result
+    end.
+
+instantiate(Loaded, Deadline) ->
+    Handle = hb_wasm64_nif:new_instance(Loaded),
+    case hb_wasm64_run:sync(hb_wasm64_run:new_start(Handle, Deadline), zero, none) of
+        {ok, [], none} ->
+            {ok, Handle};
+        {error, Reason, none} ->
+            _ = hb_wasm64_nif:stop(Handle),
+            {error, Reason}
+    end.
+
+%% @doc What there is to know about an instance, without waiting for it: its imports `{func, Module, Name, Signature}',
+%% its exports `{Kind, Name, Signature | []}', the SHA-256 of its image, the size of its memory in bytes when the guest
+%% last stopped, and whether it is `idle', `running' or `suspended' at an import.
+-spec describe(handle()) ->
+    {ok, #{
+        imports := [{func, string(), string(), string()}],
+        exports := [{func | memory | table | global | tag, string(), string()}],
+        image := binary(),
+        mode := wasm,
+        memory := non_neg_integer(),
+        status := idle | running | suspended
+    }}
+    | {error, stopped | not_local}.
+describe(Handle) ->
+    hb_wasm64_nif:describe(Handle).
+
+%% @doc Ends an instance. Calls in progress end with `stopped'. Stopping twice does no harm.
+-spec stop(handle()) -> ok | {error, not_local}.
+stop(Handle) ->
+    hb_wasm64_nif:stop(Handle).
+
+%% @equiv call(Handle, Func, Args, #{})
+-spec call(handle(), func(), [value()]) -> {ok, [value()]} | {error, reason()}.
+call(Handle, Func, Args) ->
+    call(Handle, Func, Args, #{}).
+
+%% @doc Calls a function. Imports are answered with zeros of the right types.
+-spec call(handle(), func(), [value()], options()) -> {ok, [value()]} | {error, reason()}.
+call(Handle, Func, Args, Options) ->
+    case call_with(Handle, Func, Args, zero, none, Options) of
+        {ok, Results, none} -> {ok, Results};
+        {error, Reason, none} -> {error, Reason}
+    end.
+
+%% @doc Calls a function and answers its imports with `ImportFun', in this process, with the state threaded through.
+%%
+%% Surplus results of an import are dropped; missing or ill-typed ones, an error and an exception end the innermost
+%% guest call with `{import_failed, Why}', where `Why' is the reason given, `{raised, Class, Reason, Stacktrace}' or
+%% `{invalid_results, Map}'. The instance lives on.
+-spec call(handle(), func(), [value()], import_fun(), State, options()) ->
+    {ok, [value()], State1 :: term()} | {error, reason(), State1 :: term()}
+when
+    State :: term().
+call(Handle, Func, Args, ImportFun, State, Options) when is_function(ImportFun, 3) ->
+    call_with(Handle, Func, Args, ImportFun, State, Options);
+call(Handle, Func, Args, ImportFun, State, Options) ->
+    Given = [Handle, Func, Args, ImportFun, State, Options],
+    {error, hb_wasm64_run:wrong_argument("call(Handle, Func, Args, ImportFun, State, Options)", Given, 4), State}.
+
+call_with(Handle, Func, Args, Import, State, Options) ->
+    case hb_wasm64_run:new(Handle, Func, Args, Options) of
+        {ok, Run} -> hb_wasm64_run:sync(Run, Import, State);
+        {error, Reason} -> {error, Reason, State}
+    end.
+
+%% @doc Calls a function without waiting for it. The process named by `handler', the calling one by default, gets
+%% `{hb_wasm64, Ref, {import, ImportRef, Request}}' for each import, to be answered with {@link respond/2}. The calling
+%% process gets `{hb_wasm64, Ref, {done, {ok, Results} | {error, Reason}}}', once.
+%%
+%% The call ends when the calling process dies, with `{import_failed, handler_down}' when the handler dies while an
+%% import waits for it, and with {@link cancel/1}.
+-spec call_async(handle(), func(), [value()], options()) -> {ok, reference()} | {error, reason()}.
+call_async(Handle, Func, Args, Options) ->
+    case {hb_wasm64_run:new(Handle, Func, Args, Options), describe(Handle)} of
+        {{ok, Run}, {ok, _}} ->
+            case maps:get(handler, Options, self()) of
+                Handler when is_pid(Handler), node(Handler) =:= node() -> {ok, hb_wasm64_run:async(Run, Handler)};
+                Other -> {error, {invalid_option, handler, Other}}
+            end;
+        {{error, _} = Error, _} ->
+            Error;
+        {_, {error, _} = Error} ->
+            Error
+    end.
+
+%% @doc Answers an import of {@link call_async/4}, from any process. An answer that does not fit fails the import.
+-spec respond(import_ref(), {ok, [value()]} | {error, term()}) -> ok | {error, no_pending_import}.
+respond(ImportRef, Answer) ->
+    hb_wasm64_nif:respond(ImportRef, hb_wasm64_run:answer(Answer)).
+
+%% @doc Ends a call of {@link call_async/4}. No message of it comes to the calling process afterwards, and those that
+%% came before are removed.
+-spec cancel(reference()) -> ok.
+cancel(Ref) ->
+    hb_wasm64_run:cancel(Ref).
+
+%% @doc Size of the linear memory in bytes; 0 where the image exports none.
+-spec memory_size(handle()) -> {ok, non_neg_integer()} | {error, reason()}.
+memory_size(Handle) ->
+    in_turn(fun(Ref, Ticket) -> hb_wasm64_nif:memory_size(Handle, Ref, Ticket) end).
+
+%% @doc Reads `Size' bytes of the linear memory.
+-spec read(handle(), Offset :: non_neg_integer(), Size :: non_neg_integer()) -> {ok, binary()} | {error, reason()}.
+read(Handle, Offset, Size) when ?IS_U64(Offset), ?IS_U64(Size), Size =< ?SHORT ->
+    in_turn(fun(Ref, Ticket) -> hb_wasm64_nif:read(Handle, Ref, Ticket, Offset, Size) end);
+read(Handle, Offset, Size) when ?IS_U64(Offset), ?IS_U64(Size) ->
+    in_turn(fun(Ref, Ticket) -> hb_wasm64_nif:read_dirty(Handle, Ref, Ticket, Offset, Size) end);
+read(Handle, Offset, Size) when is_integer(Offset), is_integer(Size) ->
+    out_of_bounds(Handle, Offset, Size);
+read(Handle, Offset, Size) ->
+    Position = if is_integer(Offset) -> 3; true -> 2 end,
+    {error, hb_wasm64_run:wrong_argument("read(Handle, Offset, Size)", [Handle, Offset, Size], Position)}.
+
+%% @doc Writes a binary to the linear memory.
+-spec write(handle(), Offset :: non_neg_integer(), binary()) -> ok | {error, reason()}.
+write(Handle, Offset, Binary) when ?IS_U64(Offset), is_binary(Binary), byte_size(Binary) =< ?SHORT ->
+    in_turn(fun(Ref, Ticket) -> hb_wasm64_nif:write(Handle, Ref, Ticket, Offset, Binary) end);
+write(Handle, Offset, Binary) when ?IS_U64(Offset), is_binary(Binary) ->
+    in_turn(fun(Ref, Ticket) -> hb_wasm64_nif:write_dirty(Handle, Ref, Ticket, Offset, Binary) end);
+write(Handle, Offset, Binary) when is_integer(Offset), is_binary(Binary) ->
+    out_of_bounds(Handle, Offset, byte_size(Binary));
+write(Handle, Offset, Binary) ->
+    Position = if is_integer(Offset) -> 3; true -> 2 end,
+    {error, hb_wasm64_run:wrong_argument("write(Handle, Offset, Binary)", [Handle, Offset, Binary], Position)}.
+
+%% @doc Reads a string up to its NUL, which is left out.
+-spec read_string(handle(), Offset :: non_neg_integer()) -> {ok, binary()} | {error, reason()}.
+read_string(Handle, Offset) when ?IS_U64(Offset) ->
+    case in_turn(fun(Ref, Ticket) -> hb_wasm64_nif:read_string(Handle, Ref, Ticket, Offset, ?SHORT) end) of
+        more -> in_turn(fun(Ref, Ticket) -> hb_wasm64_nif:read_string_dirty(Handle, Ref, Ticket, Offset) end);
+        Result -> Result
+    end;
+read_string(Handle, Offset) when is_integer(Offset) ->
+    out_of_bounds(Handle, Offset, 1);
+read_string(Handle, Offset) ->
+    {error, hb_wasm64_run:wrong_argument("read_string(Handle, Offset)", [Handle, Offset], 2)}.
+
+%% @doc Writes a string with a NUL behind it into memory that the guest's `malloc' gives.
+-spec write_string(handle(), iodata()) -> {ok, Pointer :: non_neg_integer()} | {error, reason()}.
+write_string(Handle, Iodata) ->
+    try iolist_to_binary([Iodata, 0]) of
+        Binary ->
+            case malloc(Handle, byte_size(Binary)) of
+                {ok, Pointer} ->
+                    case write(Handle, Pointer, Binary) of
+                        ok -> {ok, Pointer};
+                        {error, _} = Error -> Error
+                    end;
+                {error, _} = Error ->
+                    Error
+            end
+    catch
+        error:badarg ->
+            {error, hb_wasm64_run:wrong_argument("write_string(Handle, Iodata)", [Handle, Iodata], 2)}
+    end.
+
+%% @doc Calls the guest's `malloc'.
+-spec malloc(handle(), Size :: non_neg_integer()) -> {ok, Pointer :: pos_integer()} | {error, reason()}.
+malloc(Handle, Size) ->
+    case call(Handle, <<"malloc">>, [Size]) of
+        {ok, [0]} -> {error, malloc_failed};
+        {ok, [Pointer]} when is_integer(Pointer), Pointer > 0 -> {ok, Pointer};
+        %% The upper half of a 32-bit memory.
+        {ok, [Pointer]} when is_integer(Pointer), Pointer >= -(1 bsl 31) -> {ok, Pointer + (1 bsl 32)};
+        {ok, _} -> {error, malloc_failed};
+        {error, _} = Error -> Error
+    end.
+
+%% @doc Calls the guest's `free'.
+-spec free(handle(), Pointer :: non_neg_integer()) -> ok | {error, reason()}.
+free(Handle, Pointer) ->
+    case call(Handle, <<"free">>, [Pointer]) of
+        {ok, _} -> ok;
+        {error, _} = Error -> Error
+    end.
+
+%% @doc All of the linear memory, as the guest sees it.
+-spec read_memory(handle()) -> {ok, binary()} | {error, reason()}.
+read_memory(Handle) ->
+    in_turn(fun(Ref, Ticket) -> hb_wasm64_nif:read_all(Handle, Ref, Ticket) end).
+
+%% @doc Makes `Binary' the linear memory, with zeros behind it. A memory that is smaller grows first.
+-spec write_memory(handle(), binary()) -> ok | {error, reason()}.
+write_memory(Handle, Binary) when is_binary(Binary) ->
+    case grow(Handle, byte_size(Binary)) of
+        ok -> in_turn(fun(Ref, Ticket) -> hb_wasm64_nif:write_all(Handle, Ref, Ticket, Binary) end);
+        {error, _} = Error -> Error
+    end;
+write_memory(Handle, Other) ->
+    {error, hb_wasm64_run:wrong_argument("write_memory(Handle, Binary)", [Handle, Other], 2)}.
+
+%% @doc Grows the linear memory to at least `Bytes'.
+-spec grow(handle(), Bytes :: non_neg_integer()) -> ok | {error, reason()}.
+grow(Handle, Bytes) when ?IS_U64(Bytes) ->
+    case in_turn(fun(Ref, Ticket) -> hb_wasm64_nif:grow(Handle, Ref, Ticket, Bytes) end) of
+        {ok, []} -> ok;
+        {error, _} = Error -> Error
+    end;
+grow(Handle, Bytes) ->
+    {error, hb_wasm64_run:wrong_argument("grow(Handle, Bytes)", [Handle, Bytes], 2)}.
+
+%% @doc Sets the level from which on the library's own records go to `logger', with the domain `[hb_wasm64]'.
+%% It is `warning' at first.
+-spec log_level(hb_wasm64_log:level()) -> ok | {error, reason()}.
+log_level(Level) ->
+    case lists:member(Level, [off, error, warning, info, debug]) of
+        true -> hb_wasm64_log:set_level(Level);
+        false -> {error, hb_wasm64_run:wrong_argument("log_level(Level)", [Level], 1)}
+    end.
+
+%% Offsets and sizes that no memory has.
+out_of_bounds(Handle, Offset, Size) ->
+    case memory_size(Handle) of
+        {ok, Memory} -> {error, {out_of_bounds, #{offset => Offset, size => Size, memory => Memory}}};
+        {error, _} = Error -> Error
+    end.
+
+%% Does something as soon as it is its turn.
+in_turn(Operation) ->
+    Ref = make_ref(),
+    in_turn(Operation(Ref, 0), Ref, Operation).
+
+in_turn({wait, Ticket}, Ref, Operation) ->
+    %% The library wakes everyone who waits: when the turn has come, and when the instance is stopped.
+    receive
+        {hb_wasm64, Ref, turn} -> in_turn(Operation(Ref, Ticket), Ref, Operation)
+    end;
+in_turn(Result, _Ref, _Operation) ->
+    Result.

@@ -1,0 +1,119 @@
+%% @doc The functions of the native library, as it replaces them when it is loaded.
+%%
+%% Not an interface: use {@link hb_wasm64}. What each function gives is written in native/nif/src, and
+%% `docs/architecture.md' has the protocol between the two. A name that ends in `_dirty' does the same as its twin on
+%% a dirty CPU scheduler.
+-module(hb_wasm64_nif).
+
+-export([load_image/2, new_instance/1, start/2, call/7, resume/4, answer/5, respond/2, cancel/2, stop/1, describe/1]).
+-export([memory_size/3, read/5, read_dirty/5, read_all/3, write/5, write_dirty/5, write_all/4]).
+-export([read_string/5, read_string_dirty/4, grow/4]).
+-export([new_async/1, runner/1]).
+-export([log_to/2, log_level/1]).
+-export_type([image/0, handle/0, ticket/0, step/0, responder/0]).
+
+-on_load(load/0).
+
+-opaque image() :: reference().
+-type handle() :: reference().
+-type ticket() :: non_neg_integer().
+%% Names an operation that is not over yet; 0 before it has a name.
+-type responder() :: pid() | zero.
+-type wait() :: {wait, ticket()}.
+-type step() ::
+    {ok, list()}
+    | {error, term()}
+    | {import, ticket(), map()}
+    | {yielded, ticket()}
+    | wait().
+
+load() ->
+    case load_nif() of
+        ok -> hb_wasm64_log:ensure_started();
+        Error -> Error
+    end.
+
+load_nif() ->
+    Dir =
+        case code:priv_dir(hb_wasm64) of
+            {error, bad_name} -> filename:join(filename:dirname(filename:dirname(code:which(?MODULE))), "priv");
+            Found -> Found
+        end,
+    erlang:load_nif(filename:join(Dir, "hb_wasm64_nif"), 0).
+
+-spec load_image(reference(), binary()) -> {ok, image()} | wait | {error, term()}.
+load_image(_Ref, _Image) -> erlang:nif_error(nif_not_loaded).
+
+-spec new_instance(image()) -> handle().
+new_instance(_Image) -> erlang:nif_error(nif_not_loaded).
+
+-spec start(handle(), reference()) -> step().
+start(_Handle, _Ref) -> erlang:nif_error(nif_not_loaded).
+
+-spec call(handle(), reference(), ticket(), binary() | non_neg_integer(), list(), non_neg_integer() | infinity,
+    responder()) -> step().
+call(_Handle, _Ref, _Ticket, _Func, _Args, _Fuel, _Responder) -> erlang:nif_error(nif_not_loaded).
+
+-spec resume(handle(), reference(), ticket(), responder()) -> step().
+resume(_Handle, _Ref, _Ticket, _Responder) -> erlang:nif_error(nif_not_loaded).
+
+-spec answer(handle(), reference(), ticket(), handle(), list() | binary()) -> step().
+answer(_Handle, _Ref, _Ticket, _Scope, _Answer) -> erlang:nif_error(nif_not_loaded).
+
+-spec respond(handle(), list() | binary()) -> ok | {error, no_pending_import}.
+respond(_Scope, _Answer) -> erlang:nif_error(nif_not_loaded).
+
+-spec cancel(handle(), ticket()) -> ok.
+cancel(_Handle, _Ticket) -> erlang:nif_error(nif_not_loaded).
+
+-spec stop(handle()) -> ok | {error, not_local}.
+stop(_Handle) -> erlang:nif_error(nif_not_loaded).
+
+-spec describe(handle()) -> {ok, map()} | {error, term()}.
+describe(_Handle) -> erlang:nif_error(nif_not_loaded).
+
+-spec memory_size(handle(), reference(), ticket()) -> {ok, non_neg_integer()} | {error, term()} | wait().
+memory_size(_Handle, _Ref, _Ticket) -> erlang:nif_error(nif_not_loaded).
+
+-spec read(handle(), reference(), ticket(), non_neg_integer(), non_neg_integer()) ->
+    {ok, binary()} | {error, term()} | wait().
+read(_Handle, _Ref, _Ticket, _Offset, _Size) -> erlang:nif_error(nif_not_loaded).
+
+-spec read_dirty(handle(), reference(), ticket(), non_neg_integer(), non_neg_integer()) ->
+    {ok, binary()} | {error, term()} | wait().
+read_dirty(_Handle, _Ref, _Ticket, _Offset, _Size) -> erlang:nif_error(nif_not_loaded).
+
+-spec read_all(handle(), reference(), ticket()) -> {ok, binary()} | {error, term()} | wait().
+read_all(_Handle, _Ref, _Ticket) -> erlang:nif_error(nif_not_loaded).
+
+-spec write(handle(), reference(), ticket(), non_neg_integer(), binary()) -> ok | {error, term()} | wait().
+write(_Handle, _Ref, _Ticket, _Offset, _Binary) -> erlang:nif_error(nif_not_loaded).
+
+-spec write_dirty(handle(), reference(), ticket(), non_neg_integer(), binary()) -> ok | {error, term()} | wait().
+write_dirty(_Handle, _Ref, _Ticket, _Offset, _Binary) -> erlang:nif_error(nif_not_loaded).
+
+-spec write_all(handle(), reference(), ticket(), binary()) -> ok | {error, term()} | wait().
+write_all(_Handle, _Ref, _Ticket, _Binary) -> erlang:nif_error(nif_not_loaded).
+
+-spec read_string(handle(), reference(), ticket(), non_neg_integer(), non_neg_integer()) ->
+    {ok, binary()} | more | {error, term()} | wait().
+read_string(_Handle, _Ref, _Ticket, _Offset, _Limit) -> erlang:nif_error(nif_not_loaded).
+
+-spec read_string_dirty(handle(), reference(), ticket(), non_neg_integer()) ->
+    {ok, binary()} | {error, term()} | wait().
+read_string_dirty(_Handle, _Ref, _Ticket, _Offset) -> erlang:nif_error(nif_not_loaded).
+
+-spec grow(handle(), reference(), ticket(), non_neg_integer()) -> step().
+grow(_Handle, _Ref, _Ticket, _Bytes) -> erlang:nif_error(nif_not_loaded).
+
+-spec new_async(pid()) -> reference().
+new_async(_Runner) -> erlang:nif_error(nif_not_loaded).
+
+-spec runner(reference()) -> pid() | undefined.
+runner(_Ref) -> erlang:nif_error(nif_not_loaded).
+
+-spec log_to(pid(), off | error | warning | info | debug) -> ok.
+log_to(_Pid, _Level) -> erlang:nif_error(nif_not_loaded).
+
+-spec log_level(off | error | warning | info | debug) -> ok.
+log_level(_Level) -> erlang:nif_error(nif_not_loaded).

@@ -1,0 +1,290 @@
+%% @doc Calls on their way: moves them on slice by slice, answers their imports, ends them when their time is up.
+%%
+%% A call is driven by one process. That of {@link sync/3} is the caller; {@link async/2} spawns one for it. The library
+%% watches the driver: when it dies, the guest is stopped and the instance is free for the next one.
+-module(hb_wasm64_run).
+
+-export([new/4, new_start/2, deadline/1, left/1]).
+-export([sync/3, async/2, cancel/1]).
+-export([answer/1, wrong_argument/3]).
+-export_type([run/0]).
+
+-record(run, {
+    handle :: hb_wasm64_nif:handle(),
+    func :: start | binary() | non_neg_integer(),
+    args = [] :: list(),
+    fuel = infinity :: non_neg_integer() | infinity,
+    deadline = infinity :: deadline(),
+    options = #{} :: map(),
+    %% Of the driver's messages from the library.
+    ref = make_ref() :: reference(),
+    responder = zero :: hb_wasm64_nif:responder()
+}).
+-opaque run() :: #run{}.
+-type deadline() :: integer() | infinity.
+%% Native time units of erlang:monotonic_time/0.
+
+-define(MAX_FUEL, ((1 bsl 64) - 1)).
+%% The longest that a receive can wait.
+-define(MAX_TIMEOUT, ((1 bsl 32) - 1)).
+
+%% @doc A call, checked as far as that is possible without the instance.
+-spec new(hb_wasm64:handle(), term(), term(), term()) -> {ok, run()} | {error, hb_wasm64:reason()}.
+new(Handle, Func, Args, Options) ->
+    maybe_ok(deadline(Options), fun(Deadline) ->
+        maybe_ok(fuel(Options), fun(Fuel) ->
+            case {func(Func), is_proper(Args)} of
+                {error, _} ->
+                    {error, {unknown_function, Func}};
+                {_, false} ->
+                    {error, wrong_argument("call(Handle, Func, Args)", [Handle, Func, Args], 3)};
+                {Target, true} ->
+                    {ok, #run{
+                        handle = Handle, func = Target, args = Args, fuel = Fuel, deadline = Deadline,
+                        options = Options
+                    }}
+            end
+        end)
+    end).
+
+%% @doc The start of an instance, as something to be driven like a call.
+-spec new_start(hb_wasm64:handle(), deadline()) -> run().
+new_start(Handle, Deadline) ->
+    #run{handle = Handle, func = start, deadline = Deadline}.
+
+maybe_ok({ok, Value}, Then) -> Then(Value);
+maybe_ok({error, _} = Error, _Then) -> Error.
+
+%% @doc When the time that the options give is up.
+-spec deadline(term()) -> {ok, deadline()} | {error, hb_wasm64:reason()}.
+deadline(#{timeout := infinity}) ->
+    {ok, infinity};
+deadline(#{timeout := Timeout}) when is_integer(Timeout), Timeout >= 0, Timeout =< ?MAX_TIMEOUT ->
+    {ok, erlang:monotonic_time() + erlang:convert_time_unit(Timeout, millisecond, native)};
+deadline(#{timeout := Timeout}) ->
+    {error, {invalid_option, timeout, Timeout}};
+deadline(Options) when is_map(Options) ->
+    {ok, infinity};
+deadline(Options) ->
+    {error, {invalid_option, options, Options}}.
+
+%% @doc Milliseconds left, rounded up.
+-spec left(deadline()) -> timeout().
+left(infinity) ->
+    infinity;
+left(Deadline) ->
+    Left = Deadline - erlang:monotonic_time(),
+    max(0, erlang:convert_time_unit(Left + erlang:convert_time_unit(1, millisecond, native) - 1, native, millisecond)).
+
+fuel(#{fuel := infinity}) -> {ok, infinity};
+fuel(#{fuel := Fuel}) when is_integer(Fuel), Fuel >= 0, Fuel =< ?MAX_FUEL -> {ok, Fuel};
+fuel(#{fuel := Fuel}) -> {error, {invalid_option, fuel, Fuel}};
+fuel(_Options) -> {ok, infinity}.
+
+func(Func) when is_binary(Func) ->
+    Func;
+func(Index) when is_integer(Index), Index >= 0, Index < (1 bsl 64) ->
+    Index;
+func(Func) when is_list(Func) ->
+    try unicode:characters_to_binary(Func) of
+        Name when is_binary(Name) -> Name;
+        _ -> error
+    catch
+        error:_ -> error
+    end;
+func(_Func) ->
+    error.
+
+is_proper(List) ->
+    is_list(List) andalso
+        try length(List) of
+            _ -> true
+        catch
+            error:badarg -> false
+        end.
+
+%% @doc Drives a call in this process. `zero' answers imports with zeros.
+-spec sync(run(), zero | hb_wasm64:import_fun(), State :: term()) ->
+    {ok, [hb_wasm64:value()], term()} | {error, hb_wasm64:reason(), term()}.
+sync(Run, zero, State) ->
+    sync(first(Run), entering, Run, zero, State);
+sync(Run, Import, State) ->
+    Mine = Run#run{responder = self()},
+    sync(first(Mine), entering, Mine, Import, State).
+
+first(#run{handle = Handle, func = start, ref = Ref}) ->
+    hb_wasm64_nif:start(Handle, Ref);
+first(Run) ->
+    enter(Run, 0).
+
+enter(#run{handle = Handle, ref = Ref, func = Func, args = Args, fuel = Fuel, responder = Responder}, Ticket) ->
+    hb_wasm64_nif:call(Handle, Ref, Ticket, Func, Args, Fuel, Responder).
+
+resume(#run{handle = Handle, ref = Ref, responder = Responder}, Ticket) ->
+    hb_wasm64_nif:resume(Handle, Ref, Ticket, Responder).
+
+%% `entering': the turn of the call has not come yet; `active': it is the call in progress.
+sync({ok, Results}, _Phase, _Run, _Import, State) ->
+    {ok, Results, State};
+sync({error, Reason}, _Phase, Run, _Import, State) ->
+    {error, reason(Reason, Run), State};
+sync({yielded, Ticket}, _Phase, Run, Import, State) ->
+    case left(Run#run.deadline) of
+        0 -> give_up(Ticket, Run, State);
+        _ -> sync(resume(Run, Ticket), active, Run, Import, State)
+    end;
+sync({wait, Ticket}, Phase, #run{ref = Ref} = Run, Import, State) ->
+    %% The library wakes everyone who waits: when the turn has come, and when the instance is stopped. Until then this
+    %% waits as long as those before it take, or to the deadline.
+    receive
+        {hb_wasm64, Ref, turn} when Phase =:= entering -> sync(enter(Run, Ticket), Phase, Run, Import, State);
+        {hb_wasm64, Ref, turn} -> sync(resume(Run, Ticket), Phase, Run, Import, State)
+    after left(Run#run.deadline) -> give_up(Ticket, Run, State)
+    end;
+sync({import, Ticket, Request}, _Phase, #run{handle = Handle, ref = Ref} = Run, Import, State) ->
+    {Answer, State1} = import(Import, State, Request, Run#run.options),
+    case left(Run#run.deadline) of
+        0 ->
+            give_up(Ticket, Run, State1);
+        _ ->
+            Step = hb_wasm64_nif:answer(Handle, Ref, Ticket, maps:get(instance, Request), Answer),
+            sync(Step, active, Run, Import, State1)
+    end.
+
+give_up(Ticket, #run{handle = Handle, ref = Ref}, State) ->
+    ok = hb_wasm64_nif:cancel(Handle, Ticket),
+    flush_turns(Ref),
+    {error, timeout, State}.
+
+flush_turns(Ref) ->
+    receive
+        {hb_wasm64, Ref, turn} -> flush_turns(Ref)
+    after 0 -> ok
+    end.
+
+%% Runs an import function: what the guest gets, and the state afterwards.
+import(ImportFun, State, Request, Options) ->
+    try ImportFun(State, Request, Options) of
+        {ok, Results, State1} -> {answer({ok, Results}), State1};
+        {error, Reason} -> {answer({error, Reason}), State};
+        {error, Reason, State1} -> {answer({error, Reason}), State1};
+        Other -> {answer(Other), State}
+    catch
+        Class:Reason:Stacktrace -> {failure({raised, Class, Reason, Stacktrace}), State}
+    end.
+
+%% @doc What the library is given for an answer: results, or the reason of a failure in a form that it passes through
+%% unread.
+-spec answer(term()) -> list() | binary().
+answer({ok, Results}) ->
+    case is_proper(Results) of
+        true -> Results;
+        false -> failure({invalid_answer, {ok, Results}})
+    end;
+answer({error, Reason}) ->
+    failure(Reason);
+answer(Other) ->
+    failure({invalid_answer, Other}).
+
+failure(Reason) ->
+    term_to_binary(Reason).
+
+%% The library tells what it knows; what the caller passed is added here.
+reason({invalid_args, Signature, Position}, Run) ->
+    {invalid_args, #{signature => Signature, args => Run#run.args, position => Position}};
+reason({import_failed, {refused, Failure}}, _Run) ->
+    {import_failed, binary_to_term(Failure)};
+reason(Reason, _Run) ->
+    Reason.
+
+%% @doc The reason for an argument of an API function that is no such thing.
+-spec wrong_argument(string(), [term()], pos_integer()) -> hb_wasm64:reason().
+wrong_argument(Signature, Args, Position) ->
+    {invalid_args, #{signature => Signature, args => Args, position => Position}}.
+
+%% @doc Drives a call in a process of its own. Imports go to `Handler', the end of the call to the calling process.
+-spec async(run(), Handler :: pid()) -> reference().
+async(Run, Handler) ->
+    Caller = self(),
+    Runner = spawn(fun() ->
+        Watch = monitor(process, Caller),
+        %% One of the two comes: the caller's next two lines send the first, and if it dies before, the second comes.
+        receive
+            {run, Ref} -> async_run(Run#run{ref = make_ref(), responder = Handler}, Ref, Caller, Watch);
+            {'DOWN', Watch, process, Caller, _} -> ok
+        end
+    end),
+    Ref = hb_wasm64_nif:new_async(Runner),
+    Runner ! {run, Ref},
+    Ref.
+
+async_run(Run, Ref, Caller, Watch) ->
+    case async(first(Run), entering, Run, Ref, Watch) of
+        {done, Result} -> Caller ! {hb_wasm64, Ref, {done, Result}};
+        %% The library sees this process end, and stops the guest.
+        caller_down -> ok
+    end.
+
+async({ok, Results}, _Phase, _Run, _Ref, _Watch) ->
+    {done, {ok, Results}};
+async({error, Reason}, _Phase, Run, _Ref, _Watch) ->
+    {done, {error, reason(Reason, Run)}};
+async({yielded, Ticket}, _Phase, Run, Ref, Watch) ->
+    receive
+        {'DOWN', Watch, process, _, _} -> caller_down
+    after 0 ->
+        case left(Run#run.deadline) of
+            0 -> async_timeout(Ticket, Run);
+            _ -> async(resume(Run, Ticket), active, Run, Ref, Watch)
+        end
+    end;
+async({wait, Ticket}, Phase, Run, Ref, Watch) ->
+    #run{ref = Turn} = Run,
+    receive
+        {hb_wasm64, Turn, turn} when Phase =:= entering -> async(enter(Run, Ticket), Phase, Run, Ref, Watch);
+        {hb_wasm64, Turn, turn} -> async(resume(Run, Ticket), Phase, Run, Ref, Watch);
+        {'DOWN', Watch, process, _, _} -> caller_down
+    after left(Run#run.deadline) -> async_timeout(Ticket, Run)
+    end;
+async({import, Ticket, Request}, _Phase, #run{ref = Turn, responder = Handler} = Run, Ref, Watch) ->
+    Scope = maps:get(instance, Request),
+    HandlerWatch = monitor(process, Handler),
+    Handler ! {hb_wasm64, Ref, {import, Scope, Request}},
+    %% An answer wakes this process, and so does the end of whoever could give or want one.
+    receive
+        {hb_wasm64, Turn, turn} ->
+            true = demonitor(HandlerWatch, [flush]),
+            async(resume(Run, Ticket), active, Run, Ref, Watch);
+        {'DOWN', HandlerWatch, process, _, _} ->
+            %% Answered by somebody else in the last moment: then that answer counts.
+            _ = hb_wasm64_nif:respond(Scope, failure(handler_down)),
+            async(resume(Run, Ticket), active, Run, Ref, Watch);
+        {'DOWN', Watch, process, _, _} ->
+            caller_down
+    after left(Run#run.deadline) -> async_timeout(Ticket, Run)
+    end.
+
+async_timeout(Ticket, #run{handle = Handle}) ->
+    ok = hb_wasm64_nif:cancel(Handle, Ticket),
+    {done, {error, timeout}}.
+
+%% @doc Ends a call of {@link async/2}. No message of it comes to this process afterwards.
+-spec cancel(reference()) -> ok.
+cancel(Ref) ->
+    case hb_wasm64_nif:runner(Ref) of
+        undefined ->
+            ok;
+        Runner ->
+            Watch = monitor(process, Runner),
+            exit(Runner, kill),
+            %% It has ended already, or the signal ends it.
+            receive
+                {'DOWN', Watch, process, Runner, _} -> flush(Ref)
+            end
+    end.
+
+flush(Ref) ->
+    receive
+        {hb_wasm64, Ref, _} -> flush(Ref)
+    after 0 -> ok
+    end.

@@ -1,0 +1,114 @@
+//! Every switch of wasmtime that this project sets or leaves, with its default, our choice and the reason.
+//!
+//! Two nodes agree on a result only if they agree on this page. Nothing here may depend on the machine.
+
+use crate::error::Error;
+use once_cell::sync::OnceCell;
+use wasmparser::WasmFeatures;
+use wasmtime::{Collector, Config, Engine, OptLevel, RegallocAlgorithm};
+
+/// Stack that the frames of a guest may use, in bytes, from the entry of one call to its deepest frame.
+///
+/// The same number everywhere, so that runaway recursion ends at the same point on machines that run the same code.
+pub const GUEST_STACK_BYTES: usize = 1 << 20;
+
+/// Stack beyond [`GUEST_STACK_BYTES`] that host functions and the runtime have on the same fiber.
+const HOST_STACK_BYTES: usize = 1 << 20;
+
+/// Frames kept in the backtrace of a trap.
+const BACKTRACE_FRAMES: usize = 32;
+
+/// The proposals that a guest may use. Anything else is refused before it is compiled.
+///
+/// Left out on purpose: threads (results would depend on timing), the GC proposal and typed function references (their
+/// values cannot cross the API), and everything that is not a finished part of the standard. The exnref of the final
+/// exception handling proposal is the one garbage-collected value that is in.
+pub fn features() -> WasmFeatures {
+    WasmFeatures::MUTABLE_GLOBAL
+        | WasmFeatures::SATURATING_FLOAT_TO_INT
+        | WasmFeatures::SIGN_EXTENSION
+        | WasmFeatures::REFERENCE_TYPES
+        | WasmFeatures::MULTI_VALUE
+        | WasmFeatures::BULK_MEMORY
+        | WasmFeatures::SIMD
+        | WasmFeatures::RELAXED_SIMD
+        | WasmFeatures::TAIL_CALL
+        | WasmFeatures::FLOATS
+        | WasmFeatures::MULTI_MEMORY
+        | WasmFeatures::MEMORY64
+        | WasmFeatures::EXTENDED_CONST
+        | WasmFeatures::EXCEPTIONS
+        | WasmFeatures::GC_TYPES
+}
+
+/// The one engine of this process.
+///
+/// # Errors
+/// Where wasmtime refuses the configuration, which only an unsupported processor can cause.
+pub fn engine() -> Result<&'static Engine, Error> {
+    static ENGINE: OnceCell<Engine> = OnceCell::new();
+    ENGINE.get_or_try_init(|| Engine::new(&config()).map_err(|error| Error::Host(format!("{error:#}"))))
+}
+
+fn config() -> Config {
+    let mut config = Config::new();
+
+    // Determinism.
+
+    // Default: whatever wasmtime holds finished. Ours: the list above and not one more, so that an upgrade of wasmtime
+    // does not widen what a network of nodes accepts.
+    config.wasm_features(WasmFeatures::all().difference(features()), false);
+    config.wasm_features(features(), true);
+    // Default: off. On: the bit pattern of a NaN would otherwise show which processor computed it.
+    config.cranelift_nan_canonicalization(true);
+    // Default: off. On: relaxed SIMD may otherwise give what the processor finds easiest.
+    config.relaxed_simd_deterministic(true);
+    // Default: 512 KiB. Ours: twice that, close to what browsers give, as guests built for those recurse deeply.
+    config.max_wasm_stack(GUEST_STACK_BYTES);
+    // Default: 2 MiB. The same figure, spelled out, as it must stay above the line before.
+    config.async_stack_size(GUEST_STACK_BYTES + HOST_STACK_BYTES);
+    // Default: off. On: fuel is the only bound on a call that every machine sees at the same instruction.
+    config.consume_fuel(true);
+
+    // Taking turns.
+
+    // Default: off. On: the guest looks at a counter in loops and on entry of functions, and yields at the end of its
+    // slice. See `ticker`.
+    config.epoch_interruption(true);
+    // Default: on. Off: this is for components, of which there are none here.
+    config.concurrency_support(false);
+
+    // Exceptions.
+
+    // Default: whatever is compiled in. Ours: reference counting, which frees an exception soon after its last use.
+    config.collector(Collector::DeferredReferenceCounting);
+    // Default: 4 GiB of address space for each store. Ours: 64 MiB, as exceptions are small and short-lived; a heap that
+    // needs more moves.
+    config.gc_heap_reservation(64 << 20);
+    config.gc_heap_guard_size(64 << 10);
+
+    // Compilation.
+
+    // Default: speed. The same, spelled out: images are compiled once and run for long.
+    config.cranelift_opt_level(OptLevel::Speed);
+    // Default: backtracking. The same: the other allocator compiles faster and runs slower.
+    config.cranelift_regalloc_algorithm(RegallocAlgorithm::Backtracking);
+    // Default: on. The same: the functions of an image are compiled on all cores.
+    config.parallel_compilation(true);
+    // Default: on. Off: the system's unwinder never walks guest frames here, and registering its tables gets slower
+    // with each image loaded.
+    config.native_unwind_info(false);
+
+    // Memory.
+
+    // Default: on. The same: an instance maps its initial memory copy-on-write instead of copying it.
+    config.memory_init_cow(true);
+    // Default: 4 GiB on 64-bit hosts. The same: growth up to there happens in place.
+    config.memory_reservation(4 << 30);
+
+    // Errors.
+
+    // Default: 20. Ours: a few more frames, as interpreters inside guests are deep.
+    config.wasm_backtrace_max_frames(std::num::NonZeroUsize::new(BACKTRACE_FRAMES));
+    config
+}

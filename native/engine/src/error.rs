@@ -1,0 +1,210 @@
+//! What can go wrong, as values with a stable shape.
+
+use crate::value::Value;
+use std::sync::Arc;
+use thiserror::Error;
+use wasmtime::{Trap, WasmBacktrace};
+
+/// Why an operation on an image or an instance failed.
+#[derive(Clone, Debug, Error, PartialEq)]
+pub enum Error {
+    /// The bytes are no WebAssembly module, or a malformed one.
+    #[error("invalid module: {0}")]
+    InvalidModule(String),
+    /// Valid bytes that cannot run here.
+    #[error("unsupported: {0}")]
+    Unsupported(String),
+    /// An import that is no function, or one function imported with two types.
+    #[error("cannot link {kind} {module}.{name}")]
+    Link {
+        /// First name of the import.
+        module: String,
+        /// Second name of the import.
+        name: String,
+        /// What the image wants there: `memory`, `table`, `global`, `tag` or `func`.
+        kind: &'static str,
+    },
+    /// No function of that name or at that table index.
+    #[error("unknown function {0}")]
+    UnknownFunction(String),
+    /// The arguments do not fit the signature.
+    #[error("invalid argument {position} for {signature}")]
+    InvalidArgs {
+        /// Signature of the function, as in `(iI)F`.
+        signature: String,
+        /// Position of the first argument that does not fit, counted from 1; one past the last where one is missing.
+        position: usize,
+    },
+    /// The guest trapped.
+    #[error("trap: {}", .0.message)]
+    Trap(Box<TrapInfo>),
+    /// The guest threw an exception that nothing in it caught.
+    #[error("uncaught exception {tag:?}")]
+    Exception {
+        /// Name under which the image exports the tag, if it does.
+        tag: Option<String>,
+        /// What the exception carries.
+        values: Vec<Value>,
+    },
+    /// An import was answered with an error, or with results that do not fit.
+    #[error("import failed")]
+    ImportFailed(ImportFailure),
+    /// A configured limit was hit.
+    #[error("limit: {0:?}")]
+    Limit(Limit),
+    /// An access beyond the linear memory.
+    #[error("{size} bytes at {offset} are not within a memory of {memory} bytes")]
+    OutOfBounds {
+        /// First byte asked for.
+        offset: u64,
+        /// Bytes asked for.
+        size: u64,
+        /// Bytes that there are.
+        memory: u64,
+    },
+    /// The call was cancelled, or the call that it was nested in.
+    #[error("cancelled")]
+    Cancelled,
+    /// The instance has been stopped.
+    #[error("stopped")]
+    Stopped,
+    /// The answer came too late, or twice.
+    #[error("no pending import")]
+    NoPendingImport,
+    /// The host could not do its part; the guest is not to blame.
+    #[error("host: {0}")]
+    Host(String),
+}
+
+/// The limits of [`Error::Limit`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// Bytes of a linear memory.
+    Memory,
+    /// Elements of a table.
+    Table,
+    /// Fuel of a call.
+    Fuel,
+    /// Bytes of an image.
+    Image,
+    /// Instances of the process, which its address space bounds.
+    Instances,
+}
+
+/// What is known about a trap.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrapInfo {
+    /// Stable name of the kind of trap, as in `memory_out_of_bounds`.
+    pub code: &'static str,
+    /// The same in words.
+    pub message: String,
+    /// Frames of the guest, innermost first.
+    pub backtrace: Vec<Frame>,
+}
+
+/// One frame of a [`TrapInfo`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Frame {
+    /// Index of the function in the module.
+    pub function: u32,
+    /// Its name, where the module carries names.
+    pub name: Option<String>,
+    /// Offset of the instruction from the start of the module that was compiled, in bytes.
+    pub offset: Option<usize>,
+}
+
+/// Why an import counts as failed.
+#[derive(Clone, Debug, Error, PartialEq)]
+pub enum ImportFailure {
+    /// The one who answers said so; the bytes are whatever it gave as reason, unread.
+    #[error("refused")]
+    Refused(Arc<[u8]>),
+    /// The results do not fit the signature of the import.
+    #[error("result {position} of {module}.{name} does not fit {signature}")]
+    InvalidResults {
+        /// First name of the import.
+        module: Arc<str>,
+        /// Second name of the import.
+        name: Arc<str>,
+        /// Signature of the import.
+        signature: String,
+        /// Position of the first result that is missing or does not fit, counted from 1.
+        position: usize,
+    },
+}
+
+/// Host-side failures on their way through guest frames, as wasmtime carries them.
+#[derive(Debug, Error)]
+pub(crate) enum HostFailure {
+    #[error("import failed")]
+    Import(ImportFailure),
+    #[error("the host has no memory left for the guest")]
+    OutOfMemory,
+}
+
+impl Error {
+    /// The error of a call that ended with `error`, uncaught exceptions apart: those live in the store.
+    pub(crate) fn from_call(error: &wasmtime::Error) -> Error {
+        if let Some(failure) = error.downcast_ref::<HostFailure>() {
+            return match failure {
+                HostFailure::Import(failure) => Error::ImportFailed(failure.clone()),
+                HostFailure::OutOfMemory => Error::trap("out_of_host_memory", failure, error),
+            };
+        }
+        match error.downcast_ref::<Trap>() {
+            Some(Trap::OutOfFuel) => Error::Limit(Limit::Fuel),
+            Some(trap) => Error::trap(trap_code(*trap), trap, error),
+            None => Error::Host(format!("{error:#}")),
+        }
+    }
+
+    fn trap(code: &'static str, message: &dyn std::fmt::Display, error: &wasmtime::Error) -> Error {
+        let backtrace = error.downcast_ref::<WasmBacktrace>().map_or_else(Vec::new, |backtrace| {
+            let frame = |frame: &wasmtime::FrameInfo| Frame {
+                function: frame.func_index(),
+                name: frame.func_name().map(str::to_owned),
+                offset: frame.module_offset(),
+            };
+            backtrace.frames().iter().map(frame).collect()
+        });
+        let message = message.to_string();
+        let message = message.strip_prefix("wasm trap: ").unwrap_or(&message).to_owned();
+        Error::Trap(Box::new(TrapInfo { code, message, backtrace }))
+    }
+}
+
+fn trap_code(trap: Trap) -> &'static str {
+    match trap {
+        Trap::StackOverflow => "stack_overflow",
+        Trap::MemoryOutOfBounds => "memory_out_of_bounds",
+        Trap::HeapMisaligned => "heap_misaligned",
+        Trap::TableOutOfBounds => "table_out_of_bounds",
+        Trap::IndirectCallToNull => "indirect_call_to_null",
+        Trap::BadSignature => "bad_signature",
+        Trap::IntegerOverflow => "integer_overflow",
+        Trap::IntegerDivisionByZero => "integer_division_by_zero",
+        Trap::BadConversionToInteger => "bad_conversion_to_integer",
+        Trap::UnreachableCodeReached => "unreachable",
+        Trap::Interrupt => "interrupt",
+        Trap::NullReference => "null_reference",
+        Trap::AllocationTooLarge => "allocation_too_large",
+        _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trap_is_named_by_its_code_and_told_without_the_prefix_of_the_engine() {
+        let error = Error::from_call(&wasmtime::Error::from(Trap::IntegerOverflow));
+        let Error::Trap(info) = error else { panic!("{error:?}") };
+        assert_eq!((info.code, info.message.as_str()), ("integer_overflow", "integer overflow"));
+    }
+
+    #[test]
+    fn spent_fuel_is_a_limit_and_no_trap() {
+        assert_eq!(Error::from_call(&wasmtime::Error::from(Trap::OutOfFuel)), Error::Limit(Limit::Fuel));
+    }
+}

@@ -1,0 +1,177 @@
+//! From bytes to a module that can be instantiated in microseconds.
+
+use crate::config;
+use crate::error::Error;
+use crate::import::{self, ImportInfo};
+use crate::lower;
+use crate::task::Data;
+use crate::value::Signature;
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::sync::Arc;
+use wasmparser::{Validator, WasmFeatures};
+use wasmtime::{ExternType, InstancePre, Linker, Module, ModuleExport};
+
+/// SHA-256 of the bytes that an image was made of, before anything was done to them.
+pub type Hash = [u8; 32];
+
+/// The table through which functions are called by number, if the image exports more than one.
+const FUNCTION_TABLE: &str = "__indirect_function_table";
+
+/// A module, ready to be instantiated.
+pub struct Image {
+    hash: Hash,
+    bytes: usize,
+    pre: InstancePre<Data>,
+    imports: Vec<Arc<ImportInfo>>,
+    exports: Vec<Export>,
+    funcs: HashMap<Box<str>, FuncExport>,
+    memory: Option<ModuleExport>,
+    table: Option<ModuleExport>,
+}
+
+/// What an image exports under one name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Export {
+    /// `func`, `memory`, `table`, `global` or `tag`.
+    pub kind: &'static str,
+    /// Its name.
+    pub name: String,
+    /// Its type, if it is a function.
+    pub signature: Option<String>,
+}
+
+/// A function that can be called by name.
+#[derive(Clone)]
+pub(crate) struct FuncExport {
+    pub(crate) index: ModuleExport,
+    pub(crate) signature: Arc<Signature>,
+}
+
+impl Image {
+    /// Validates, lowers, compiles and links a module. Takes seconds where the module is large.
+    ///
+    /// # Errors
+    /// [`Error::InvalidModule`], [`Error::Unsupported`] or [`Error::Link`]; [`Error::Host`] where the compiler fails.
+    pub fn compile(hash: Hash, bytes: &[u8]) -> Result<Image, Error> {
+        let engine = config::engine()?;
+        refuse_other_formats(bytes)?;
+        validate(bytes)?;
+        let lowered = lower::lower(bytes).map_err(|error| Error::InvalidModule(error.to_string()))?;
+        let module = Module::new(engine, &lowered).map_err(|error| Error::Host(format!("compiler: {error:#}")))?;
+        // The memory image is made here, or the first instance would make it on a scheduler.
+        module.initialize_copy_on_write_image().map_err(|error| Error::Host(format!("memory image: {error:#}")))?;
+
+        let mut linker = Linker::new(engine);
+        let imports = import::define(&mut linker, &module)?;
+        let pre = linker.instantiate_pre(&module).map_err(|error| Error::Host(format!("linker: {error:#}")))?;
+        let (exports, funcs) = exports(&module);
+        let (memory, table) = (default_memory(&module), default_table(&module));
+        Ok(Image { hash, bytes: bytes.len(), pre, imports, exports, funcs, memory, table })
+    }
+
+    /// The hash that names the image.
+    pub fn hash(&self) -> &Hash {
+        &self.hash
+    }
+
+    /// Size of the module as it came, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// What the image imports, in the order of the module.
+    pub fn imports(&self) -> &[Arc<ImportInfo>] {
+        &self.imports
+    }
+
+    /// What the image exports, in the order of the module.
+    pub fn exports(&self) -> &[Export] {
+        &self.exports
+    }
+
+    pub(crate) fn pre(&self) -> &InstancePre<Data> {
+        &self.pre
+    }
+
+    pub(crate) fn func(&self, name: &str) -> Option<&FuncExport> {
+        self.funcs.get(name)
+    }
+
+    pub(crate) fn memory(&self) -> Option<&ModuleExport> {
+        self.memory.as_ref()
+    }
+
+    pub(crate) fn table(&self) -> Option<&ModuleExport> {
+        self.table.as_ref()
+    }
+}
+
+/// The name of an image.
+pub fn hash(bytes: &[u8]) -> Hash {
+    Sha256::digest(bytes).into()
+}
+
+fn refuse_other_formats(bytes: &[u8]) -> Result<(), Error> {
+    let unsupported = |text: &str| Err(Error::Unsupported(text.into()));
+    let text = bytes.trim_ascii_start();
+    match bytes {
+        [0, b'a', b's', b'm', _, _, 1, 0, ..] => unsupported("a component; only core modules run here"),
+        [0, b'a', b'o', b't', ..] => unsupported("an AOT file of WAMR; give the WebAssembly module instead"),
+        [0x7f, b'E', b'L', b'F', ..] => unsupported("native code; give the WebAssembly module instead"),
+        _ if text.starts_with(b"(") => unsupported("WebAssembly text; assemble it first"),
+        _ => Ok(()),
+    }
+}
+
+/// A module that is valid with every proposal there is, but not with ours, is unsupported rather than invalid.
+fn validate(bytes: &[u8]) -> Result<(), Error> {
+    let ours = config::features() | WasmFeatures::LEGACY_EXCEPTIONS;
+    match Validator::new_with_features(ours).validate_all(bytes) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let text = format!("{} (at offset {})", error.message(), error.offset());
+            match Validator::new_with_features(WasmFeatures::all()).validate_all(bytes) {
+                Ok(_) => Err(Error::Unsupported(text)),
+                Err(_) => Err(Error::InvalidModule(text)),
+            }
+        }
+    }
+}
+
+fn exports(module: &Module) -> (Vec<Export>, HashMap<Box<str>, FuncExport>) {
+    let mut exports = Vec::new();
+    let mut funcs = HashMap::new();
+    for export in module.exports() {
+        let (kind, signature) = match export.ty() {
+            ExternType::Func(ty) => ("func", Signature::of(&ty)),
+            ExternType::Memory(_) => ("memory", None),
+            ExternType::Table(_) => ("table", None),
+            ExternType::Global(_) => ("global", None),
+            ExternType::Tag(_) => ("tag", None),
+        };
+        let text = signature.as_ref().map(ToString::to_string);
+        exports.push(Export { kind, name: export.name().to_owned(), signature: text });
+        if let (Some(signature), Some(index)) = (signature, module.get_export_index(export.name())) {
+            funcs.insert(export.name().into(), FuncExport { index, signature: Arc::new(signature) });
+        }
+    }
+    (exports, funcs)
+}
+
+fn default_memory(module: &Module) -> Option<ModuleExport> {
+    let mut memories = module.exports().filter(|export| matches!(export.ty(), ExternType::Memory(_)));
+    let first = memories.next()?;
+    let named = memories.find(|export| export.name() == "memory");
+    let name = if first.name() == "memory" { first.name() } else { named.map_or(first.name(), |export| export.name()) };
+    module.get_export_index(name)
+}
+
+fn default_table(module: &Module) -> Option<ModuleExport> {
+    let tables: Vec<_> = module.exports().filter(|export| matches!(export.ty(), ExternType::Table(_))).collect();
+    let name = match tables.as_slice() {
+        [only] => only.name(),
+        many => many.iter().find(|export| export.name() == FUNCTION_TABLE)?.name(),
+    };
+    module.get_export_index(name)
+}

@@ -1,0 +1,415 @@
+//! The face of an instance: who may do what with it, and when.
+//!
+//! Every operation names a ticket. An operation that cannot have its turn at once answers [`Progress::Waiting`]; its
+//! owner is later in the news as one to wake, and then repeats the operation with the same ticket. Owners are whatever
+//! the embedder wants them to be; this file only keeps them.
+
+use crate::error::{Error, ImportFailure};
+use crate::image::Image;
+use crate::import::{Answer, ImportInfo};
+use crate::reaper;
+use crate::task::{self, Call, Command, Outcome, Port, Starting, Target, TaskFuture};
+use crate::ticker::Running;
+use crate::turns::{Entry, ImportId, News, Status, TicketId, Turns};
+use crate::value::{Arg, Value};
+use parking_lot::{Mutex, MutexGuard};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Waker};
+
+/// Where the polling thread stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Thread {
+    /// On a thread that must not be held up: large instances yield instead of running there.
+    Scheduler,
+    /// On a thread that may run a whole slice.
+    Worker,
+}
+
+/// How far an operation has come.
+#[derive(Debug)]
+pub enum Progress {
+    /// It is over.
+    Finished(Result<Vec<Value>, Error>),
+    /// The guest waits for an answer to this import.
+    Import(Request),
+    /// The slice is over: poll again.
+    Yielded,
+    /// It is somebody else's turn: the owner will be woken.
+    Waiting,
+}
+
+/// An import on its way to whoever answers it.
+#[derive(Debug)]
+pub struct Request {
+    /// Names the import when it is answered, and the scope in which the instance may be used meanwhile.
+    pub id: ImportId,
+    /// What is called.
+    pub import: Arc<ImportInfo>,
+    /// With what.
+    pub args: Vec<Value>,
+}
+
+/// What an operation gives: its own progress, and news for owners.
+#[derive(Debug)]
+pub struct Step<O, P = Progress> {
+    /// How far the operation has come.
+    pub progress: P,
+    /// Whom else to tell.
+    pub news: News<O>,
+}
+
+impl<O, P> Step<O, P> {
+    fn quiet(progress: P) -> Step<O, P> {
+        Step { progress, news: News::default() }
+    }
+}
+
+/// What to call, and how.
+pub struct CallRequest<'a> {
+    /// Export or table entry.
+    pub func: FuncName<'a>,
+    /// Arguments, unchecked.
+    pub args: Vec<Arg>,
+    /// Fuel that the call may use; `None` is no limit.
+    pub fuel: Option<u64>,
+}
+
+/// A function of an instance.
+#[derive(Clone, Copy, Debug)]
+pub enum FuncName<'a> {
+    /// An export.
+    Export(&'a str),
+    /// An entry of the function table.
+    Entry(u64),
+}
+
+/// One pending import, as long as its scope is open.
+struct Pending<R> {
+    import: Arc<ImportInfo>,
+    answer: Option<Answer>,
+    responder: Option<R>,
+}
+
+enum Task {
+    Ready(TaskFuture),
+    Polling,
+    Gone,
+}
+
+struct Inner<O, R> {
+    turns: Turns<O, Pending<R>>,
+    task: Task,
+}
+
+impl<O: Clone, R> Inner<O, R> {
+    /// Adds whoever should hear of what has just happened.
+    fn tell(&mut self, mut news: News<O>) -> News<O> {
+        match self.task {
+            Task::Gone => {
+                let last = self.turns.clear();
+                news.wake.extend(last.wake);
+                news.spent.extend(last.spent);
+            }
+            _ => news.wake.extend(self.turns.wake()),
+        }
+        news
+    }
+
+    fn running(&self) -> bool {
+        !matches!(self.task, Task::Gone)
+    }
+}
+
+/// A running or runnable copy of an image.
+///
+/// `O` is an owner of operations, `R` one who answers imports.
+pub struct Instance<O, R> {
+    image: Arc<Image>,
+    port: Arc<Port>,
+    inner: Mutex<Inner<O, R>>,
+}
+
+impl<O: Clone, R: PartialEq> Instance<O, R> {
+    /// An instance that has yet to be started with [`start`](Self::start).
+    pub fn new(image: Arc<Image>) -> Instance<O, R> {
+        let port = Arc::new(Port::new());
+        let task: TaskFuture = Box::pin(task::run(image.clone(), port.clone()));
+        let inner = Inner { turns: Turns::new(), task: Task::Ready(task) };
+        Instance { image, port, inner: Mutex::new(inner) }
+    }
+
+    /// The image.
+    pub fn image(&self) -> &Arc<Image> {
+        &self.image
+    }
+
+    /// What the instance is doing.
+    pub fn status(&self) -> Status {
+        let inner = self.inner.lock();
+        if inner.running() { inner.turns.status() } else { Status::Stopped }
+    }
+
+    /// Size of the linear memory when the guest last stopped, in bytes.
+    pub fn memory_bytes(&self) -> u64 {
+        self.port.memory_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Instantiates the image and runs its start function. The first operation of every instance.
+    pub fn start(&self, ticket: TicketId, thread: Thread) -> Step<O> {
+        let mut inner = self.inner.lock();
+        let cancelled = inner.turns.begin(ticket, None);
+        self.port.send(Command::Start(Starting { ticket, cancelled }));
+        self.advance(inner, ticket, thread, None)
+    }
+
+    /// Calls a function, as far as it gets in one slice. Without a responder, imports are answered with zeros.
+    pub fn call(
+        &self,
+        scope: Option<ImportId>,
+        ticket: TicketId,
+        request: CallRequest<'_>,
+        thread: Thread,
+        responder: Option<R>,
+        owner: impl FnOnce() -> O,
+    ) -> Step<O> {
+        let target = match request.func {
+            FuncName::Entry(index) => Target::Entry(index),
+            FuncName::Export(name) => match self.image.func(name) {
+                Some(export) => Target::Export(export.clone()),
+                None => return self.refuse(ticket, Error::UnknownFunction(name.to_owned())),
+            },
+        };
+        let (CallRequest { args, fuel, .. }, stub) = (request, responder.is_none());
+        self.command(scope, ticket, thread, responder, owner, |ticket, cancelled| {
+            Command::Call(Call { ticket, cancelled, target, args, fuel, stub })
+        })
+    }
+
+    /// Grows the linear memory to at least `bytes`.
+    pub fn grow(
+        &self,
+        scope: Option<ImportId>,
+        ticket: TicketId,
+        bytes: u64,
+        thread: Thread,
+        owner: impl FnOnce() -> O,
+    ) -> Step<O> {
+        self.command(scope, ticket, thread, None, owner, |ticket, _| Command::Grow(bytes, ticket))
+    }
+
+    fn command(
+        &self,
+        scope: Option<ImportId>,
+        ticket: TicketId,
+        thread: Thread,
+        responder: Option<R>,
+        owner: impl FnOnce() -> O,
+        command: impl FnOnce(TicketId, Arc<AtomicBool>) -> Command,
+    ) -> Step<O> {
+        let mut inner = self.inner.lock();
+        if !inner.running() {
+            return Step::quiet(Progress::Finished(Err(Error::Stopped)));
+        }
+        let Entry::Now(owner) = inner.turns.enter(scope, ticket, owner) else {
+            return Step::quiet(Progress::Waiting);
+        };
+        let cancelled = inner.turns.begin(ticket, owner);
+        self.port.send(command(ticket, cancelled));
+        self.advance(inner, ticket, thread, responder)
+    }
+
+    /// An operation that ends before it has begun; its ticket may stand in line already.
+    fn refuse(&self, ticket: TicketId, error: Error) -> Step<O> {
+        let news = self.cancel(ticket);
+        let error = if self.status() == Status::Stopped { Error::Stopped } else { error };
+        Step { progress: Progress::Finished(Err(error)), news }
+    }
+
+    /// Gives a call its next slice.
+    pub fn resume(&self, ticket: TicketId, thread: Thread, responder: Option<R>) -> Step<O> {
+        let mut inner = self.inner.lock();
+        if !inner.running() {
+            return Step::quiet(Progress::Finished(Err(Error::Stopped)));
+        }
+        if let Some(pending) = inner.turns.take_answered(ticket) {
+            // An import is marked as answered and given its answer in one step.
+            let answer = pending.answer.unwrap_or_else(|| Err(ImportFailure::Refused(Arc::from([]))));
+            self.port.send(Command::Answer(answer));
+        } else if !inner.turns.may_resume(ticket) {
+            let progress = if inner.turns.has_active(ticket) {
+                inner.turns.await_turn(ticket);
+                Progress::Waiting
+            } else {
+                Progress::Finished(Err(Error::Cancelled))
+            };
+            return Step { progress, news: inner.tell(News::default()) };
+        }
+        self.advance(inner, ticket, thread, responder)
+    }
+
+    /// Answers an import. Its call goes on when its owner resumes it; the owner is given to wake if it waits for that.
+    ///
+    /// # Errors
+    /// [`Error::NoPendingImport`] where there is nothing to answer any more.
+    pub fn respond(&self, import: ImportId, results: Result<&[Arg], ImportFailure>) -> Result<News<O>, Error> {
+        let mut inner = self.inner.lock();
+        let pending = inner.turns.pending(import).ok_or(Error::NoPendingImport)?;
+        pending.answer = Some(results.and_then(|results| pending.import.answer(results)));
+        inner.turns.answered(import);
+        Ok(inner.tell(News::default()))
+    }
+
+    /// Runs `access` on the linear memory, which is empty where the image has none.
+    pub fn access<T: Send + 'static>(
+        &self,
+        scope: Option<ImportId>,
+        ticket: TicketId,
+        owner: impl FnOnce() -> O,
+        access: impl FnOnce(&mut [u8]) -> T + Send + 'static,
+    ) -> Step<O, Access<T>> {
+        let mut inner = self.inner.lock();
+        if !inner.running() {
+            return Step::quiet(Access::Stopped);
+        }
+        let Entry::Now(owner) = inner.turns.enter(scope, ticket, owner) else {
+            return Step::quiet(Access::Waiting);
+        };
+        let result = Arc::new(Mutex::new(None));
+        let slot = result.clone();
+        self.port.send(Command::Access(Box::new(move |memory| *slot.lock() = Some(access(memory)))));
+        let (mut inner, _) = self.poll(inner, Thread::Worker);
+        let mut news = inner.tell(News::default());
+        news.spent.extend(owner);
+        drop(inner);
+        let progress = match result.lock().take() {
+            Some(value) => Access::Done(value),
+            None => Access::Stopped,
+        };
+        Step { progress, news }
+    }
+
+    /// Says who drives the call of a ticket, and whether the driver waits to be woken when its import is answered.
+    pub fn own(&self, ticket: TicketId, waiting: bool, owner: impl FnOnce() -> O) -> News<O> {
+        let mut inner = self.inner.lock();
+        inner.turns.own(ticket, waiting, owner);
+        inner.tell(News::default())
+    }
+
+    /// The innermost pending import, if it is the business of `responder` to answer it.
+    ///
+    /// Whoever owes an answer and uses the plain instance meanwhile would wait for itself; this is the scope it meant.
+    pub fn scope_of(&self, responder: &R) -> Option<ImportId> {
+        self.inner.lock().turns.innermost(|pending| pending.responder.as_ref() == Some(responder))
+    }
+
+    /// Ends an operation, wherever it stands.
+    pub fn cancel(&self, ticket: TicketId) -> News<O> {
+        self.cancel_where(|id, _| id == ticket)
+    }
+
+    /// Ends the operations of an owner.
+    pub fn cancel_owned(&self, wanted: impl Fn(&O) -> bool) -> News<O> {
+        self.cancel_where(|_, owner| owner.is_some_and(&wanted))
+    }
+
+    fn cancel_where(&self, wanted: impl Fn(TicketId, Option<&O>) -> bool) -> News<O> {
+        let mut inner = self.inner.lock();
+        let news = inner.turns.cancel(wanted);
+        inner.tell(news)
+    }
+
+    /// Ends the instance and everything in it. Stopping twice does no harm.
+    pub fn stop(&self) -> News<O> {
+        let mut inner = self.inner.lock();
+        if let Task::Ready(task) = std::mem::replace(&mut inner.task, Task::Gone) {
+            reaper::dispose(task);
+        }
+        inner.turns.clear()
+    }
+
+    /// Polls on behalf of a call and says how far it came.
+    fn advance(&self, inner: MutexGuard<'_, Inner<O, R>>, ticket: TicketId, thread: Thread, responder: Option<R>) -> Step<O> {
+        if thread == Thread::Scheduler && self.port.pace.large.load(Ordering::Relaxed) {
+            return Step::quiet(Progress::Yielded);
+        }
+        let (mut inner, outcome) = self.poll(inner, thread);
+        let mut news = News::default();
+        let progress = match outcome {
+            _ if !inner.running() => Progress::Finished(Err(Error::Stopped)),
+            // The outcome of a call that was cancelled while it ran is nobody's business any more.
+            _ if !inner.turns.has_active(ticket) => Progress::Finished(Err(Error::Cancelled)),
+            Some(Outcome::Finished(id, result)) if id == ticket => {
+                news = inner.turns.finish(id).unwrap_or_default();
+                Progress::Finished(result)
+            }
+            Some(Outcome::Import(id, import, args)) if id == ticket => {
+                let pending = Pending { import: import.clone(), answer: None, responder };
+                match inner.turns.suspend(id, pending) {
+                    Some(id) => Progress::Import(Request { id, import, args }),
+                    None => Progress::Finished(Err(Error::Cancelled)),
+                }
+            }
+            _ => Progress::Yielded,
+        };
+        Step { progress, news: inner.tell(news) }
+    }
+
+    /// Polls the task once, with nothing locked meanwhile.
+    fn poll<'a>(
+        &'a self,
+        mut inner: MutexGuard<'a, Inner<O, R>>,
+        thread: Thread,
+    ) -> (MutexGuard<'a, Inner<O, R>>, Option<Outcome>) {
+        let mut task = match std::mem::replace(&mut inner.task, Task::Polling) {
+            Task::Ready(task) => task,
+            other => {
+                inner.task = other;
+                return (inner, None);
+            }
+        };
+        inner.turns.polling = true;
+        drop(inner);
+
+        self.port.pace.on_scheduler.store(thread == Thread::Scheduler, Ordering::Relaxed);
+        let running = Running::start();
+        let mut context = Context::from_waker(Waker::noop());
+        let alive = catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(&mut context).is_pending()));
+        drop(running);
+        let outcome = self.port.outcome();
+
+        let mut inner = self.inner.lock();
+        inner.turns.polling = false;
+        match alive {
+            Ok(true) if matches!(inner.task, Task::Polling) => inner.task = Task::Ready(task),
+            // Stopped meanwhile.
+            Ok(true) => reaper::dispose(task),
+            Ok(false) | Err(_) => {
+                log::error!("the task of an instance broke down; the instance is stopped");
+                inner.task = Task::Gone;
+                reaper::dispose(task);
+            }
+        }
+        (inner, outcome)
+    }
+}
+
+/// How an access has come out.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Access<R> {
+    /// This is what the closure gave.
+    Done(R),
+    /// It is somebody else's turn: the owner will be woken.
+    Waiting,
+    /// The instance has been stopped.
+    Stopped,
+}
+
+impl<O, R> Drop for Instance<O, R> {
+    fn drop(&mut self) {
+        if let Task::Ready(task) = std::mem::replace(&mut self.inner.get_mut().task, Task::Gone) {
+            reaper::dispose(task);
+        }
+    }
+}

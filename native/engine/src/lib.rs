@@ -1,0 +1,26 @@
+//! WebAssembly instances as suspendable tasks.
+//!
+//! The engine of `hb_wasm64`. It knows wasmtime and knows no BEAM: an embedder prepares an [`Image`](image::Image),
+//! makes an [`Instance`] of it, and moves the instance on from whichever thread it likes, one slice at a time. Guests
+//! stop at imports and at the end of their slices; everything that waits costs nothing but its memory.
+
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+pub mod config;
+pub mod error;
+pub mod image;
+pub mod images;
+mod import;
+mod instance;
+mod limits;
+pub mod lower;
+pub mod reaper;
+mod task;
+mod ticker;
+mod turns;
+pub mod value;
+
+pub use import::ImportInfo;
+pub use instance::{Access, CallRequest, FuncName, Instance, Progress, Request, Step, Thread};
+pub use turns::{ImportId, News, Status, TicketId};

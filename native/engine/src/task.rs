@@ -1,0 +1,389 @@
+//! The task: an async function that owns the store of an instance.
+//!
+//! It waits for commands, one at a time, and leaves at most one outcome each time it stops. Whoever polls it is the only
+//! one to touch the store; see `instance` for who may poll.
+
+use crate::config;
+use crate::error::{Error, Limit, TrapInfo};
+use crate::image::{FuncExport, Image};
+use crate::import::{Answer, ImportInfo};
+use crate::limits::Limits;
+use crate::turns::TicketId;
+use crate::value::{self, Arg, Signature, Value};
+use parking_lot::Mutex;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::Poll;
+use wasmtime::{AsContextMut, Func, Memory, Ref, RootScope, Store, StoreContextMut, Val};
+
+/// Calls that may be nested in each other's imports.
+const NESTED_CALLS: usize = 64;
+
+/// Ticks of the epoch after which a guest yields: its slice ends with the tick that it runs in.
+const SLICE_TICKS: u64 = 1;
+
+pub(crate) type TaskFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// One command, and what comes of it.
+pub(crate) enum Command {
+    /// Instantiate the image and run its start function.
+    Start(Starting),
+    /// Call a function.
+    Call(Call),
+    /// Let a closure see the linear memory, empty where there is none.
+    Access(Box<dyn FnOnce(&mut [u8]) + Send>),
+    /// Grow the linear memory to at least so many bytes.
+    Grow(u64, TicketId),
+    /// Results for the innermost pending import.
+    Answer(Answer),
+}
+
+/// What a start needs.
+pub(crate) struct Starting {
+    pub(crate) ticket: TicketId,
+    pub(crate) cancelled: Arc<AtomicBool>,
+}
+
+/// A call on its way in.
+pub(crate) struct Call {
+    pub(crate) ticket: TicketId,
+    pub(crate) cancelled: Arc<AtomicBool>,
+    pub(crate) target: Target,
+    pub(crate) args: Vec<Arg>,
+    /// Fuel that the call may use; `None` is no limit.
+    pub(crate) fuel: Option<u64>,
+    /// Whether imports are answered with zeros right away.
+    pub(crate) stub: bool,
+}
+
+/// What a call calls.
+#[derive(Clone)]
+pub(crate) enum Target {
+    Export(FuncExport),
+    /// An entry of the image's function table.
+    Entry(u64),
+}
+
+/// Why the task stopped. Where it leaves none it was out of its slice.
+pub(crate) enum Outcome {
+    /// The start, call or growth of the ticket is over.
+    Finished(TicketId, Result<Vec<Value>, Error>),
+    /// The call of the ticket waits for an answer.
+    Import(TicketId, Arc<ImportInfo>, Vec<Value>),
+}
+
+/// How the instance may be run: what its size and its thread allow.
+#[derive(Default)]
+pub(crate) struct Pace {
+    /// The guest runs on a normal scheduler right now.
+    pub(crate) on_scheduler: AtomicBool,
+    /// One instruction of the guest can take long.
+    pub(crate) large: AtomicBool,
+}
+
+impl Pace {
+    /// Notes that the instance has become large; whether it should leave the thread that it is on.
+    pub(crate) fn now_large(&self) -> bool {
+        self.large.store(true, Ordering::Relaxed);
+        self.on_scheduler.load(Ordering::Relaxed)
+    }
+}
+
+/// Where commands go in and outcomes come out.
+pub(crate) struct Port {
+    slot: Mutex<Slot>,
+    pub(crate) pace: Arc<Pace>,
+    /// Size of the linear memory when the guest last stopped.
+    pub(crate) memory_bytes: AtomicU64,
+}
+
+#[derive(Default)]
+struct Slot {
+    command: Option<Command>,
+    outcome: Option<Outcome>,
+}
+
+impl Port {
+    pub(crate) fn new() -> Port {
+        Port { slot: Mutex::default(), pace: Arc::default(), memory_bytes: AtomicU64::new(0) }
+    }
+
+    /// Leaves a command for the next poll, in place of one that was never taken.
+    pub(crate) fn send(&self, command: Command) {
+        self.slot.lock().command = Some(command);
+    }
+
+    pub(crate) fn outcome(&self) -> Option<Outcome> {
+        self.slot.lock().outcome.take()
+    }
+
+    fn stop_with(&self, outcome: Outcome) {
+        self.slot.lock().outcome = Some(outcome);
+    }
+
+    async fn next(&self) -> Command {
+        poll_fn(|_| match self.slot.lock().command.take() {
+            Some(command) => Poll::Ready(command),
+            None => Poll::Pending,
+        })
+        .await
+    }
+}
+
+/// What the store holds besides the instance.
+pub(crate) struct Data {
+    port: Arc<Port>,
+    image: Arc<Image>,
+    limits: Limits,
+    instance: Option<wasmtime::Instance>,
+    memory: Option<Memory>,
+    /// Calls that are in progress, each nested in an import of the one before.
+    depth: usize,
+    /// The innermost of them.
+    ticket: TicketId,
+    /// Whether its imports are answered with zeros.
+    stub: bool,
+}
+
+/// Stops the task once without an outcome.
+pub(crate) async fn yield_once() {
+    let mut yielded = false;
+    poll_fn(|_| if std::mem::replace(&mut yielded, true) { Poll::Ready(()) } else { Poll::Pending }).await;
+}
+
+/// The task itself. Its future is dropped to end it.
+pub(crate) async fn run(image: Arc<Image>, port: Arc<Port>) {
+    let Ok(engine) = config::engine() else { return };
+    let data = Data {
+        limits: Limits::new(port.pace.clone()),
+        port: port.clone(),
+        image,
+        instance: None,
+        memory: None,
+        depth: 0,
+        ticket: TicketId::default(),
+        stub: true,
+    };
+    let mut store = Store::new(engine, data);
+    store.limiter_async(|data| &mut data.limits);
+    store.epoch_deadline_async_yield_and_update(SLICE_TICKS);
+    loop {
+        let command = port.next().await;
+        serve(store.as_context_mut(), command).await;
+    }
+}
+
+/// Does what a command asks for, in the root of the task or inside an import.
+async fn serve(mut store: StoreContextMut<'_, Data>, command: Command) {
+    let (ticket, result) = match command {
+        Command::Start(starting) => (starting.ticket, start(&mut store, &starting).await.map(|()| Vec::new())),
+        Command::Call(call) => (call.ticket, self::call(&mut store, call).await),
+        Command::Grow(bytes, ticket) => (ticket, grow(&mut store, bytes).await.map(|()| Vec::new())),
+        Command::Access(access) => {
+            return match store.data().memory {
+                Some(memory) => access(memory.data_mut(&mut store)),
+                None => access(&mut []),
+            };
+        }
+        // Only `suspend` waits for answers; `instance` sends none elsewhere.
+        Command::Answer(_) => return,
+    };
+    publish_size(&mut store);
+    store.data().port.stop_with(Outcome::Finished(ticket, result));
+}
+
+fn publish_size(store: &mut StoreContextMut<'_, Data>) {
+    if let Some(memory) = store.data().memory {
+        let bytes = memory.data_size(&store) as u64;
+        store.data().port.memory_bytes.store(bytes, Ordering::Relaxed);
+    }
+}
+
+/// Polls `future` until it is ready or `cancelled` is up, whichever comes first.
+async fn unless_cancelled<T>(cancelled: &AtomicBool, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        if cancelled.load(Ordering::Acquire) { Poll::Ready(None) } else { future.as_mut().poll(cx).map(Some) }
+    })
+    .await
+}
+
+async fn start(store: &mut StoreContextMut<'_, Data>, starting: &Starting) -> Result<(), Error> {
+    let image = store.data().image.clone();
+    store.data_mut().depth = 1;
+    store.set_epoch_deadline(SLICE_TICKS);
+    store.set_fuel(u64::MAX).map_err(|error| Error::from_call(&error))?;
+    let result = unless_cancelled(&starting.cancelled, image.pre().instantiate_async(&mut *store)).await;
+    store.data_mut().depth = 0;
+    let instance = match result {
+        None => return Err(Error::Cancelled),
+        Some(Ok(instance)) => instance,
+        Some(Err(error)) => {
+            return Err(match (store.data().limits.refused, uncaught(store)) {
+                (_, Some(exception)) => exception,
+                (Some(limit), None) => Error::Limit(limit),
+                (None, None) => instantiation_error(&error),
+            });
+        }
+    };
+    let memory = image.memory().and_then(|export| instance.get_module_export(&mut *store, export));
+    let data = store.data_mut();
+    data.instance = Some(instance);
+    data.memory = memory.and_then(wasmtime::Extern::into_memory);
+    Ok(())
+}
+
+/// An instantiation that ends without a trap has met the host's bounds: address space or mappings.
+fn instantiation_error(error: &wasmtime::Error) -> Error {
+    match Error::from_call(error) {
+        Error::Host(text) => {
+            log::warn!("cannot instantiate: {text}");
+            Error::Limit(Limit::Instances)
+        }
+        other => other,
+    }
+}
+
+async fn call(store: &mut StoreContextMut<'_, Data>, call: Call) -> Result<Vec<Value>, Error> {
+    let outer = (store.data().depth, store.data().ticket, store.data().stub);
+    if outer.0 >= NESTED_CALLS {
+        let message = format!("calls are nested in imports more than {NESTED_CALLS} deep");
+        return Err(Error::Trap(Box::new(TrapInfo { code: "stack_overflow", message, backtrace: Vec::new() })));
+    }
+    let (func, signature) = resolve(store, &call.target)?;
+    let args = value::coerce_all(&call.args, &signature.params)
+        .map_err(|position| Error::InvalidArgs { signature: signature.to_string(), position })?;
+
+    let host = |error: wasmtime::Error| Error::from_call(&error);
+    let fuel = if outer.0 == 0 { u64::MAX } else { store.get_fuel().map_err(host)? };
+    let budget = call.fuel.unwrap_or(u64::MAX).min(fuel);
+    store.set_fuel(budget).map_err(host)?;
+    store.set_epoch_deadline(SLICE_TICKS);
+    let data = store.data_mut();
+    (data.depth, data.ticket, data.stub) = (outer.0 + 1, call.ticket, call.stub);
+
+    let result = invoke(store, func, &args, signature.results.len(), &call.cancelled).await;
+
+    let data = store.data_mut();
+    (data.depth, data.ticket, data.stub) = outer;
+    let left = store.get_fuel().map_err(host)?;
+    store.set_fuel(fuel.saturating_sub(budget.saturating_sub(left))).map_err(host)?;
+    result
+}
+
+/// Calls `func` on a fiber of its own. References made for it are forgotten with it.
+async fn invoke(
+    store: &mut StoreContextMut<'_, Data>,
+    func: Func,
+    args: &[Value],
+    results: usize,
+    cancelled: &AtomicBool,
+) -> Result<Vec<Value>, Error> {
+    let mut scope = RootScope::new(&mut *store);
+    let host = |error: wasmtime::Error| Error::from_call(&error);
+    let mut params = Vec::with_capacity(args.len());
+    for arg in args {
+        params.push(value::to_val(&mut scope, *arg).await.map_err(host)?);
+    }
+    let mut vals = vec![Val::I32(0); results];
+    match unless_cancelled(cancelled, func.call_async(&mut scope, &params, &mut vals)).await {
+        Some(Ok(())) => Ok(vals.iter().map(|val| value::from_val(&mut scope, val)).collect()),
+        Some(Err(error)) => {
+            Err(uncaught(&mut scope.as_context_mut()).unwrap_or_else(|| Error::from_call(&error)))
+        }
+        None => {
+            drop(uncaught(&mut scope.as_context_mut()));
+            Err(Error::Cancelled)
+        }
+    }
+}
+
+/// The exception that left the guest last, if one did.
+fn uncaught(store: &mut StoreContextMut<'_, Data>) -> Option<Error> {
+    let mut scope = RootScope::new(&mut *store);
+    let exception = scope.as_context_mut().take_pending_exception()?;
+    let tag = exception.tag(&mut scope).ok();
+    let values: Vec<Val> = exception.fields(&mut scope).map(Iterator::collect).unwrap_or_default();
+    let values = values.iter().map(|val| value::from_val(&mut scope, val)).collect();
+    let instance = scope.as_context_mut().data().instance;
+    let tag = tag.zip(instance).and_then(|(tag, instance)| {
+        let mut exports = instance.exports(&mut scope).filter_map(|export| {
+            let name = export.name().to_owned();
+            export.into_tag().map(|tag| (name, tag))
+        });
+        let exported: Vec<_> = exports.by_ref().collect();
+        drop(exports);
+        exported.into_iter().find(|(_, exported)| wasmtime::Tag::eq(exported, &tag, &scope)).map(|(name, _)| name)
+    });
+    Some(Error::Exception { tag, values })
+}
+
+fn resolve(store: &mut StoreContextMut<'_, Data>, target: &Target) -> Result<(Func, Arc<Signature>), Error> {
+    let instance = store.data().instance.ok_or(Error::Stopped)?;
+    match target {
+        Target::Export(export) => {
+            let func = instance.get_module_export(&mut *store, &export.index).and_then(wasmtime::Extern::into_func);
+            // The image has found the export already.
+            func.map(|func| (func, export.signature.clone())).ok_or(Error::Stopped)
+        }
+        Target::Entry(index) => {
+            let unknown = || Error::UnknownFunction(index.to_string());
+            let image = store.data().image.clone();
+            let table = image.table().and_then(|export| instance.get_module_export(&mut *store, export));
+            let table = table.and_then(wasmtime::Extern::into_table).ok_or_else(unknown)?;
+            let Some(Ref::Func(Some(func))) = table.get(&mut *store, *index) else { return Err(unknown()) };
+            let signature = Signature::of(&func.ty(&mut *store)).ok_or_else(unknown)?;
+            Ok((func, Arc::new(signature)))
+        }
+    }
+}
+
+async fn grow(store: &mut StoreContextMut<'_, Data>, bytes: u64) -> Result<(), Error> {
+    let Some(memory) = store.data().memory else {
+        return if bytes == 0 { Ok(()) } else { Err(Error::Limit(Limit::Memory)) };
+    };
+    let missing = bytes.saturating_sub(memory.data_size(&*store) as u64);
+    let pages = missing.div_ceil(memory.page_size(&*store));
+    if pages == 0 {
+        return Ok(());
+    }
+    match memory.grow_async(&mut *store, pages).await {
+        Ok(_) => Ok(()),
+        Err(error) => match Error::from_call(&error) {
+            trap @ Error::Trap(_) => Err(trap),
+            _ => Err(Error::Limit(Limit::Memory)),
+        },
+    }
+}
+
+/// The body of every import: stops the task until an answer comes, and serves what the one who answers asks for.
+pub(crate) async fn suspend(
+    mut store: StoreContextMut<'_, Data>,
+    import: &Arc<ImportInfo>,
+    params: &[Val],
+    results: &mut [Val],
+) -> wasmtime::Result<()> {
+    let answer = if store.data().stub {
+        Ok(import.signature.results.iter().map(|ty| ty.zero()).collect())
+    } else {
+        let args = params.iter().map(|val| value::from_val(&mut store, val)).collect();
+        publish_size(&mut store);
+        let data = store.data();
+        let port = data.port.clone();
+        port.stop_with(Outcome::Import(data.ticket, import.clone(), args));
+        loop {
+            match port.next().await {
+                Command::Answer(answer) => break answer,
+                command => Box::pin(serve(store.as_context_mut(), command)).await,
+            }
+        }
+    };
+    let values: Vec<Value> = answer.map_err(crate::error::HostFailure::Import)?;
+    for (result, value) in results.iter_mut().zip(values) {
+        *result = value::to_val(&mut store, value).await?;
+    }
+    store.set_epoch_deadline(SLICE_TICKS);
+    Ok(())
+}

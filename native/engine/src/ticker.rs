@@ -1,0 +1,67 @@
+//! The clock of the time slices: a thread that ends them about every millisecond, and only while some guest runs.
+
+use crate::config;
+use once_cell::sync::Lazy;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+/// Length of a tick.
+const TICK: Duration = Duration::from_millis(1);
+
+/// Ticks without any guest after which the thread sleeps. Waking it costs a system call, so that it stays up over the
+/// short pauses between the calls of a busy node.
+const IDLE_TICKS: u32 = 50;
+
+static RUNNING: AtomicUsize = AtomicUsize::new(0);
+static ASLEEP: AtomicBool = AtomicBool::new(false);
+static THREAD: Lazy<Option<Thread>> = Lazy::new(|| {
+    match thread::Builder::new().name("hb_wasm64_ticker".into()).spawn(tick) {
+        Ok(handle) => Some(handle.thread().clone()),
+        Err(error) => {
+            log::error!("no ticker thread, guests run without time slices: {error}");
+            None
+        }
+    }
+});
+
+/// Says that a guest runs, as long as it lives.
+pub(crate) struct Running(());
+
+impl Running {
+    pub(crate) fn start() -> Running {
+        RUNNING.fetch_add(1, Ordering::SeqCst);
+        if let Some(thread) = &*THREAD
+            && ASLEEP.load(Ordering::SeqCst)
+        {
+            thread.unpark();
+        }
+        Running(())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        RUNNING.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+fn tick() {
+    let Ok(engine) = config::engine() else { return };
+    let mut idle = 0;
+    loop {
+        thread::sleep(TICK);
+        engine.increment_epoch();
+        idle = if RUNNING.load(Ordering::SeqCst) == 0 { idle + 1 } else { 0 };
+        if idle < IDLE_TICKS {
+            continue;
+        }
+        // The flag goes up before the count is read once more: a guest that starts in between sees one or the other.
+        ASLEEP.store(true, Ordering::SeqCst);
+        while RUNNING.load(Ordering::SeqCst) == 0 {
+            thread::park();
+        }
+        ASLEEP.store(false, Ordering::SeqCst);
+        idle = 0;
+    }
+}

@@ -1,0 +1,225 @@
+//! The NIF of `hb_wasm64`: decodes terms, makes one call of the engine, encodes what came of it.
+//!
+//! Everything that may take longer than a fraction of a millisecond has a twin on the dirty CPU schedulers; which of the
+//! two is called is decided in Erlang.
+
+#![deny(missing_docs)]
+
+mod atoms;
+mod handle;
+mod loading;
+mod logger;
+mod memory;
+mod steps;
+mod terms;
+
+use crate::handle::Handle;
+use crate::loading::Loaded;
+use crate::steps::Operation;
+use hb_wasm64_engine::error::{Error, ImportFailure};
+use hb_wasm64_engine::{CallRequest, FuncName, Instance, Status, Thread, TicketId};
+use rustler::{Atom, Binary, Encoder, Env, LocalPid, NifResult, ResourceArc, Term};
+use std::sync::Arc;
+
+fn load(_env: Env<'_>, _info: Term<'_>) -> bool {
+    logger::install();
+    true
+}
+
+/// `{ok, Image} | wait`; after `wait` a message `{hb_wasm64, Reference, {image, Result}}` follows.
+#[rustler::nif]
+fn load_image<'a>(env: Env<'a>, reference: Term<'a>, binary: Binary<'a>) -> Term<'a> {
+    match loading::find(&binary) {
+        Some(image) => (atoms::ok(), ResourceArc::new(Loaded(image))).encode(env),
+        None => match loading::prepare(env.pid(), reference, binary.to_term(env)) {
+            Ok(()) => atoms::wait().to_term(env),
+            Err(error) => terms::error(env, &error),
+        },
+    }
+}
+
+/// A handle of an instance that has yet to be started.
+#[rustler::nif]
+fn new_instance<'a>(env: Env<'a>, image: ResourceArc<Loaded>) -> Term<'a> {
+    let instance = Arc::new(Instance::new(image.0.clone()));
+    ResourceArc::new(Handle { instance, scope: None }).encode(env)
+}
+
+/// The first slice of the start of an instance.
+#[rustler::nif]
+fn start<'a>(env: Env<'a>, handle: Term<'a>, reference: Term<'a>) -> NifResult<Term<'a>> {
+    let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
+    let operation = Operation::new(env, &handle, reference, 0, None);
+    Ok(operation.step(|it| handle.instance.start(it.ticket, Thread::Scheduler)))
+}
+
+/// The first slice of a call. The ticket is 0, or that of a call whose turn has come. `Func` is a binary or a table index.
+#[rustler::nif]
+#[allow(clippy::too_many_arguments)]
+fn call<'a>(
+    env: Env<'a>,
+    handle: Term<'a>,
+    reference: Term<'a>,
+    ticket: u64,
+    func: Term<'a>,
+    arguments: Term<'a>,
+    fuel: Term<'a>,
+    responder: Term<'a>,
+) -> NifResult<Term<'a>> {
+    let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
+    let responder = steps::responder(responder)?;
+    let fuel = if fuel.is_atom() { None } else { Some(fuel.decode()?) };
+    let args = terms::args(arguments)?;
+    let name: Binary;
+    let func = match func.decode::<u64>() {
+        Ok(index) => FuncName::Entry(index),
+        Err(_) => {
+            name = func.decode()?;
+            match std::str::from_utf8(&name) {
+                Ok(name) => FuncName::Export(name),
+                Err(_) => return Ok(steps::unknown_function(env, &name)),
+            }
+        }
+    };
+    let operation = Operation::new(env, &handle, reference, ticket, responder);
+    let request = CallRequest { func, args, fuel };
+    Ok(operation.step(|it| {
+        handle.instance.call(it.scope, it.ticket, request, Thread::Scheduler, responder, || it.owner())
+    }))
+}
+
+/// A further slice of a start, a call or a growth.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn resume<'a>(
+    env: Env<'a>,
+    handle: Term<'a>,
+    reference: Term<'a>,
+    ticket: u64,
+    responder: Term<'a>,
+) -> NifResult<Term<'a>> {
+    let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
+    let responder = steps::responder(responder)?;
+    let operation = Operation::new(env, &handle, reference, ticket, responder);
+    Ok(operation.step(|it| handle.instance.resume(it.ticket, Thread::Worker, responder)))
+}
+
+/// Answers the import that the caller's own call waits for, and goes on with that call for a slice.
+///
+/// The answer is a list of results, or a binary with the reason of a failure.
+#[rustler::nif]
+fn answer<'a>(
+    env: Env<'a>,
+    handle: Term<'a>,
+    reference: Term<'a>,
+    ticket: u64,
+    scope: Term<'a>,
+    given: Term<'a>,
+) -> NifResult<Term<'a>> {
+    let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
+    let responder = Some(env.pid());
+    // Answered by somebody else already: the call goes on with that answer.
+    if let Ok(news) = give(scope, given)? {
+        handle::tell(env, news);
+    }
+    let operation = Operation::new(env, &handle, reference, ticket, responder);
+    Ok(operation.step(|it| handle.instance.resume(it.ticket, Thread::Scheduler, responder)))
+}
+
+/// Answers an import of a call that somebody else drives.
+#[rustler::nif]
+fn respond<'a>(env: Env<'a>, scope: Term<'a>, given: Term<'a>) -> NifResult<Term<'a>> {
+    Ok(match give(scope, given)? {
+        Ok(news) => {
+            handle::tell(env, news);
+            atoms::ok().to_term(env)
+        }
+        Err(error) => terms::error(env, &error),
+    })
+}
+
+type Given = Result<hb_wasm64_engine::News<Arc<handle::Owner>>, Error>;
+
+fn give(scope: Term<'_>, answer: Term<'_>) -> NifResult<Given> {
+    let Some(handle) = handle::decode(scope)? else { return Ok(Err(Error::NoPendingImport)) };
+    let Some(import) = handle.scope else { return Ok(Err(Error::NoPendingImport)) };
+    Ok(match answer.decode::<Binary>() {
+        Ok(reason) => handle.instance.respond(import, Err(ImportFailure::Refused(Arc::from(reason.as_slice())))),
+        Err(_) => handle.instance.respond(import, Ok(&terms::args(answer)?)),
+    })
+}
+
+/// Ends an operation by its ticket.
+#[rustler::nif]
+fn cancel<'a>(env: Env<'a>, handle: Term<'a>, ticket: u64) -> NifResult<Atom> {
+    if let Some(handle) = handle::decode(handle)? {
+        handle::tell(env, handle.instance.cancel(TicketId(ticket)));
+    }
+    Ok(atoms::ok())
+}
+
+/// Ends an instance.
+#[rustler::nif]
+fn stop<'a>(env: Env<'a>, handle: Term<'a>) -> NifResult<Term<'a>> {
+    let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
+    handle::tell(env, handle.instance.stop());
+    Ok(atoms::ok().to_term(env))
+}
+
+/// What there is to know about an instance.
+#[rustler::nif]
+fn describe<'a>(env: Env<'a>, handle: Term<'a>) -> NifResult<Term<'a>> {
+    let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
+    let (instance, image) = (&handle.instance, handle.instance.image());
+    let status = match instance.status() {
+        Status::Stopped => return Ok(terms::error(env, &Error::Stopped)),
+        Status::Idle => atoms::idle(),
+        Status::Running => atoms::running(),
+        Status::Suspended => atoms::suspended(),
+    };
+    let description = terms::map(
+        env,
+        [
+            (atoms::imports(), terms::imports(env, image)),
+            (atoms::exports(), terms::exports(env, image)),
+            (atoms::image(), terms::binary(env, image.hash())),
+            (atoms::mode(), atoms::wasm().to_term(env)),
+            (atoms::memory(), instance.memory_bytes().encode(env)),
+            (atoms::status(), status.to_term(env)),
+        ],
+    );
+    Ok((atoms::ok(), description).encode(env))
+}
+
+/// A reference that leads to the process that drives a call.
+#[rustler::nif]
+fn new_async<'a>(env: Env<'a>, runner: LocalPid) -> Term<'a> {
+    ResourceArc::new(handle::Async(runner)).encode(env)
+}
+
+/// The process that a reference of [`new_async`] leads to.
+#[rustler::nif]
+fn runner<'a>(env: Env<'a>, reference: Term<'a>) -> NifResult<Term<'a>> {
+    match reference.decode::<ResourceArc<handle::Async>>() {
+        Ok(call) => Ok(call.0.encode(env)),
+        Err(_) if reference.is_ref() => Ok(atoms::undefined().to_term(env)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Sends the records of Rust's `log` to a process, from a level on: `{log, Level, Target, Text}`.
+#[rustler::nif]
+fn log_to(pid: LocalPid, level: Atom) -> NifResult<Atom> {
+    logger::send_to(pid, level)
+}
+
+/// Sets the level from which on records are sent.
+#[rustler::nif]
+fn log_level(level: Atom) -> NifResult<Atom> {
+    logger::set_level(level)
+}
+
+fn not_local(env: Env<'_>) -> Term<'_> {
+    (atoms::error(), atoms::not_local()).encode(env)
+}
+
+rustler::init!("hb_wasm64_nif", load = load);

@@ -1,0 +1,142 @@
+//! Images on their way from a binary to the engine.
+
+use crate::atoms;
+use crate::terms;
+use hb_wasm64_engine::error::Error;
+use hb_wasm64_engine::image::Image;
+use hb_wasm64_engine::images;
+use parking_lot::Mutex;
+use rustler::env::SavedTerm;
+use rustler::{Binary, Encoder, LocalPid, OwnedEnv, Resource, ResourceArc, Term};
+use std::collections::VecDeque;
+use std::sync::{Arc, Weak};
+
+/// An image as Erlang holds it between loading and instantiating.
+pub struct Loaded(pub Arc<Image>);
+
+#[rustler::resource_impl]
+impl Resource for Loaded {}
+
+/// Images up to this size are hashed where they are asked for, which takes well under a millisecond.
+const SMALL_BYTES: usize = 64 << 10;
+
+/// Binaries remembered by their place in memory.
+const REMEMBERED: usize = 16;
+
+/// The image of a binary, if it can be told without work.
+pub fn find(binary: &Binary<'_>) -> Option<Arc<Image>> {
+    recall(binary).or_else(|| if binary.len() <= SMALL_BYTES { images::cached(binary) } else { None })
+}
+
+/// Prepares the image of a binary on a compile thread, which sends `{hb_wasm64, Reference, {image, Result}}` to `pid`.
+pub fn prepare(pid: LocalPid, reference: Term<'_>, binary: Term<'_>) -> Result<(), Error> {
+    let kept = Kept::new(binary);
+    let reply = Reply::new(pid, reference);
+    images::spawn(move || {
+        let remember = |image: &Arc<Image>, kept: Kept| remember(kept, image);
+        let (sender, receiver) = std::sync::mpsc::channel();
+        kept.with(|bytes| {
+            let done = move |result: Result<Arc<Image>, Error>| {
+                if let Ok(image) = &result {
+                    // Nobody listens where the image is compiled for somebody else who was first.
+                    let _ = sender.send(image.clone());
+                }
+                reply.send(result);
+            };
+            images::prepare(bytes, Box::new(done));
+        });
+        if let Ok(image) = receiver.try_recv() {
+            remember(&image, kept);
+        }
+    })
+}
+
+/// A binary kept alive outside of any process, not copied.
+struct Kept {
+    env: OwnedEnv,
+    term: SavedTerm,
+}
+
+impl Kept {
+    fn new(binary: Term<'_>) -> Kept {
+        let env = OwnedEnv::new();
+        let term = env.save(binary);
+        Kept { env, term }
+    }
+
+    fn with<R>(&self, look: impl FnOnce(&[u8]) -> R) -> R {
+        self.env.run(|env| match self.term.load(env).decode::<Binary>() {
+            Ok(binary) => look(&binary),
+            Err(_) => look(&[]),
+        })
+    }
+
+    fn place(&self) -> (usize, usize) {
+        self.with(|bytes| (bytes.as_ptr() as usize, bytes.len()))
+    }
+}
+
+/// Sends one message, whatever becomes of it.
+struct Reply {
+    env: OwnedEnv,
+    pid: LocalPid,
+    reference: SavedTerm,
+    sent: bool,
+}
+
+impl Reply {
+    fn new(pid: LocalPid, reference: Term<'_>) -> Reply {
+        let env = OwnedEnv::new();
+        let reference = env.save(reference);
+        Reply { env, pid, reference, sent: false }
+    }
+
+    fn send(mut self, result: Result<Arc<Image>, Error>) {
+        self.deliver(&result);
+    }
+
+    fn deliver(&mut self, result: &Result<Arc<Image>, Error>) {
+        if std::mem::replace(&mut self.sent, true) {
+            return;
+        }
+        let reference = &self.reference;
+        // A process that is gone needs no answer.
+        let _ = self.env.send_and_clear(&self.pid, |env| {
+            let outcome = match result {
+                Ok(image) => (atoms::ok(), ResourceArc::new(Loaded(image.clone()))).encode(env),
+                Err(error) => terms::error(env, error),
+            };
+            (atoms::hb_wasm64(), reference.load(env), (atoms::image(), outcome)).encode(env)
+        });
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        // Only a compile thread that broke down leaves an asker without an answer.
+        self.deliver(&Err(Error::Host("the image could not be prepared".into())));
+    }
+}
+
+/// Binaries whose image is known, by their place in memory. Each is kept alive, so that no other can take its place;
+/// as Erlang's binaries never change, the same place means the same bytes.
+static KNOWN: Mutex<VecDeque<(usize, usize, Kept, Weak<Image>)>> = Mutex::new(VecDeque::new());
+
+fn recall(binary: &Binary<'_>) -> Option<Arc<Image>> {
+    let place = (binary.as_ptr() as usize, binary.len());
+    let known = KNOWN.lock();
+    known.iter().find(|(start, size, _, _)| (*start, *size) == place).and_then(|(_, _, _, image)| image.upgrade())
+}
+
+fn remember(kept: Kept, image: &Arc<Image>) {
+    let (start, size) = kept.place();
+    if size <= SMALL_BYTES {
+        return;
+    }
+    let mut known = KNOWN.lock();
+    known.retain(|(other, _, _, image)| *other != start && image.strong_count() > 0);
+    known.push_back((start, size, kept, Arc::downgrade(image)));
+    let forgotten = if known.len() > REMEMBERED { known.pop_front() } else { None };
+    drop(known);
+    drop(forgotten);
+}

@@ -1,0 +1,247 @@
+//! Linear memory: sizes, reads and writes.
+
+use crate::atoms;
+use crate::handle;
+use crate::steps::Operation;
+use crate::{not_local, terms};
+use hb_wasm64_engine::error::Error;
+use hb_wasm64_engine::{Thread, TicketId};
+use rustler::{Binary, Encoder, Env, NifResult, OwnedBinary, OwnedEnv, Term};
+
+/// Bytes that a write copies once more rather than keeping the binary alive, as that is cheaper.
+const SHORT_BYTES: usize = 1 << 10;
+
+/// `{ok, Bytes}`.
+#[rustler::nif]
+fn memory_size<'a>(env: Env<'a>, handle: Term<'a>, reference: Term<'a>, ticket: u64) -> NifResult<Term<'a>> {
+    let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
+    let operation = Operation::new(env, &handle, reference, ticket, None);
+    Ok(operation.access(|memory| memory.len(), |env, size| (atoms::ok(), size).encode(env)))
+}
+
+/// `{ok, Binary}`, for reads that take well under a millisecond.
+#[rustler::nif]
+fn read<'a>(
+    env: Env<'a>,
+    handle: Term<'a>,
+    reference: Term<'a>,
+    ticket: u64,
+    offset: u64,
+    size: u64,
+) -> NifResult<Term<'a>> {
+    read_now(env, handle, reference, ticket, offset, size)
+}
+
+/// `{ok, Binary}`, for reads of any size.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn read_dirty<'a>(
+    env: Env<'a>,
+    handle: Term<'a>,
+    reference: Term<'a>,
+    ticket: u64,
+    offset: u64,
+    size: u64,
+) -> NifResult<Term<'a>> {
+    read_now(env, handle, reference, ticket, offset, size)
+}
+
+fn read_now<'a>(
+    env: Env<'a>,
+    handle: Term<'a>,
+    reference: Term<'a>,
+    ticket: u64,
+    offset: u64,
+    size: u64,
+) -> NifResult<Term<'a>> {
+    let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
+    let operation = Operation::new(env, &handle, reference, ticket, None);
+    let copy = move |memory: &mut [u8]| {
+        within(memory, offset, size).map(|bytes| OwnedBinary::from_slice(bytes))
+    };
+    Ok(operation.access(copy, |env, result| match result {
+        Ok(bytes) => (atoms::ok(), bytes.release(env)).encode(env),
+        Err(error) => terms::error(env, &error),
+    }))
+}
+
+/// All of the memory: `{ok, Binary}`.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn read_all<'a>(env: Env<'a>, handle: Term<'a>, reference: Term<'a>, ticket: u64) -> NifResult<Term<'a>> {
+    let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
+    let operation = Operation::new(env, &handle, reference, ticket, None);
+    let copy = |memory: &mut [u8]| OwnedBinary::from_slice(memory);
+    Ok(operation.access(copy, |env, bytes| (atoms::ok(), bytes.release(env)).encode(env)))
+}
+
+/// `ok`, for writes that take well under a millisecond.
+#[rustler::nif]
+fn write<'a>(
+    env: Env<'a>,
+    handle: Term<'a>,
+    reference: Term<'a>,
+    ticket: u64,
+    offset: u64,
+    binary: Term<'a>,
+) -> NifResult<Term<'a>> {
+    write_now(env, handle, reference, ticket, offset, binary)
+}
+
+/// `ok`, for writes of any size.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn write_dirty<'a>(
+    env: Env<'a>,
+    handle: Term<'a>,
+    reference: Term<'a>,
+    ticket: u64,
+    offset: u64,
+    binary: Term<'a>,
+) -> NifResult<Term<'a>> {
+    write_now(env, handle, reference, ticket, offset, binary)
+}
+
+fn write_now<'a>(
+    env: Env<'a>,
+    handle: Term<'a>,
+    reference: Term<'a>,
+    ticket: u64,
+    offset: u64,
+    binary: Term<'a>,
+) -> NifResult<Term<'a>> {
+    let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
+    let operation = Operation::new(env, &handle, reference, ticket, None);
+    let source = Source::new(binary)?;
+    let copy = move |memory: &mut [u8]| {
+        source.with(|bytes| within(memory, offset, bytes.len() as u64).map(|place| place.copy_from_slice(bytes)))
+    };
+    Ok(operation.access(copy, ok_or_error))
+}
+
+/// Makes the binary all of the memory, with zeros behind it. A longer one is `{error, {out_of_bounds, _}}`.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn write_all<'a>(
+    env: Env<'a>,
+    handle: Term<'a>,
+    reference: Term<'a>,
+    ticket: u64,
+    binary: Term<'a>,
+) -> NifResult<Term<'a>> {
+    let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
+    let operation = Operation::new(env, &handle, reference, ticket, None);
+    let source = Source::new(binary)?;
+    let copy = move |memory: &mut [u8]| {
+        source.with(|bytes| {
+            within(memory, 0, bytes.len() as u64)?.copy_from_slice(bytes);
+            if let Some(rest) = memory.get_mut(bytes.len()..) {
+                rest.fill(0);
+            }
+            Ok(())
+        })
+    };
+    Ok(operation.access(copy, ok_or_error))
+}
+
+/// `{ok, Binary}` up to the NUL, or `more` where there is none within `limit` bytes though the memory goes on.
+#[rustler::nif]
+fn read_string<'a>(
+    env: Env<'a>,
+    handle: Term<'a>,
+    reference: Term<'a>,
+    ticket: u64,
+    offset: u64,
+    limit: u64,
+) -> NifResult<Term<'a>> {
+    read_string_now(env, handle, reference, ticket, offset, limit)
+}
+
+/// The same without a limit.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn read_string_dirty<'a>(
+    env: Env<'a>,
+    handle: Term<'a>,
+    reference: Term<'a>,
+    ticket: u64,
+    offset: u64,
+) -> NifResult<Term<'a>> {
+    read_string_now(env, handle, reference, ticket, offset, u64::MAX)
+}
+
+fn read_string_now<'a>(
+    env: Env<'a>,
+    handle: Term<'a>,
+    reference: Term<'a>,
+    ticket: u64,
+    offset: u64,
+    limit: u64,
+) -> NifResult<Term<'a>> {
+    let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
+    let operation = Operation::new(env, &handle, reference, ticket, None);
+    let copy = move |memory: &mut [u8]| {
+        let end = memory.len() as u64;
+        let rest = within(memory, offset, end.saturating_sub(offset))?;
+        let seen = rest.len().min(usize::try_from(limit).unwrap_or(usize::MAX));
+        match memchr::memchr(0, &rest[..seen]) {
+            Some(length) => Ok(Some(OwnedBinary::from_slice(&rest[..length]))),
+            None if seen < rest.len() => Ok(None),
+            None => Err(Error::OutOfBounds { offset, size: rest.len() as u64 + 1, memory: end }),
+        }
+    };
+    Ok(operation.access(copy, |env, result| match result {
+        Ok(Some(bytes)) => (atoms::ok(), bytes.release(env)).encode(env),
+        Ok(None) => atoms::more().to_term(env),
+        Err(error) => terms::error(env, &error),
+    }))
+}
+
+/// Grows the memory to at least so many bytes.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn grow<'a>(env: Env<'a>, handle: Term<'a>, reference: Term<'a>, ticket: u64, bytes: u64) -> NifResult<Term<'a>> {
+    let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
+    let operation = Operation::new(env, &handle, reference, ticket, None);
+    Ok(operation.step(|it: &Operation<'_, '_>| {
+        let ticket: TicketId = it.ticket;
+        handle.instance.grow(it.scope, ticket, bytes, Thread::Worker, || it.owner())
+    }))
+}
+
+fn ok_or_error(env: Env<'_>, result: Result<(), Error>) -> Term<'_> {
+    match result {
+        Ok(()) => atoms::ok().to_term(env),
+        Err(error) => terms::error(env, &error),
+    }
+}
+
+fn within(memory: &mut [u8], offset: u64, size: u64) -> Result<&mut [u8], Error> {
+    let length = memory.len() as u64;
+    let range = usize::try_from(offset).ok().zip(offset.checked_add(size).and_then(|end| usize::try_from(end).ok()));
+    range
+        .and_then(|(start, end)| memory.get_mut(start..end))
+        .ok_or(Error::OutOfBounds { offset, size, memory: length })
+}
+
+/// Bytes to write, in a form that may travel to the task.
+enum Source {
+    Short(Vec<u8>),
+    Long(OwnedEnv, rustler::env::SavedTerm),
+}
+
+impl Source {
+    fn new(binary: Term<'_>) -> NifResult<Source> {
+        let bytes: Binary<'_> = binary.decode()?;
+        if bytes.len() <= SHORT_BYTES {
+            return Ok(Source::Short(bytes.as_slice().to_vec()));
+        }
+        let env = OwnedEnv::new();
+        let saved = env.save(binary);
+        Ok(Source::Long(env, saved))
+    }
+
+    fn with<R>(&self, look: impl FnOnce(&[u8]) -> R) -> R {
+        match self {
+            Source::Short(bytes) => look(bytes),
+            Source::Long(env, saved) => env.run(|env| match saved.load(env).decode::<Binary<'_>>() {
+                Ok(bytes) => look(&bytes),
+                Err(_) => look(&[]),
+            }),
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Operations of a process on an instance, and what Erlang is told of each step.
+//!
+//! `{ok, Results} | {error, Reason}` ends an operation. `{import, Ticket, Request}`, `{yielded, Ticket}` and
+//! `{wait, Ticket}` do not: the ticket names the operation in the calls that go on with it. After `wait` a message
+//! `{hb_wasm64, Reference, turn}` comes, and the operation is to be repeated.
+
+use crate::atoms;
+use crate::handle::{Handle, Owner, tell};
+use crate::terms;
+use hb_wasm64_engine::error::Error;
+use hb_wasm64_engine::{Access, ImportId, Progress, Request, Step, TicketId};
+use rustler::{Encoder, Env, LocalPid, NifResult, ResourceArc, Term};
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// One step of an operation.
+pub struct Operation<'a, 'h> {
+    env: Env<'a>,
+    handle: &'h ResourceArc<Handle>,
+    reference: Term<'a>,
+    pub ticket: TicketId,
+    pub scope: Option<ImportId>,
+    responder: Option<LocalPid>,
+    /// The process is exiting, so that its death will not be noticed any more.
+    exiting: Cell<bool>,
+}
+
+impl<'a, 'h> Operation<'a, 'h> {
+    pub fn new(
+        env: Env<'a>,
+        handle: &'h ResourceArc<Handle>,
+        reference: Term<'a>,
+        ticket: u64,
+        responder: Option<LocalPid>,
+    ) -> Operation<'a, 'h> {
+        let ticket = if ticket == 0 { TicketId::fresh() } else { TicketId(ticket) };
+        // Who owes an answer and uses the plain handle would wait for itself for ever.
+        let scope = handle.scope.or_else(|| handle.instance.scope_of(&env.pid()));
+        Operation { env, handle, reference, ticket, scope, responder, exiting: Cell::new(false) }
+    }
+
+    /// The calling process, watched from now on.
+    pub fn owner(&self) -> Arc<Owner> {
+        let owner = Owner::watch(self.env, self.handle, self.reference);
+        self.exiting.set(!owner.is_watched());
+        owner
+    }
+
+    /// Takes a step of a call and reports the time it took.
+    pub fn step(self, step: impl FnOnce(&Self) -> Step<Arc<Owner>>) -> Term<'a> {
+        let began = Instant::now();
+        let Step { progress, news } = step(&self);
+        tell(self.env, news);
+        let term = self.encode(progress);
+        report(self.env, began.elapsed());
+        term
+    }
+
+    fn encode(&self, progress: Progress) -> Term<'a> {
+        let env = self.env;
+        let ticket = self.ticket.0;
+        let (term, waits) = match progress {
+            Progress::Finished(Ok(values)) => return (atoms::ok(), terms::values(env, &values)).encode(env),
+            Progress::Finished(Err(error)) => return terms::error(env, &error),
+            Progress::Import(request) => {
+                let request = self.request(&request);
+                ((atoms::import(), ticket, request).encode(env), self.responder != Some(env.pid()))
+            }
+            Progress::Yielded => ((atoms::yielded(), ticket).encode(env), false),
+            Progress::Waiting => return self.abandon_if_exiting((atoms::wait(), ticket).encode(env)),
+        };
+        tell(env, self.handle.instance.own(self.ticket, waits, || self.owner()));
+        self.abandon_if_exiting(term)
+    }
+
+    fn abandon_if_exiting(&self, term: Term<'a>) -> Term<'a> {
+        if self.exiting.get() {
+            tell(self.env, self.handle.instance.cancel(self.ticket));
+        }
+        term
+    }
+
+    fn request(&self, request: &Request) -> Term<'a> {
+        let env = self.env;
+        let scoped = Handle { instance: self.handle.instance.clone(), scope: Some(request.id) };
+        let import = &request.import;
+        terms::map(
+            env,
+            [
+                (atoms::instance(), ResourceArc::new(scoped).encode(env)),
+                (atoms::module(), terms::chars(env, &import.module)),
+                (atoms::func(), terms::chars(env, &import.name)),
+                (atoms::args(), terms::values(env, &request.args)),
+                (atoms::func_sig(), terms::chars(env, &import.signature.to_string())),
+            ],
+        )
+    }
+
+    /// Runs a closure on the linear memory and encodes what it gives.
+    pub fn access<R: Send + 'static>(
+        self,
+        access: impl FnOnce(&mut [u8]) -> R + Send + 'static,
+        encode: impl FnOnce(Env<'a>, R) -> Term<'a>,
+    ) -> Term<'a> {
+        let Step { progress, news } = self.handle.instance.access(self.scope, self.ticket, || self.owner(), access);
+        tell(self.env, news);
+        match progress {
+            Access::Done(value) => encode(self.env, value),
+            Access::Waiting => self.abandon_if_exiting((atoms::wait(), self.ticket.0).encode(self.env)),
+            Access::Stopped => terms::error(self.env, &Error::Stopped),
+        }
+    }
+}
+
+/// Who answers the imports of a call: a process, or nobody, which an atom stands for.
+pub fn responder(term: Term<'_>) -> NifResult<Option<LocalPid>> {
+    if term.is_atom() { Ok(None) } else { term.decode().map(Some) }
+}
+
+/// A name that is no text cannot be one of a module's.
+pub fn unknown_function<'a>(env: Env<'a>, name: &[u8]) -> Term<'a> {
+    let reason = (atoms::unknown_function(), terms::binary(env, name));
+    (atoms::error(), reason).encode(env)
+}
+
+/// Tells the scheduler how much of a process's millisecond has been used.
+fn report(env: Env<'_>, elapsed: Duration) {
+    let percent = elapsed.as_micros() / 10;
+    if percent > 0 {
+        rustler::schedule::consume_timeslice(env, percent.min(100) as i32);
+    }
+}

@@ -1,0 +1,152 @@
+%% Support for the tests: guests, other nodes, time and memory.
+-module(hb_test).
+
+-export([root/0, guest/1, start/1, shared/1, with_shared/2]).
+-export([peer/0, peer/1, on_peer/2]).
+-export([flush/0, wait_until/1, wait_until/2, in_process/1, gone/1]).
+-export([micros/1, median/1, percentile/2, best_of/2, rss/0, max_map/0]).
+
+%% The directory of the project. rebar3 runs eunit in it; elsewhere the beam
+%% file of this module tells.
+root() ->
+    {ok, Cwd} = file:get_cwd(),
+    Beam = case code:which(?MODULE) of
+        Path when is_list(Path) -> [filename:absname(filename:dirname(Path))];
+        _ -> []
+    end,
+    case lists:append([above(Dir) || Dir <- [Cwd | Beam]]) of
+        [Root | _] -> Root;
+        [] -> error({no_project_above, [Cwd | Beam]})
+    end.
+
+above(Dir) ->
+    Here = [Dir || filelib:is_file(filename:join(Dir, "rebar.config")),
+                   filelib:is_dir(filename:join(Dir, "test/guests"))],
+    case filename:dirname(Dir) of
+        Dir -> Here;
+        Parent -> Here ++ above(Parent)
+    end.
+
+%% The image test/guests/NAME.wasm.
+guest(Name) ->
+    {ok, Image} = file:read_file(filename:join([root(), "test/guests", Name ++ ".wasm"])),
+    Image.
+
+%% An instance of that image.
+start(Name) ->
+    {ok, Handle} = hb_wasm64:start(guest(Name)),
+    Handle.
+
+%% An image that is not part of the project and lies beside it, if it does.
+shared(File) ->
+    case file:read_file(filename:join([root(), "../shared/data", File])) of
+        {ok, Image} -> {ok, Image};
+        {error, _} -> not_found
+    end.
+
+%% For generators: the tests that Fun makes of a shared image; where the image
+%% is not there the output says so.
+with_shared(File, Fun) ->
+    case shared(File) of
+        {ok, Image} ->
+            Fun(Image);
+        not_found ->
+            io:format(user, "~n  NOT RUN: the tests with ../shared/data/~s, which is not there~n", [File]),
+            []
+    end.
+
+%% Another Erlang VM, reached by its standard input and output, so that it
+%% needs no distribution here. It ends with the process that started it. With a
+%% name it is a node of its own (and its references are foreign here); without
+%% one it is `nonode@nohost'.
+peer() -> peer(#{}).
+
+peer(Options) ->
+    Dirs = [ebin(Module) || Module <- [hb_wasm64, ?MODULE]],
+    Args = ["-pa" | lists:usort(Dirs)] ++ case Options of
+        #{name := _} -> ["-dist_listen", "false", "-start_epmd", "false"];
+        _ -> []
+    end,
+    Defaults = #{connection => standard_io, args => Args, wait_boot => 30_000},
+    case peer:start_link(maps:merge(Defaults, Options)) of
+        {ok, Peer, _Node} -> Peer;
+        {ok, Peer} -> Peer
+    end.
+
+ebin(Module) ->
+    case code:which(Module) of
+        Path when is_list(Path) -> filename:absname(filename:dirname(Path));
+        _ -> filename:join(code:lib_dir(hb_wasm64), "ebin")
+    end.
+
+%% Runs Fun on a peer, in one process. Raises what Fun raises, and where the
+%% peer dies of it.
+on_peer(Peer, Fun) -> peer:call(Peer, erlang, apply, [Fun, []], 120_000).
+
+%% What is in the mailbox, taken out.
+flush() ->
+    receive Message -> [Message | flush()]
+    after 0 -> []
+    end.
+
+%% Waits for Fun to be true; false where that has not come about in time.
+wait_until(Fun) -> wait_until(Fun, 5_000).
+
+wait_until(Fun, Timeout) ->
+    Fun() orelse Timeout > 0 andalso begin
+        timer:sleep(5),
+        wait_until(Fun, Timeout - 5)
+    end.
+
+%% Runs Fun in a process of its own and gives what it gives: what Fun leaves
+%% behind (messages, garbage, references) is gone afterwards.
+in_process(Fun) ->
+    {Pid, Monitor} = spawn_monitor(fun() -> exit({in_process, Fun()}) end),
+    receive
+        {'DOWN', Monitor, process, Pid, {in_process, Result}} -> Result;
+        {'DOWN', Monitor, process, Pid, Reason} -> error(Reason)
+    end.
+
+%% Kills a process and waits for its end.
+gone(Pid) ->
+    Monitor = monitor(process, Pid),
+    unlink(Pid),
+    exit(Pid, kill),
+    receive {'DOWN', Monitor, process, Pid, _} -> ok end.
+
+%% How long Fun takes, in microseconds, and what it gives.
+micros(Fun) ->
+    Began = erlang:monotonic_time(),
+    Result = Fun(),
+    Ended = erlang:monotonic_time(),
+    {erlang:convert_time_unit(Ended - Began, native, microsecond), Result}.
+
+median(Numbers) -> percentile(50, Numbers).
+
+%% The smallest of Numbers that P percent of them do not exceed.
+percentile(P, Numbers) ->
+    Sorted = lists:sort(Numbers),
+    lists:nth(max(1, ceil(P * length(Sorted) / 100)), Sorted).
+
+%% For bounds on time, on machines that do other things as well: true as soon
+%% as one of N rounds of Fun gives true, or else all that the rounds gave.
+best_of(N, Fun) -> best_of(N, Fun, []).
+
+best_of(0, _, Results) -> {not_once, lists:reverse(Results)};
+best_of(N, Fun, Results) ->
+    case Fun() of
+        true -> true;
+        Result -> best_of(N - 1, Fun, [Result | Results])
+    end.
+
+%% The memory of this VM that is in RAM, in bytes.
+rss() -> status("VmRSS:").
+
+%% The memory that this VM has mapped, in bytes: reserved address space counts.
+max_map() -> status("VmSize:").
+
+status(Key) ->
+    {ok, Status} = file:read_file("/proc/self/status"),
+    [Line] = [L || L <- string:split(Status, "\n", all), string:prefix(L, Key) =/= nomatch],
+    [_, KiB | _] = string:lexemes(Line, " \t"),
+    binary_to_integer(KiB) * 1024.
