@@ -18,6 +18,8 @@ values_test_() ->
         {"f32 results and f32 arguments of imports are exact (garbage)", fun single_floats/1},
         {"an integer for a float parameter is converted (its bit pattern, or a hang)",
             fun integers_for_floats/1},
+        {"a huge integer for a float parameter is converted, too (its bit pattern, or a hang)",
+            fun huge_integers_for_floats/1},
         {"a float for an integer parameter is refused (its bit pattern)", fun floats_for_integers/1},
         {"NaN and infinity are results like others (hangs for ever)", fun not_a_number/1},
         {"too few arguments are refused (the node crashes)", fun too_few_arguments/1},
@@ -30,7 +32,9 @@ names_and_addresses_test_() ->
         {"a function name of 300 characters is unknown (the node crashes)", fun long_names/1},
         {"read and write far outside the memory are refused (the node crashes)", fun wild_offsets/1},
         {"read of a negative or huge size is refused (the node crashes)", fun wild_sizes/1},
-        {"a call by table index works (unknown command)", fun table_index/1}
+        {"a call by table index works (unknown command)", fun table_index/1},
+        {"a call by table index works where the only table is not exported (unknown command)",
+            fun hidden_table_index/1}
     ]).
 
 imports_test_() ->
@@ -42,6 +46,8 @@ imports_test_() ->
         {"another instance may be called from an import, by many at once (deadlock)",
             fun other_instances/1},
         {"a caller killed in an import frees the instance at once (stuck)", fun killed_in_import/1},
+        {"a caller killed in an import sets free who called back for it (stuck)",
+            fun killed_under_a_nested_call/1},
         {"a caller killed in an import does not hold up new instances (stuck)",
             fun killed_in_import_then_start/1}
     ]).
@@ -149,13 +155,14 @@ integers_for_floats(Api) ->
     ?assertEqual({ok, [9007199254740992.0]}, call(Api, H, "id_f64", [1 bsl 53 + 1])),
     ?assertEqual({ok, [16777216.0]}, call(Api, H, "id_f32", [1 bsl 24 + 1])),
     ?assertEqual({ok, [float(1 bsl 100)]}, call(Api, H, "id_f64", [1 bsl 100])),
-    %% Beyond every float: to the nearest would be infinity.
-    Huge = call(Api, H, "id_f64", [1 bsl 5000]),
-    ?assert(case Huge of
-        {ok, [infinity]} -> true;
-        {error, {invalid_args, #{position := 1}}} -> true;
-        _ -> {false, Huge}
-    end).
+    ?assertEqual({ok, [-float(1 bsl 100)]}, call(Api, H, "id_f32", [-(1 bsl 100)])).
+
+huge_integers_for_floats(Api) ->
+    H = start(Api, "numbers"),
+    [?assertEqual({ok, [float(N)]}, call(Api, H, "id_f64", [N]))
+        || N <- [1 bsl 127, 1 bsl 128, -(1 bsl 128), 1 bsl 200, 1 bsl 1023]],
+    %% Nearer to no float than to the others.
+    refused({"(F)F", [1 bsl 5000], 1}, call(Api, H, "id_f64", [1 bsl 5000])).
 
 floats_for_integers(Api) ->
     H = start(Api, "numbers"),
@@ -270,11 +277,16 @@ table_index(Api) ->
     [?assertMatch({error, {unknown_function, _}}, call(Api, H, Index, [1])) || Index <- [3, 1 bsl 31, 1 bsl 32]],
     [?assertMatch({error, _}, call(Api, H, Index, [1])) || Index <- [-1, 1 bsl 64, -(1 bsl 64), 1 bsl 5000]],
     ?assertEqual({ok, [70]}, call(Api, H, 0, [7])),
-    %% A table that is not exported; its entry 1 is null.
-    T = start(Api, "traps"),
-    ?assertEqual({ok, [14]}, call(Api, T, 0, [7])),
-    ?assertMatch({error, _}, call(Api, T, 1, [7])),
-    ?assertEqual({ok, [42]}, call(Api, T, "ok", [])).
+    %% No table, and two of which none has the usual name.
+    [?assertMatch({error, {unknown_function, _}}, call(Api, start(Api, Guest), 0, []))
+        || Guest <- ["numbers", "tables"]].
+
+%% Its entry 1 is null.
+hidden_table_index(Api) ->
+    H = start(Api, "traps"),
+    ?assertEqual({ok, [14]}, call(Api, H, 0, [7])),
+    [?assertMatch({error, {unknown_function, _}}, call(Api, H, Index, [7])) || Index <- [1, 2]],
+    ?assertEqual({ok, [42]}, call(Api, H, "ok", [])).
 
 %% Imports
 
@@ -379,6 +391,26 @@ killed_in_import(Api) ->
         ?assertEqual({ok, [3], queued}, await(Queued))
     end || Depth <- [1, 2, 3, 1, 2, 3]].
 
+killed_under_a_nested_call(Api) ->
+    H = start(Api, "imports"),
+    Test = self(),
+    Never = fun(_, #{instance := I}, _) -> Test ! {scope, I}, receive never -> ok end end,
+    Caller = spawn(fun() -> call(Api, H, "call_callback", [0], Never, none) end),
+    Scope = receive {scope, I} -> I end,
+    Wait = fun(_, _, _) -> Test ! nested, receive go_on -> {ok, [1], answered} end end,
+    {Nested, _} = Job = async(fun() ->
+        Result = call(Api, Scope, "call_callback", [0], Wait, none),
+        {Result, hb_test:flush(), watchers(self())}
+    end),
+    receive nested -> ok end,
+    InLine = async(fun() -> {call(Api, Scope, 0, [7]), hb_test:flush(), watchers(self())} end),
+    hb_test:gone(Caller),
+    ?assertEqual({ok, [7], next}, in_time(fun() -> call(Api, H, "call_add", [3, 4], fun add/3, next) end)),
+    Nested ! go_on,
+    ?assertMatch({{error, _, answered}, [], []}, await(Job)),
+    %% Its scope is gone, so that it is a caller like others now.
+    ?assertEqual({{ok, [70]}, [], []}, await(InLine)).
+
 killed_in_import_then_start(Api) ->
     Callers = [waits_in_import(Api, start(Api, "imports"), 1) || _ <- lists:seq(1, 50)],
     lists:foreach(fun hb_test:gone/1, Callers),
@@ -418,6 +450,9 @@ stopped_in_loop(Api) ->
     ?assert(hb_test:wait_until(fun() -> not busy() end)).
 
 halted_in_loop(Api) ->
+    hb_test:in_process(fun() -> halted_peer(Api) end).
+
+halted_peer(Api) ->
     process_flag(trap_exit, true),
     Peer = hb_test:peer(),
     Pid = hb_test:on_peer(Peer, fun() ->
@@ -467,8 +502,8 @@ several_callers(Api) ->
     H = start(Api, "imports"),
     Adding = fun(Own) ->
         fun(N, #{args := [A, B]}, _) ->
-            N rem 7 =:= 0 andalso erlang:yield(),
-            N rem 101 =:= 0 andalso timer:sleep(1),
+            N =:= 5 andalso erlang:yield(),
+            N =:= 0 andalso Own rem 10 =:= 0 andalso timer:sleep(1),
             {ok, [A + B + Own], N + 1}
         end
     end,
@@ -478,10 +513,10 @@ several_callers(Api) ->
             ?assertEqual({ok, [55 + 10 * Own], 10}, call(Api, H, "call_many", [10], Adding(Own), 0)),
             ?assertEqual({ok, [10 * Own]}, call(Api, H, 0, [Own]))
         end || _ <- lists:seq(1, 20)],
-        hb_test:flush()
+        {hb_test:flush(), watchers(self())}
     end,
     Callers = [async(fun() -> Call(Own) end) || Own <- lists:seq(1, 50)],
-    [?assertEqual([], await(Caller)) || Caller <- Callers].
+    [?assertEqual({[], []}, await(Caller)) || Caller <- Callers].
 
 read_during_call(Api) ->
     H = start(Api, "crunch"),
@@ -683,6 +718,14 @@ write(hb_wasm64, H, Offset, Bytes) -> hb_wasm64:write(H, Offset, Bytes).
 
 size(hb_beamr, H) -> hb_beamr_io:size(H);
 size(hb_wasm64, H) -> hb_wasm64:memory_size(H).
+
+%% What watches a process apart from other processes: instances on which it has
+%% something under way.
+watchers(Pid) ->
+    hb_test:in_process(fun() ->
+        {monitored_by, Watchers} = process_info(Pid, monitored_by),
+        [Watcher || Watcher <- Watchers, not is_pid(Watcher)]
+    end).
 
 %% Import functions
 

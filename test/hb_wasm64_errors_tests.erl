@@ -180,8 +180,8 @@ a_damaged_image_is_refused_or_runs_test_() ->
          end || _ <- lists:seq(1, 150)]
     end}.
 
-what_is_no_binary_is_an_invalid_module_test() ->
-    [?assertMatch({error, {invalid_module, _}}, hb_wasm64:start(Image))
+what_is_no_binary_is_refused_test() ->
+    [?assertMatch({error, {Reason, _}} when Reason =:= invalid_module orelse Reason =:= invalid_args, hb_wasm64:start(Image))
      || Image <- [foo, 1, "asm", [], [<<0, "asm", 1:32/little>>], #{}, {}, <<0, "asm", 1:32/little, 1:1>>]].
 
 the_bare_header_is_a_module_test() ->
@@ -257,8 +257,14 @@ an_endless_start_function_is_ended_by_the_timeout_test() ->
     ?assert(Micros < 2_000_000),
     ?assertEqual([], hb_test:flush()).
 
-an_endless_start_function_is_ended_by_fuel_test() ->
-    ?assertEqual({error, {limit, fuel}}, hb_wasm64:start(hb_test:guest("start_spin"), #{fuel => 100_000})).
+%% Whatever the compile threads still have to say is nobody's message any more.
+a_start_that_has_no_time_leaves_nothing_in_the_mailbox_test() ->
+    %% One that nobody has asked for yet: a custom section makes it another image.
+    Image = <<(hb_test:guest("ledger"))/binary, 0, 9, 8, (rand:bytes(8))/binary>>,
+    ?assertEqual({error, timeout}, hb_wasm64:start(Image, #{timeout => 0})),
+    timer:sleep(300),
+    ?assertEqual([], hb_test:flush()),
+    ?assertMatch({ok, _}, hb_wasm64:start(Image)).
 
 %% The C driver could not be stopped at all, and blocked a scheduler.
 an_endless_start_function_ends_with_its_caller_test() ->
@@ -303,22 +309,30 @@ nonsense_is_answered_and_not_raised_test() ->
     ?assertMatch({error, _}, hb_wasm64:free(H, foo)),
     ?assertEqual({ok, <<"Hello, World!">>}, hb_wasm64:read_string(H, 64)).
 
-%% A limit that is no limit would otherwise be none at all.
+%% A limit that is none would otherwise be no limit at all.
 bad_options_are_refused_test() ->
     H = hb_test:start("numbers"),
-    Image = hb_test:guest("numbers"),
-    Bad = [#{timeout => -1}, #{timeout => foo}, #{timeout => 1.5}, #{timeout => <<"1">>},
-           #{fuel => -1}, #{fuel => foo}, #{fuel => 1.5}],
+    Import = fun(S, _, _) -> {ok, [], S} end,
+    Bad = [{timeout, T} || T <- [-1, foo, 1.5, <<"1">>, "1", undefined]]
+        ++ [{fuel, F} || F <- [-1, foo, 1.5, <<"1">>, undefined, 1 bsl 64]],
     [begin
-         ?assertMatch({Options, {error, _}}, {Options, hb_wasm64:call(H, "nop", [], Options)}),
-         ?assertMatch({Options, {error, _}}, {Options, hb_wasm64:call_async(H, "nop", [], Options)}),
-         ?assertMatch({Options, {error, _}}, {Options, hb_wasm64:start(Image, Options)})
-     end || Options <- Bad ++ [foo, [], 1]],
-    [?assertMatch({Options, {error, _, s}},
-                  {Options, hb_wasm64:call(H, "nop", [], fun(S, _, _) -> {ok, [], S} end, s, Options)})
-     || Options <- Bad],
-    ?assertMatch({error, _}, hb_wasm64:call_async(H, "nop", [], #{handler => foo})),
+         Refused = {error, {invalid_option, Key, Value}},
+         ?assertEqual(Refused, hb_wasm64:call(H, "nop", [], #{Key => Value})),
+         ?assertEqual(Refused, hb_wasm64:call_async(H, "nop", [], #{Key => Value})),
+         ?assertEqual(erlang:append_element(Refused, s), hb_wasm64:call(H, "nop", [], Import, s, #{Key => Value}))
+     end || {Key, Value} <- Bad],
+    [?assertEqual({error, {invalid_option, timeout, T}}, hb_wasm64:start(hb_test:guest("numbers"), #{timeout => T}))
+     || {timeout, T} <- Bad],
+    [?assertMatch({error, {invalid_option, _, Options}}, hb_wasm64:call(H, "nop", [], Options))
+     || Options <- [foo, [], [{timeout, 1}], 1]],
+    [?assertEqual({error, {invalid_option, handler, Handler}}, hb_wasm64:call_async(H, "nop", [], #{handler => Handler}))
+     || Handler <- [foo, 1, make_ref(), undefined]],
     ?assertEqual([], hb_test:flush()).
+
+import_functions_that_are_none_are_refused_test() ->
+    H = hb_test:start("numbers"),
+    [?assertMatch({error, _, s}, hb_wasm64:call(H, "nop", [], Import, s, #{}))
+     || Import <- [foo, fun() -> ok end, fun(_, _) -> ok end, undefined, {m, f}]].
 
 %% HyperBEAM hands its own options through.
 options_of_others_are_no_business_of_ours_test() ->

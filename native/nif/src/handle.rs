@@ -19,7 +19,11 @@ impl Resource for Handle {
 
     fn down<'a>(&'a self, env: Env<'a>, _pid: LocalPid, monitor: Monitor) {
         // Flags go up and lines get shorter; the guest itself is left to whoever polls next.
-        tell(env, self.instance.cancel_owned(|owner| owner.monitor == Some(monitor)));
+        let news = self.instance.cancel_owned(|owner| owner.monitor == Some(monitor));
+        wake(env, news.wake);
+        // Other monitors can be ended only in the environment of a process. The next one to come does it.
+        let others = news.spent.into_iter().filter(|owner| owner.monitor != Some(monitor));
+        LEFT_OVER.lock().extend(others);
     }
 }
 
@@ -55,19 +59,29 @@ pub struct Async(pub LocalPid);
 #[rustler::resource_impl]
 impl Resource for Async {}
 
-/// Wakes and forgets whom the engine says to.
+/// Owners whose monitor could not be ended where that was noticed.
+static LEFT_OVER: Mutex<Vec<Arc<Owner>>> = Mutex::new(Vec::new());
+
+/// Wakes and forgets whom the engine says to. Only for environments of a process.
 pub fn tell(env: Env<'_>, news: News<Arc<Owner>>) {
-    for owner in news.wake {
+    wake(env, news.wake);
+    if !news.spent.is_empty() {
+        let left_over = std::mem::take(&mut *LEFT_OVER.lock());
+        for owner in news.spent.into_iter().chain(left_over) {
+            if let Some(monitor) = &owner.monitor {
+                env.demonitor(&owner.watched, monitor);
+            }
+        }
+    }
+}
+
+fn wake(env: Env<'_>, owners: Vec<Arc<Owner>>) {
+    for owner in owners {
         let reference = owner.reference.lock();
         let (own_env, saved) = &*reference;
         let reference = own_env.run(|own_env| saved.load(own_env).in_env(env));
         // A process that is gone needs no waking.
         let _ = env.send(&owner.pid, (atoms::hb_wasm64(), reference, atoms::turn()));
-    }
-    for owner in news.spent {
-        if let Some(monitor) = &owner.monitor {
-            env.demonitor(&owner.watched, monitor);
-        }
     }
 }
 

@@ -1,0 +1,132 @@
+%% What the native library logs arrives in Erlang's logger.
+-module(hb_wasm64_log_tests).
+
+-include_lib("eunit/include/eunit.hrl").
+
+%% The handler of the tests.
+-export([log/2]).
+
+log_test_() ->
+    {foreach, fun listen/0, fun unlisten/1, [
+        fun records_of_the_library_reach_the_logger/1,
+        fun nothing_below_the_level_arrives/1,
+        fun nothing_arrives_when_it_is_off/1,
+        fun the_level_can_be_changed_at_any_time/1,
+        fun bad_levels_are_refused/1,
+        fun the_process_that_passes_records_on_is_started_again/1
+    ]}.
+
+records_of_the_library_reach_the_logger(_) ->
+    fun() ->
+        ok = hb_wasm64:log_level(info),
+        Image = fresh_image(),
+        {ok, _} = hb_wasm64:start(Image),
+        #{level := Level, meta := Meta, text := Text} = next("compiled an image of " ++ integer_to_list(byte_size(Image)) ++ " bytes"),
+        ?assertEqual(info, Level),
+        ?assertMatch(#{domain := [hb_wasm64], time := _, pid := _}, Meta),
+        ?assertMatch({match, _}, re:run(Text, "compiled an image of [0-9]+ bytes in [0-9]+ ms")),
+        {error, _} = hb_wasm64:start(<<"no image, ", (rand:bytes(8))/binary>>),
+        ?assertMatch(#{level := info}, next("refused an image of 18 bytes"))
+    end.
+
+nothing_below_the_level_arrives(_) ->
+    fun() ->
+        ok = hb_wasm64:log_level(warning),
+        {ok, _} = hb_wasm64:start(fresh_image()),
+        ?assertEqual([], records(200))
+    end.
+
+nothing_arrives_when_it_is_off(_) ->
+    fun() ->
+        ok = hb_wasm64:log_level(off),
+        {ok, _} = hb_wasm64:start(fresh_image()),
+        ?assertEqual([], records(200))
+    end.
+
+the_level_can_be_changed_at_any_time(_) ->
+    fun() ->
+        [begin
+             ok = hb_wasm64:log_level(Level),
+             {ok, _} = hb_wasm64:start(fresh_image()),
+             ?assertEqual({Level, Logged}, {Level, [] =/= [R || #{text := "compiled an image" ++ _} = R <- records(200)]})
+         end || {Level, Logged} <- [{error, false}, {info, true}, {warning, false}, {debug, true}, {off, false}, {info, true}]]
+    end.
+
+bad_levels_are_refused(_) ->
+    fun() ->
+        ok = hb_wasm64:log_level(info),
+        [?assertMatch({error, _}, hb_wasm64:log_level(Level)) || Level <- [foo, 1, "info", <<"info">>, undefined]],
+        {ok, _} = hb_wasm64:start(fresh_image()),
+        ?assertMatch(#{level := info}, next("compiled an image"))
+    end.
+
+%% One that was killed is not missed for long.
+the_process_that_passes_records_on_is_started_again(_) ->
+    fun() ->
+        ok = hb_wasm64:log_level(info),
+        hb_test:gone(whereis(hb_wasm64_log)),
+        Seen = hb_test:wait_until(fun() ->
+            {ok, _} = hb_wasm64:start(fresh_image()),
+            [] =/= records(50)
+        end),
+        ?assert(Seen)
+    end.
+
+%% Support
+
+listen() ->
+    #{level := Primary} = logger:get_primary_config(),
+    %% The test's process changes from test to test.
+    Collector = spawn_link(fun() -> collect([]) end),
+    true = register(?MODULE, Collector),
+    ok = logger:set_primary_config(level, all),
+    %% Only this handler, not the terminal, gets the records.
+    Quiet = fun(#{meta := #{domain := [hb_wasm64 | _]}}, _) -> stop; (_, _) -> ignore end,
+    _ = logger:add_handler_filter(default, ?MODULE, {Quiet, none}),
+    ok = logger:add_handler(?MODULE, ?MODULE, #{level => all}),
+    {ok, _} = hb_wasm64:start(hb_test:guest("numbers")),
+    {Primary, Collector}.
+
+unlisten({Primary, Collector}) ->
+    ok = hb_wasm64:log_level(warning),
+    ok = logger:remove_handler(?MODULE),
+    _ = logger:remove_handler_filter(default, ?MODULE),
+    ok = logger:set_primary_config(level, Primary),
+    hb_test:gone(Collector).
+
+%% The callback of a logger handler.
+log(#{level := Level, msg := Msg, meta := #{domain := [hb_wasm64 | _]} = Meta}, _Config) ->
+    Text = case Msg of
+        {string, String} -> String;
+        {Format, Args} -> io_lib:format(Format, Args)
+    end,
+    ?MODULE ! {record, #{level => Level, meta => Meta, text => lists:flatten(Text)}},
+    ok;
+log(_Event, _Config) ->
+    ok.
+
+collect(Records) ->
+    receive
+        {record, Record} -> collect([Record | Records]);
+        {take, From} -> From ! {records, lists:reverse(Records)}, collect([])
+    end.
+
+%% The records that have come within so many milliseconds.
+records(Millis) ->
+    timer:sleep(Millis),
+    ?MODULE ! {take, self()},
+    receive {records, Records} -> Records end.
+
+%% The next record that begins like this.
+next(Prefix) ->
+    Found = fun Found(0) -> error({no_record, Prefix});
+                Found(N) ->
+                    case [R || #{text := Text} = R <- records(20), lists:prefix(Prefix, Text)] of
+                        [Record | _] -> Record;
+                        [] -> Found(N - 1)
+                    end
+    end,
+    Found(100).
+
+%% One that has not been compiled yet: a custom section makes it another image.
+fresh_image() -> <<(hb_test:guest("crunch"))/binary, 0, 9, 8, (rand:bytes(8))/binary>>.
