@@ -100,17 +100,29 @@ start(Image, Options) when is_binary(Image) ->
 start(Image, Options) ->
     {error, hb_wasm64_run:wrong_argument("start(Image, Options)", [Image, Options], 1)}.
 
-load(Image, Deadline) ->
+load(Image, infinity) ->
     Ref = make_ref(),
     case hb_wasm64_nif:load_image(Ref, Image) of
         wait ->
             %% A compile thread answers in every case, also where it fails.
             receive
                 {hb_wasm64, Ref, {image, Result}} -> Result
-            after hb_wasm64_run:left(Deadline) -> {error, timeout}
             end;
         Result ->
             Result
+    end;
+load(Image, Deadline) ->
+    %% The answer may come when nobody waits for it any more: it goes to an alias, which can end.
+    Alias = alias([reply]),
+    _ = spawn(fun() -> Alias ! {Alias, load(Image, infinity)} end),
+    receive
+        {Alias, Result} -> Result
+    after hb_wasm64_run:left(Deadline) ->
+        _ = unalias(Alias),
+        receive
+            {Alias, Result} -> Result
+        after 0 -> {error, timeout}
+        end
     end.
 
 instantiate(Loaded, Deadline) ->
@@ -186,7 +198,7 @@ call_with(Handle, Func, Args, Import, State, Options) ->
 %% import waits for it, and with {@link cancel/1}.
 -spec call_async(handle(), func(), [value()], options()) -> {ok, reference()} | {error, reason()}.
 call_async(Handle, Func, Args, Options) ->
-    case {hb_wasm64_run:new(Handle, Func, Args, Options), describe(Handle)} of
+    case {hb_wasm64_run:new(Handle, Func, Args, Options), hb_wasm64_nif:status(Handle)} of
         {{ok, Run}, {ok, _}} ->
             case maps:get(handler, Options, self()) of
                 Handler when is_pid(Handler), node(Handler) =:= node() -> {ok, hb_wasm64_run:async(Run, Handler)};

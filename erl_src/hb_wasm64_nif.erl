@@ -5,7 +5,8 @@
 %% a dirty CPU scheduler.
 -module(hb_wasm64_nif).
 
--export([load_image/2, new_instance/1, start/2, call/7, resume/4, answer/5, respond/2, cancel/2, stop/1, describe/1]).
+-export([load_image/2, new_instance/1, start/2, call/7, resume/4, answer/5, respond/2, cancel/2, stop/1]).
+-export([status/1, describe/1]).
 -export([memory_size/3, read/5, read_dirty/5, read_all/3, write/5, write_dirty/5, write_all/4]).
 -export([read_string/5, read_string_dirty/4, grow/4]).
 -export([new_async/1, runner/1]).
@@ -68,6 +69,9 @@ cancel(_Handle, _Ticket) -> erlang:nif_error(nif_not_loaded).
 
 -spec stop(handle()) -> ok | {error, not_local}.
 stop(_Handle) -> erlang:nif_error(nif_not_loaded).
+
+-spec status(handle()) -> {ok, idle | running | suspended} | {error, term()}.
+status(_Handle) -> erlang:nif_error(nif_not_loaded).
 
 -spec describe(handle()) -> {ok, map()} | {error, term()}.
 describe(_Handle) -> erlang:nif_error(nif_not_loaded).

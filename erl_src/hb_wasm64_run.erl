@@ -25,6 +25,8 @@
 %% Native time units of erlang:monotonic_time/0.
 
 -define(MAX_FUEL, ((1 bsl 64) - 1)).
+%% No module has longer names, in bytes.
+-define(MAX_NAME, 100_000).
 %% The longest that a receive can wait.
 -define(MAX_TIMEOUT, ((1 bsl 32) - 1)).
 
@@ -81,13 +83,13 @@ fuel(#{fuel := Fuel}) when is_integer(Fuel), Fuel >= 0, Fuel =< ?MAX_FUEL -> {ok
 fuel(#{fuel := Fuel}) -> {error, {invalid_option, fuel, Fuel}};
 fuel(_Options) -> {ok, infinity}.
 
-func(Func) when is_binary(Func) ->
+func(Func) when is_binary(Func), byte_size(Func) =< ?MAX_NAME ->
     Func;
 func(Index) when is_integer(Index), Index >= 0, Index < (1 bsl 64) ->
     Index;
 func(Func) when is_list(Func) ->
     try unicode:characters_to_binary(Func) of
-        Name when is_binary(Name) -> Name;
+        Name when is_binary(Name) -> func(Name);
         _ -> error
     catch
         error:_ -> error

@@ -257,7 +257,8 @@ malloc_fails_where_the_guest_has_no_memory_test() ->
 malloc_refuses_sizes_that_are_none_test() ->
     both(fun(Guest) ->
         H = start(Guest),
-        [?assertMatch({error, _}, hb_beamr_io:malloc(H, Size)) || Size <- [-1, -100, 1 bsl 64, -(1 bsl 64), 1 bsl 5000]],
+        [?assertMatch({error, _}, hb_beamr_io:malloc(H, Size))
+            || Size <- [-1, -100, 1 bsl 64, -(1 bsl 64), 1 bsl 5000]],
         ?assertEqual({ok, 1024}, hb_beamr_io:malloc(H, 100))
     end).
 

@@ -244,16 +244,21 @@ an_instance_serves_other_processes_and_outlives_who_started_it_test() ->
     ?assertEqual({ok, [5]}, hb_beamr:call(Handle, "add_to_global", [5])),
     ?assertEqual({ok, [12]}, hb_test:in_process(fun() -> hb_beamr:call(Handle, "add_to_global", [7]) end)).
 
-calls_leave_no_messages_behind_test() ->
+calls_leave_no_messages_and_no_monitors_behind_test() ->
     H = start("imports"),
+    Before = watchers(self()),
     {ok, [55], none} = hb_beamr:call(H, "call_many", [10], fun add/3, none),
     {error, throw, oops, _, none} =
         hb_beamr:call(H, "call_add", [1, 2], fun(_, _, _) -> throw(oops) end, none),
     {error, {trap, _}, none} = hb_beamr:call(H, "import_then_trap", [1], fun hb_beamr:stub/3, none),
     {ok, Memory} = hb_beamr:serialize(H),
     ok = hb_beamr:deserialize(H, Memory),
+    %% Long enough to be interrupted.
+    L = start("crunch"),
+    {ok, [1857859]} = hb_beamr:call(L, "sieve", [30_000_000]),
     ok = hb_beamr:stop(H),
-    ?assertEqual([], hb_test:flush()).
+    ?assertEqual([], hb_test:flush()),
+    ?assertEqual(Before, watchers(self())).
 
 stub_answers_zero_and_keeps_the_state_test() ->
     ?assertEqual({ok, [0], state}, hb_beamr:stub(state, #{module => "m", func => "f", args => [1]}, #{})),
@@ -461,7 +466,8 @@ eval(H, Code) ->
         <<"{\"From\":\"FOOBAR\",\"Block-Height\":\"1\",\"Target\":\"AOS\",\"Owner\":\"FOOBAR\",\"Id\":\"1\",">>,
         <<"\"Module\":\"W\",\"Tags\":[{\"name\":\"Action\",\"value\":\"Eval\"}],\"Data\":\"">>, Code, <<"\"}">>]),
     {ok, Env} = hb_beamr_io:write_string(H,
-        <<"{\"Process\":{\"Id\":\"AOS\",\"Owner\":\"FOOBAR\",\"Tags\":[{\"name\":\"Name\",\"value\":\"Thomas\"},"
+        <<"{\"Process\":{\"Id\":\"AOS\",\"Owner\":\"FOOBAR\","
+          "\"Tags\":[{\"name\":\"Name\",\"value\":\"Thomas\"},"
           "{\"name\":\"Authority\",\"value\":\"FOOBAR\"}]}}">>),
     {ok, [Answer], none} = hb_beamr:call(H, "handle", [Message, Env], fun hb_beamr:stub/3, none),
     {ok, Json} = hb_beamr_io:read_string(H, Answer),
@@ -490,6 +496,13 @@ add(State, #{args := [A, B]}, _) -> {ok, [A + B], State}.
 raise(throw, Reason) -> throw(Reason);
 raise(error, Reason) -> error(Reason);
 raise(exit, Reason) -> exit(Reason).
+
+%% What watches a process apart from other processes.
+watchers(Pid) ->
+    hb_test:in_process(fun() ->
+        {monitored_by, Watchers} = process_info(Pid, monitored_by),
+        [Watcher || Watcher <- Watchers, not is_pid(Watcher)]
+    end).
 
 %% A reference as another node would send it: NEWER_REFERENCE_EXT with the
 %% name of that node.

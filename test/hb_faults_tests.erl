@@ -60,12 +60,10 @@ endless_test_() ->
         {"stop ends an endless loop and does not block (hangs)", fun stopped_in_loop/1},
         {"halt() is not held up by an endless loop (hangs)", fun halted_in_loop/1}
     ]) ++ [
-        {"a time limit ends an endless loop (cannot be stopped): hb_wasm64",
-            {timeout, 30, fun timeout_in_loop/0}},
-        {"a time limit ends an endless start function (cannot be stopped): hb_wasm64",
-            {timeout, 30, fun timeout_in_start/0}},
-        {"fuel ends an endless loop (cannot be stopped): hb_wasm64",
-            {timeout, 30, fun fuel_in_loop/0}}
+        alone("a time limit ends an endless loop (cannot be stopped): hb_wasm64", fun timeout_in_loop/0),
+        alone("a time limit ends an endless start function (cannot be stopped): hb_wasm64",
+            fun timeout_in_start/0),
+        alone("fuel ends an endless loop (cannot be stopped): hb_wasm64", fun fuel_in_loop/0)
     ].
 
 turns_test_() ->
@@ -425,12 +423,13 @@ killed_in_loop(Api) ->
         Tick = fun(_, _, _) -> {ok, [], none} end,
         Caller = spawn(fun() -> call(Api, H, Func, Args, Tick, none) end),
         ?assert(hb_test:wait_until(fun() -> busy() end)),
-        Queued = async(fun() -> call(Api, H, "count", [10]) end),
+        Queued = [async(fun() -> call(Api, H, "count", [N]) end) || N <- [1000, 2000, 3000]],
+        timer:sleep(10),
         hb_test:gone(Caller),
-        ?assertEqual({ok, [100]}, in_time(fun() -> call(Api, H, "count", [100]) end)),
-        ?assertEqual({ok, [10]}, await(Queued)),
+        ?assertEqual([{ok, [1000]}, {ok, [2000]}, {ok, [3000]}], [await(Job) || Job <- Queued]),
+        ?assertEqual({ok, [4000]}, in_time(fun() -> call(Api, H, "count", [4000]) end)),
         ?assert(hb_test:wait_until(fun() -> not busy() end))
-    end || {Func, Args} <- [{"spin", []}, {"call_forest", [1000]}, {"import_loop", []}, {"spin_after_import", []}]].
+    end || {Func, Args} <- endless(), _ <- [1, 2, 3]].
 
 killed_in_start(Api) ->
     Starter = spawn(fun() -> start(Api, "start_spin") end),
@@ -450,9 +449,6 @@ stopped_in_loop(Api) ->
     ?assert(hb_test:wait_until(fun() -> not busy() end)).
 
 halted_in_loop(Api) ->
-    hb_test:in_process(fun() -> halted_peer(Api) end).
-
-halted_peer(Api) ->
     process_flag(trap_exit, true),
     Peer = hb_test:peer(),
     Pid = hb_test:on_peer(Peer, fun() ->
@@ -476,7 +472,7 @@ timeout_in_loop() ->
         ?assert(Micros >= 90_000),
         ?assert(Micros < 5_000_000),
         ?assertEqual({ok, [100]}, hb_wasm64:call(H, "count", [100]))
-    end || {Func, Args} <- [{"spin", []}, {"call_forest", [1000]}, {"import_loop", []}, {"spin_after_import", []}]],
+    end || {Func, Args} <- endless()],
     ?assertEqual({error, timeout}, hb_wasm64:call(H, "spin", [], #{timeout => 20})),
     ?assertEqual({ok, [100]}, hb_wasm64:call(H, "count", [100], #{timeout => 10_000})),
     ?assertEqual([], hb_test:flush()).
@@ -495,6 +491,9 @@ fuel_in_loop() ->
         ?assertEqual({ok, [100]}, hb_wasm64:call(H, "count", [100]))
     end || {Func, Args} <- [{"spin", []}, {"call_forest", [1000]}, {"import_loop", []}]],
     ?assertEqual({ok, [100]}, hb_wasm64:call(H, "count", [100], #{fuel => 1_000_000})).
+
+%% Functions of the guest "loop" that do not end.
+endless() -> [{"spin", []}, {"call_forest", [1000]}, {"import_loop", []}, {"spin_after_import", []}].
 
 %% Turns
 
@@ -687,7 +686,11 @@ collect() -> lists:foreach(fun erlang:garbage_collect/1, processes()).
 
 %% The two modules, seen alike
 
-both(Rows) -> [{title(Row, Api), {timeout, 60, fun() -> Test(Api) end}} || {Row, Test} <- Rows, Api <- apis()].
+%% Each test in a process of its own, with a mailbox of its own.
+both(Rows) ->
+    [alone(title(Row, Api), fun() -> Test(Api) end) || {Row, Test} <- Rows, Api <- apis()].
+
+alone(Title, Test) -> {spawn, {Title, {timeout, 60, Test}}}.
 
 apis() -> [hb_beamr, hb_wasm64].
 

@@ -118,8 +118,7 @@ reads_and_writes_wait_for_the_call_in_progress_test() ->
     ?assertEqual({ok, <<7:32/little>>}, hb_wasm64:read(H, 512, 4)).
 
 many_processes_start_one_image_at_the_same_time_test() ->
-    %% One that nobody has asked for yet: a custom section makes it another image.
-    Image = <<(hb_test:guest("crunch"))/binary, 0, 9, 8, (rand:bytes(8))/binary>>,
+    Image = hb_test:fresh(hb_test:guest("crunch")),
     Test = self(),
     [spawn_link(fun() ->
          {ok, H} = hb_wasm64:start(Image),

@@ -128,5 +128,4 @@ next(Prefix) ->
     end,
     Found(100).
 
-%% One that has not been compiled yet: a custom section makes it another image.
-fresh_image() -> <<(hb_test:guest("crunch"))/binary, 0, 9, 8, (rand:bytes(8))/binary>>.
+fresh_image() -> hb_test:fresh(hb_test:guest("crunch")).

@@ -330,7 +330,13 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
     }
 
     /// Polls on behalf of a call and says how far it came.
-    fn advance(&self, inner: MutexGuard<'_, Inner<O, R>>, ticket: TicketId, thread: Thread, responder: Option<R>) -> Step<O> {
+    fn advance(
+        &self,
+        inner: MutexGuard<'_, Inner<O, R>>,
+        ticket: TicketId,
+        thread: Thread,
+        responder: Option<R>,
+    ) -> Step<O> {
         if thread == Thread::Scheduler && self.port.pace.large.load(Ordering::Relaxed) {
             return Step::quiet(Progress::Yielded);
         }

@@ -16,7 +16,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
-use wasmtime::{AsContextMut, Func, Memory, Ref, RootScope, Store, StoreContextMut, Val};
+use wasmtime::{AsContextMut, Func, Memory, Ref, RootScope, Store, StoreContextMut, Tag, Val};
 
 /// Calls that may be nested in each other's imports.
 const NESTED_CALLS: usize = 64;
@@ -26,6 +26,9 @@ const SLICE_TICKS: u64 = 1;
 
 pub(crate) type TaskFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
+/// What is done with a linear memory.
+type Access = Box<dyn FnOnce(&mut [u8]) + Send>;
+
 /// One command, and what comes of it.
 pub(crate) enum Command {
     /// Instantiate the image and run its start function.
@@ -33,7 +36,7 @@ pub(crate) enum Command {
     /// Call a function.
     Call(Call),
     /// Let a closure see the linear memory, empty where there is none.
-    Access(Box<dyn FnOnce(&mut [u8]) + Send>),
+    Access(Access),
     /// Grow the linear memory to at least so many bytes.
     Grow(u64, TicketId),
     /// Results for the innermost pending import.
@@ -204,10 +207,8 @@ fn publish_size(store: &mut StoreContextMut<'_, Data>) {
 /// Polls `future` until it is ready or `cancelled` is up, whichever comes first.
 async fn unless_cancelled<T>(cancelled: &AtomicBool, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
-    poll_fn(|cx| {
-        if cancelled.load(Ordering::Acquire) { Poll::Ready(None) } else { future.as_mut().poll(cx).map(Some) }
-    })
-    .await
+    poll_fn(|cx| if cancelled.load(Ordering::Acquire) { Poll::Ready(None) } else { future.as_mut().poll(cx).map(Some) })
+        .await
 }
 
 async fn start(store: &mut StoreContextMut<'_, Data>, starting: &Starting) -> Result<(), Error> {
@@ -290,9 +291,7 @@ async fn invoke(
     let mut vals = vec![Val::I32(0); results];
     match unless_cancelled(cancelled, func.call_async(&mut scope, &params, &mut vals)).await {
         Some(Ok(())) => Ok(vals.iter().map(|val| value::from_val(&mut scope, val)).collect()),
-        Some(Err(error)) => {
-            Err(uncaught(&mut scope.as_context_mut()).unwrap_or_else(|| Error::from_call(&error)))
-        }
+        Some(Err(error)) => Err(uncaught(&mut scope.as_context_mut()).unwrap_or_else(|| Error::from_call(&error))),
         None => {
             drop(uncaught(&mut scope.as_context_mut()));
             Err(Error::Cancelled)
@@ -304,20 +303,19 @@ async fn invoke(
 fn uncaught(store: &mut StoreContextMut<'_, Data>) -> Option<Error> {
     let mut scope = RootScope::new(&mut *store);
     let exception = scope.as_context_mut().take_pending_exception()?;
-    let tag = exception.tag(&mut scope).ok();
-    let values: Vec<Val> = exception.fields(&mut scope).map(Iterator::collect).unwrap_or_default();
-    let values = values.iter().map(|val| value::from_val(&mut scope, val)).collect();
-    let instance = scope.as_context_mut().data().instance;
-    let tag = tag.zip(instance).and_then(|(tag, instance)| {
-        let mut exports = instance.exports(&mut scope).filter_map(|export| {
-            let name = export.name().to_owned();
-            export.into_tag().map(|tag| (name, tag))
-        });
-        let exported: Vec<_> = exports.by_ref().collect();
-        drop(exports);
-        exported.into_iter().find(|(_, exported)| wasmtime::Tag::eq(exported, &tag, &scope)).map(|(name, _)| name)
-    });
+    let fields: Vec<Val> = exception.fields(&mut scope).map(Iterator::collect).unwrap_or_default();
+    let values = fields.iter().map(|val| value::from_val(&mut scope, val)).collect();
+    let tag = exception.tag(&mut scope).ok().and_then(|tag| tag_name(&mut scope.as_context_mut(), &tag));
     Some(Error::Exception { tag, values })
+}
+
+/// The name under which the image exports a tag.
+fn tag_name(store: &mut StoreContextMut<'_, Data>, tag: &Tag) -> Option<String> {
+    let (instance, image) = (store.data().instance?, store.data().image.clone());
+    let mut names = image.exports().iter().filter(|export| export.kind == "tag").map(|export| &export.name);
+    let found =
+        names.find(|name| instance.get_tag(&mut *store, name).is_some_and(|exported| Tag::eq(&exported, tag, &*store)));
+    found.cloned()
 }
 
 fn resolve(store: &mut StoreContextMut<'_, Data>, target: &Target) -> Result<(Func, Arc<Signature>), Error> {

@@ -15,15 +15,14 @@ const IDLE_TICKS: u32 = 50;
 
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
 static ASLEEP: AtomicBool = AtomicBool::new(false);
-static THREAD: Lazy<Option<Thread>> = Lazy::new(|| {
-    match thread::Builder::new().name("hb_wasm64_ticker".into()).spawn(tick) {
+static THREAD: Lazy<Option<Thread>> =
+    Lazy::new(|| match thread::Builder::new().name("hb_wasm64_ticker".into()).spawn(tick) {
         Ok(handle) => Some(handle.thread().clone()),
         Err(error) => {
             log::error!("no ticker thread, guests run without time slices: {error}");
             None
         }
-    }
-});
+    });
 
 /// Says that a guest runs, as long as it lives.
 pub(crate) struct Running(());

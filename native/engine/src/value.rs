@@ -252,17 +252,12 @@ pub fn coerce_all(args: &[Arg], types: &[ValType]) -> Result<Vec<Value>, usize> 
 /// # Errors
 /// The position, counted from 1, of the first argument that does not fit or is missing.
 pub fn coerce_some(args: &[Arg], types: &[ValType]) -> Result<Vec<Value>, usize> {
-    let value = |(index, ty): (usize, &ValType)| {
-        args.get(index).and_then(|arg| arg.coerce(*ty)).ok_or(index + 1)
-    };
+    let value = |(index, ty): (usize, &ValType)| args.get(index).and_then(|arg| arg.coerce(*ty)).ok_or(index + 1);
     types.iter().enumerate().map(value).collect()
 }
 
 /// Turns a checked value into one of the store. Host references are allocated there.
-pub(crate) async fn to_val(
-    store: impl AsContextMut<Data: Send>,
-    value: Value,
-) -> wasmtime::Result<Val> {
+pub(crate) async fn to_val(store: impl AsContextMut<Data: Send>, value: Value) -> wasmtime::Result<Val> {
     Ok(match value {
         Value::I32(n) => Val::I32(n),
         Value::I64(n) => Val::I64(n),

@@ -83,9 +83,8 @@ fn call<'a>(
     };
     let operation = Operation::new(env, &handle, reference, ticket, responder);
     let request = CallRequest { func, args, fuel };
-    Ok(operation.step(|it| {
-        handle.instance.call(it.scope, it.ticket, request, Thread::Scheduler, responder, || it.owner())
-    }))
+    Ok(operation
+        .step(|it| handle.instance.call(it.scope, it.ticket, request, Thread::Scheduler, responder, || it.owner())))
 }
 
 /// A further slice of a start, a call or a growth.
@@ -165,17 +164,31 @@ fn stop<'a>(env: Env<'a>, handle: Term<'a>) -> NifResult<Term<'a>> {
     Ok(atoms::ok().to_term(env))
 }
 
-/// What there is to know about an instance.
+/// `{ok, idle | running | suspended}`.
 #[rustler::nif]
+fn status<'a>(env: Env<'a>, handle: Term<'a>) -> NifResult<Term<'a>> {
+    let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
+    Ok(match status_atom(&handle) {
+        Some(status) => (atoms::ok(), status).encode(env),
+        None => terms::error(env, &Error::Stopped),
+    })
+}
+
+fn status_atom(handle: &Handle) -> Option<Atom> {
+    match handle.instance.status() {
+        Status::Stopped => None,
+        Status::Idle => Some(atoms::idle()),
+        Status::Running => Some(atoms::running()),
+        Status::Suspended => Some(atoms::suspended()),
+    }
+}
+
+/// What there is to know about an instance. The lists of an image may be long.
+#[rustler::nif(schedule = "DirtyCpu")]
 fn describe<'a>(env: Env<'a>, handle: Term<'a>) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
+    let Some(status) = status_atom(&handle) else { return Ok(terms::error(env, &Error::Stopped)) };
     let (instance, image) = (&handle.instance, handle.instance.image());
-    let status = match instance.status() {
-        Status::Stopped => return Ok(terms::error(env, &Error::Stopped)),
-        Status::Idle => atoms::idle(),
-        Status::Running => atoms::running(),
-        Status::Suspended => atoms::suspended(),
-    };
     let description = terms::map(
         env,
         [

@@ -33,7 +33,6 @@ pub fn prepare(pid: LocalPid, reference: Term<'_>, binary: Term<'_>) -> Result<(
     let kept = Kept::new(binary);
     let reply = Reply::new(pid, reference);
     images::spawn(move || {
-        let remember = |image: &Arc<Image>, kept: Kept| remember(kept, image);
         let (sender, receiver) = std::sync::mpsc::channel();
         kept.with(|bytes| {
             let done = move |result: Result<Arc<Image>, Error>| {
@@ -46,7 +45,7 @@ pub fn prepare(pid: LocalPid, reference: Term<'_>, binary: Term<'_>) -> Result<(
             images::prepare(bytes, Box::new(done));
         });
         if let Ok(image) = receiver.try_recv() {
-            remember(&image, kept);
+            remember(kept, &image);
         }
     })
 }
@@ -118,14 +117,22 @@ impl Drop for Reply {
     }
 }
 
-/// Binaries whose image is known, by their place in memory. Each is kept alive, so that no other can take its place;
-/// as Erlang's binaries never change, the same place means the same bytes.
-static KNOWN: Mutex<VecDeque<(usize, usize, Kept, Weak<Image>)>> = Mutex::new(VecDeque::new());
+/// A binary whose image is known, by its place in memory. It is kept alive, so that no other can take its place; as
+/// Erlang's binaries never change, the same place means the same bytes.
+struct Known {
+    start: usize,
+    size: usize,
+    /// Frees the place when it goes.
+    _kept: Kept,
+    image: Weak<Image>,
+}
+
+static KNOWN: Mutex<VecDeque<Known>> = Mutex::new(VecDeque::new());
 
 fn recall(binary: &Binary<'_>) -> Option<Arc<Image>> {
-    let place = (binary.as_ptr() as usize, binary.len());
+    let (start, size) = (binary.as_ptr() as usize, binary.len());
     let known = KNOWN.lock();
-    known.iter().find(|(start, size, _, _)| (*start, *size) == place).and_then(|(_, _, _, image)| image.upgrade())
+    known.iter().find(|known| known.start == start && known.size == size).and_then(|known| known.image.upgrade())
 }
 
 fn remember(kept: Kept, image: &Arc<Image>) {
@@ -134,8 +141,8 @@ fn remember(kept: Kept, image: &Arc<Image>) {
         return;
     }
     let mut known = KNOWN.lock();
-    known.retain(|(other, _, _, image)| *other != start && image.strong_count() > 0);
-    known.push_back((start, size, kept, Arc::downgrade(image)));
+    known.retain(|other| other.start != start && other.image.strong_count() > 0);
+    known.push_back(Known { start, size, _kept: kept, image: Arc::downgrade(image) });
     let forgotten = if known.len() > REMEMBERED { known.pop_front() } else { None };
     drop(known);
     drop(forgotten);

@@ -55,9 +55,7 @@ fn read_now<'a>(
 ) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
     let operation = Operation::new(env, &handle, reference, ticket, None);
-    let copy = move |memory: &mut [u8]| {
-        within(memory, offset, size).map(|bytes| OwnedBinary::from_slice(bytes))
-    };
+    let copy = move |memory: &mut [u8]| within(memory, offset, size).map(|bytes| OwnedBinary::from_slice(bytes));
     Ok(operation.access(copy, |env, result| match result {
         Ok(bytes) => (atoms::ok(), bytes.release(env)).encode(env),
         Err(error) => terms::error(env, &error),
@@ -213,9 +211,7 @@ fn ok_or_error(env: Env<'_>, result: Result<(), Error>) -> Term<'_> {
 fn within(memory: &mut [u8], offset: u64, size: u64) -> Result<&mut [u8], Error> {
     let length = memory.len() as u64;
     let range = usize::try_from(offset).ok().zip(offset.checked_add(size).and_then(|end| usize::try_from(end).ok()));
-    range
-        .and_then(|(start, end)| memory.get_mut(start..end))
-        .ok_or(Error::OutOfBounds { offset, size, memory: length })
+    range.and_then(|(start, end)| memory.get_mut(start..end)).ok_or(Error::OutOfBounds { offset, size, memory: length })
 }
 
 /// Bytes to write, in a form that may travel to the task.

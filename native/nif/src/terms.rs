@@ -54,9 +54,14 @@ fn float(env: Env<'_>, float: Float) -> Term<'_> {
     }
 }
 
+/// Values that a function may take or give; WebAssembly's implementations agree on this limit.
+const MOST_VALUES: usize = 1000;
+
 /// Arguments from a proper list. What is no value at all becomes [`Arg::Other`], which fits no type.
+///
+/// Of a list that is too long for any function only so much is looked at as shows that it is.
 pub fn args(list: Term<'_>) -> NifResult<Vec<Arg>> {
-    Ok(list.decode::<ListIterator>()?.map(arg).collect())
+    Ok(list.decode::<ListIterator>()?.take(MOST_VALUES + 1).map(arg).collect())
 }
 
 fn arg(term: Term<'_>) -> Arg {
