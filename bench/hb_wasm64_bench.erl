@@ -64,7 +64,7 @@ computing(Bench) ->
     })
      || {Title, Func, Argument} <- [
          {"primes up to 1,000,000", "sieve", 1_000_000},
-         {"fib(27) by recursion", "fib", 27},
+         {"fib(32) by recursion", "fib", 32},
          {"4 MB written and summed up", "mem_sum", 4 * ?MB}
      ]].
 
@@ -80,20 +80,16 @@ aos(#bench{aos = Aos} = Bench) ->
                      turns => Turns,
                      reference => rust(Bench, ["handle", Aos, Environment, Message]),
                      ours => fun() -> {ok, [Answer]} = hb_wasm64:call(H, <<"handle">>, Texts), Answer end,
-                     show => fun(Answer) ->
-                         {ok, Text} = hb_wasm64:read_string(H, Answer),
-                         {_, _} = binary:match(Text, [<<"\"data\":\"", Data/binary, "\"">>]),
-                         Text
-                     end,
+                     tell => fun(Answer) -> {ok, Text} = hb_wasm64:read_string(H, Answer), Text end,
                      target => {times, Times}
                  })
              end
-             || {Title, File, Data, Turns, Times} <- [
-                 {"return 1 + 1", "one_and_one", <<"2">>, 100, 1.15},
-                 {"a loop of 3,000,000", "loop", <<"4500001500000">>, 1, 1.05}
+             || {Title, File, Turns, Times} <- [
+                 {"return 1 + 1", "one_and_one", 100, 1.15},
+                 {"a loop of 3,000,000", "loop", 1, 1.05}
              ]];
         false ->
-            note(["AOS is not measured: there is no ", Aos])
+            io:format("AOS is not measured: there is no ~ts~n", [Aos])
     end.
 
 starts(#bench{aos = Aos} = Bench) ->
@@ -104,14 +100,9 @@ starts(#bench{aos = Aos} = Bench) ->
          line(["start and stop of ", Title, ", image known; wasmtime from Rust"], #{
              turns => 200,
              reference => rust(Bench, ["instantiate", Path]),
-             ours => fun() ->
-                 {ok, H} = hb_wasm64:start(Image),
-                 ok = hb_wasm64:stop(H),
-                 <<>>
-             end,
+             ours => fun() -> {ok, H} = hb_wasm64:start(Image), ok = hb_wasm64:stop(H), <<>> end,
              target => Target
-         }),
-         ok
+         })
      end
      || {Title, Path, Target} <- Images].
 
@@ -132,18 +123,16 @@ memory(Bench) ->
     }),
     line("read of 1 MB; binary:copy/1 of as much", #{
         turns => 200,
-        reference => here(fun() -> <<_:?MB/binary>> = binary:copy(Bytes), <<>> end),
+        reference => erlang(fun() -> <<_:?MB/binary>> = binary:copy(Bytes), <<>> end),
         ours => Read,
         target => info
     }),
-    [line([Title, "; a NIF that does nothing much"], #{
-        turns => 100_000,
-        reference => here(fun() -> ok = hb_wasm64_nif:cancel(self_reference, 0) end),
-        ours => Ours,
-        target => info
-    }) || {Title, Ours} <- [
-        {"memory_size", fun() -> {ok, _} = hb_wasm64:memory_size(H), <<>> end}
-    ]].
+    [line(Title, #{turns => 100_000, reference => fun nothing/1, ours => Ours, target => info})
+     || {Title, Ours} <- [
+         {"memory_size", fun() -> {ok, _} = hb_wasm64:memory_size(H), <<>> end},
+         {"read of 64 bytes", fun() -> {ok, _} = hb_wasm64:read(H, 64, 64), <<>> end},
+         {"describe", fun() -> {ok, _} = hb_wasm64:describe(H), <<>> end}
+     ]].
 
 guest(#bench{guests = Guests}, Name) -> filename:join(Guests, Name ++ ".wasm").
 
@@ -156,3 +145,110 @@ write_file(H, Path) ->
     {ok, Text} = file:read_file(Path),
     {ok, Pointer} = hb_wasm64:write_string(H, Text),
     Pointer.
+
+%% One line
+
+%% Of the measurement `What': how many turns make our part of a round, how many of what is shown a turn holds, a reference
+%% that makes as many, our turn, how to tell its result (the reference tells its own as text) and the target:
+%%   {more, Nanoseconds}      than the reference
+%%   {times, Factor}          as long as the reference
+%%   {at_most, Nanoseconds}   whatever the reference takes
+%%   info                     nothing is asked for
+line(What, #{turns := Turns, reference := Reference, ours := Ours, target := Target} = Line) ->
+    Tell = maps:get(tell, Line, fun tell/1),
+    PerTurn = maps:get(per_turn, Line, 1),
+    Round = fun() ->
+        {Time0, Told0} = Reference(Turns),
+        {Time, Result} = measure(Ours, Turns),
+        case Tell(Result) of
+            Told when Told =:= Told0; Told0 =:= none -> {Time0 / PerTurn, Time / PerTurn};
+            Told -> error({different_results, #{what => What, ours => Told, reference => Told0}})
+        end
+    end,
+    %% The first one makes what is made once: instances, memory, compiled code.
+    _ = Round(),
+    Rounds = [Round() || _ <- lists:seq(1, ?ROUNDS)],
+    Figure = median([Time || {_, Time} <- Rounds]),
+    Figure0 = median([Time0 || {Time0, _} <- Rounds]),
+    Compared = [compare(Target, Round1) || Round1 <- Rounds],
+    print(What, [
+        duration(Figure),
+        duration(Figure0),
+        compared(Target, median(Compared)),
+        [compared(Target, lists:min(Compared)), " to ", compared(Target, lists:max(Compared))],
+        wanted(Target),
+        verdict(Target, Figure, median(Compared))
+    ]).
+
+%% Nanoseconds that a turn takes, and what the last one gave. The turns before are to fill the caches, which hold what the
+%% other side has left there.
+measure(Turn, Turns) ->
+    _ = repeat(Turns div 10, Turn, none),
+    Begin = erlang:monotonic_time(),
+    Result = repeat(Turns, Turn, none),
+    End = erlang:monotonic_time(),
+    {erlang:convert_time_unit(End - Begin, native, nanosecond) / Turns, Result}.
+
+repeat(0, _Turn, Result) -> Result;
+repeat(N, Turn, _Result) -> repeat(N - 1, Turn, Turn()).
+
+%% A measurement by the reference program; see there for the fields.
+rust(#bench{port = Port}, Fields) ->
+    fun(Turns) ->
+        port_command(Port, [lists:join($\t, Fields ++ [integer_to_list(Turns)]), $\n]),
+        receive
+            {Port, {data, {eol, Line}}} ->
+                [Time, Told] = binary:split(Line, <<"\t">>),
+                {binary_to_float(Time), Told};
+            {Port, {exit_status, Status}} ->
+                error({reference_ended, Status, Fields})
+        after ?PATIENCE -> error({reference_is_silent, Fields})
+        end
+    end.
+
+%% A reference in Erlang.
+erlang(Turn) ->
+    fun(Turns) ->
+        {Time, Result} = measure(Turn, Turns),
+        {Time, tell(Result)}
+    end.
+
+nothing(_Turns) -> {0, none}.
+
+tell(Result) when is_binary(Result) -> Result;
+tell(Result) -> iolist_to_binary(io_lib:format("~w", [Result])).
+
+median(List) -> lists:nth(length(List) div 2 + 1, lists:sort(List)).
+
+compare({more, _}, {Time0, Time}) -> Time - Time0;
+compare(_, {Time0, _}) when Time0 == 0 -> none;
+compare(_, {Time0, Time}) -> Time / Time0.
+
+verdict(info, _, _) -> "";
+verdict({at_most, Most}, Figure, _) when Figure =< Most -> "ok";
+verdict({more, Most}, _, Compared) when Compared =< Most -> "ok";
+verdict({times, Most}, _, Compared) when Compared =< Most -> "ok";
+verdict(_, _, _) -> "MISSED".
+
+%% The table
+
+heading() ->
+    print("", ["ours", "reference", "compared", "from round to round", "target", ""]).
+
+print(What, [Figure, Figure0, Compared, Range, Wanted, Verdict]) ->
+    io:format("~-52s ~10s ~10s ~10s ~22s  ~-9s ~s~n", [What, Figure, Figure0, Compared, Range, Wanted, Verdict]).
+
+compared(_, none) -> "";
+compared({more, _}, Time) when Time < 0 -> ["-", duration(-Time)];
+compared({more, _}, Time) -> ["+", duration(Time)];
+compared(_, Factor) -> io_lib:format("~.2fx", [Factor]).
+
+wanted({more, Time}) -> ["+", duration(Time)];
+wanted({times, Factor}) -> io_lib:format("~.2fx", [Factor]);
+wanted({at_most, Time}) -> duration(Time);
+wanted(info) -> "".
+
+duration(Time) when Time == 0 -> "";
+duration(Time) when Time < 10_000 -> io_lib:format("~.2f us", [Time / 1.0e3]);
+duration(Time) when Time < 1_000_000 -> io_lib:format("~.1f us", [Time / 1.0e3]);
+duration(Time) -> io_lib:format("~.2f ms", [Time / 1.0e6]).

@@ -50,7 +50,7 @@ instances_outlive_their_module_and_are_collected_test_() ->
     in_a_vm(fun() ->
         Test = self(),
         Pids = [spawn(fun() -> Live = live(), Test ! ready, receive drop -> Live end end) || _ <- lists:seq(1, 10)],
-        [receive ready -> ok end || _ <- Pids],
+        [receive ready -> ok after 10_000 -> error(not_ready) end || _ <- Pids],
         _ = code:purge(hb_wasm64_nif),
         true = code:delete(hb_wasm64_nif),
         _ = code:purge(hb_wasm64_nif),

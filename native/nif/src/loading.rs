@@ -7,6 +7,7 @@ use hb_wasm64_engine::image::Image;
 use hb_wasm64_engine::images;
 use parking_lot::Mutex;
 use rustler::env::SavedTerm;
+use rustler::thread::is_scheduler_thread;
 use rustler::{Binary, Encoder, LocalPid, OwnedEnv, Resource, ResourceArc, Term};
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
@@ -112,6 +113,10 @@ impl Reply {
 
 impl Drop for Reply {
     fn drop(&mut self) {
+        // Where no compile thread could be had the asker is told at once, and nothing could be sent from here.
+        if is_scheduler_thread() {
+            return;
+        }
         // Only a compile thread that broke down leaves an asker without an answer.
         self.deliver(&Err(Error::Host("the image could not be prepared".into())));
     }

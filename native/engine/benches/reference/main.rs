@@ -39,11 +39,7 @@ struct Instances {
 fn main() -> ExitCode {
     let mut instances = Instances::default();
     for line in std::io::stdin().lock().lines() {
-        let measured = line.map_err(Into::into).and_then(|line| {
-            let fields: Vec<&str> = line.split('\t').collect();
-            serve(&mut instances, &fields).map_err(|error| format!("{line:?}: {error}").into())
-        });
-        match measured {
+        match line.map_err(Into::into).and_then(|line| serve(&mut instances, &line)) {
             Ok((nanoseconds, result)) => println!("{nanoseconds:.3}\t{result}"),
             Err(error) => {
                 eprintln!("reference: {error}");
@@ -54,7 +50,8 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn serve(instances: &mut Instances, fields: &[&str]) -> Result<(f64, String)> {
+fn serve(instances: &mut Instances, line: &str) -> Result<(f64, String)> {
+    let fields: Vec<&str> = line.split('\t').collect();
     match *fields {
         ["task", image, func, argument, turns] => {
             let task = once(&mut instances.tasks, image, Task::load)?;
@@ -88,7 +85,7 @@ fn serve(instances: &mut Instances, fields: &[&str]) -> Result<(f64, String)> {
             let mut to = vec![1; from.len()];
             measure(turns, || Ok(copies::over(&from, &mut to))).map(|(time, ())| (time, String::new()))
         }
-        _ => Err("no such measurement".into()),
+        _ => Err(format!("no such measurement: {line}").into()),
     }
 }
 
