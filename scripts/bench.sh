@@ -15,5 +15,5 @@ trap 'exit 1' INT TERM
 # Compiled: the shell's and "erl -eval"'s interpreter costs more than what is measured.
 erlc -Werror -o "$beams" bench/hb_wasm64_bench.erl
 
-erl -noinput -pa _build/default/lib/hb_wasm64/ebin "$beams" \
+erl +Bd -noinput -pa _build/default/lib/hb_wasm64/ebin "$beams" \
     -run hb_wasm64_bench main "$reference" test/guests ../shared/data/aos-2-pure-xs.wasm

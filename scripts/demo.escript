@@ -3,6 +3,7 @@
 -mode(compile).
 
 main([]) ->
+    ok = io:setopts([{encoding, unicode}]),
     case os:getenv("IMAGE", "") of
         "" -> ledger("test/guests/ledger.wasm");
         Image -> aos(Image, os:getenv("EVAL", ""))

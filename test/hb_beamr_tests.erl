@@ -428,7 +428,8 @@ a_program_for_64_bits_prints_its_arguments_test_() ->
             {ok, Two} = hb_beamr_io:write_string(H, ["Wor", <<"ld">>]),
             {ok, [], Written} = hb_beamr:call(H, "print_args", [One, Two], fun fd_write_64/3, []),
             %% The program prints its second argument first.
-            ?assertEqual(<<"ARGS: 'World' 'Hello'\n">>, iolist_to_binary([Text || {1, Text} <- lists:reverse(Written)])),
+            ?assertEqual(<<"ARGS: 'World' 'Hello'\n">>,
+                iolist_to_binary([Text || {1, Text} <- lists:reverse(Written)])),
             %% Its memory has exactly 258 pages and cannot grow.
             {ok, Memory} = hb_beamr:serialize(H),
             ?assertEqual(258 * ?PAGE, byte_size(Memory)),

@@ -41,6 +41,7 @@ imports_test_() ->
     both([
         {"an import that answers [] or nonsense fails alone (the node crashes, or hangs)",
             fun nonsense_answers/1},
+        {"an import function that gives no answer and state fails alone (hangs for ever)", fun no_answers/1},
         {"an import function that throws fails alone (hangs for ever)", fun throwing_imports/1},
         {"the guest may be called back from an import (deadlock)", fun calling_back/1},
         {"another instance may be called from an import, by many at once (deadlock)",
@@ -300,12 +301,17 @@ nonsense_answers(Api) ->
     [Fails("call_double", [1], Answer) || Answer <- [[], [foo], [{nan, 0}]]],
     [Fails("call_pair", [1], Answer) || Answer <- [[], [1], [1, foo]]],
     [Fails("call_none", [], Answer) || Answer <- [foo, 1]],
-    %% No answer at all.
-    [?assertEqual(failed, failed_import(call(Api, H, "call_add", [1, 2], fun(_, _, _) -> Junk end, none)))
-        || Junk <- [ok, {ok, [1]}, {ok, [1], 2, 3}, [], 42, undefined]],
     %% More than is wanted is no nonsense: HyperBEAM's devices answer so.
     ?assertEqual({ok, [], none}, call(Api, H, "call_none", [], answer([0]), none)),
     ?assertEqual({ok, [5], none}, call(Api, H, "call_add", [1, 2], answer([5, foo]), none)),
+    ?assertEqual([], hb_test:flush()).
+
+no_answers(Api) ->
+    H = start(Api, "imports"),
+    [?assertEqual({{failed, none}, Junk},
+            {failed_with(call(Api, H, "call_add", [1, 2], fun(_, _, _) -> Junk end, none)), Junk})
+        || Junk <- [ok, {ok, [1], 2, 3}, [], 42, undefined, {error}, {ok, [1]}]],
+    ?assertEqual({ok, [3], none}, call(Api, H, "call_add", [1, 2], fun add/3, none)),
     ?assertEqual([], hb_test:flush()).
 
 throwing_imports(Api) ->
@@ -753,8 +759,6 @@ failed_with({error, Class, _, Stack, State})
         when is_list(Stack), Class =:= throw orelse Class =:= error orelse Class =:= exit ->
     {failed, State};
 failed_with(Other) -> {not_failed, Other}.
-
-failed_import(Result) -> element(1, failed_with(Result)).
 
 refused({Signature, Args, Position}, Result) ->
     ?assertEqual({error, {invalid_args, #{signature => Signature, args => Args, position => Position}}}, Result).
