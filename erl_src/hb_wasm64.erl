@@ -264,7 +264,7 @@ read_string(Handle, Offset) ->
 
 %% @doc Writes a string with a NUL behind it into memory that the guest's `malloc' gives.
 -spec write_string(handle(), iodata()) -> {ok, Pointer :: non_neg_integer()} | {error, reason()}.
-write_string(Handle, Iodata) ->
+write_string(Handle, Iodata) when is_binary(Iodata); is_list(Iodata) ->
     try iolist_to_binary([Iodata, 0]) of
         Binary ->
             case malloc(Handle, byte_size(Binary)) of
@@ -277,9 +277,13 @@ write_string(Handle, Iodata) ->
                     Error
             end
     catch
-        error:badarg ->
-            {error, hb_wasm64_run:wrong_argument("write_string(Handle, Iodata)", [Handle, Iodata], 2)}
-    end.
+        error:badarg -> no_iodata(Handle, Iodata)
+    end;
+write_string(Handle, Iodata) ->
+    no_iodata(Handle, Iodata).
+
+no_iodata(Handle, Given) ->
+    {error, hb_wasm64_run:wrong_argument("write_string(Handle, Iodata)", [Handle, Given], 2)}.
 
 %% @doc Calls the guest's `malloc'.
 -spec malloc(handle(), Size :: non_neg_integer()) -> {ok, Pointer :: pos_integer()} | {error, reason()}.

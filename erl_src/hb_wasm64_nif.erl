@@ -64,7 +64,7 @@ answer(_Handle, _Ref, _Ticket, _Scope, _Answer) -> erlang:nif_error(nif_not_load
 -spec respond(handle(), list() | binary()) -> ok | {error, no_pending_import}.
 respond(_Scope, _Answer) -> erlang:nif_error(nif_not_loaded).
 
--spec cancel(handle(), ticket()) -> ok.
+-spec cancel(handle(), ticket()) -> boolean().
 cancel(_Handle, _Ticket) -> erlang:nif_error(nif_not_loaded).
 
 -spec stop(handle()) -> ok | {error, not_local}.

@@ -12,6 +12,8 @@
 -record(run, {
     handle :: hb_wasm64_nif:handle(),
     func :: start | binary() | non_neg_integer(),
+    %% The function as the caller named it.
+    name :: term(),
     args = [] :: list(),
     fuel = infinity :: non_neg_integer() | infinity,
     deadline = infinity :: deadline(),
@@ -42,7 +44,7 @@ new(Handle, Func, Args, Options) ->
                     {error, wrong_argument("call(Handle, Func, Args)", [Handle, Func, Args], 3)};
                 {Target, true} ->
                     {ok, #run{
-                        handle = Handle, func = Target, args = Args, fuel = Fuel, deadline = Deadline,
+                        handle = Handle, func = Target, name = Func, args = Args, fuel = Fuel, deadline = Deadline,
                         options = Options
                     }}
             end
@@ -141,7 +143,7 @@ sync({wait, Ticket}, Phase, #run{ref = Ref} = Run, Import, State) ->
     receive
         {hb_wasm64, Ref, turn} when Phase =:= entering -> sync(enter(Run, Ticket), Phase, Run, Import, State);
         {hb_wasm64, Ref, turn} -> sync(resume(Run, Ticket), Phase, Run, Import, State)
-    after left(Run#run.deadline) -> give_up(Ticket, Run, State)
+    after left(Run#run.deadline) -> stop_waiting(Ticket, Run, State)
     end;
 sync({import, Ticket, Request}, _Phase, #run{handle = Handle, ref = Ref} = Run, Import, State) ->
     {Answer, State1} = import(Import, State, Request, Run#run.options),
@@ -153,15 +155,19 @@ sync({import, Ticket, Request}, _Phase, #run{handle = Handle, ref = Ref} = Run, 
             sync(Step, active, Run, Import, State1)
     end.
 
-give_up(Ticket, #run{handle = Handle, ref = Ref}, State) ->
-    ok = hb_wasm64_nif:cancel(Handle, Ticket),
-    flush_turns(Ref),
+give_up(Ticket, #run{handle = Handle}, State) ->
+    _ = hb_wasm64_nif:cancel(Handle, Ticket),
     {error, timeout, State}.
 
-flush_turns(Ref) ->
-    receive
-        {hb_wasm64, Ref, turn} -> flush_turns(Ref)
-    after 0 -> ok
+stop_waiting(Ticket, #run{handle = Handle, ref = Ref}, State) ->
+    case hb_wasm64_nif:cancel(Handle, Ticket) of
+        true ->
+            {error, timeout, State};
+        false ->
+            %% Somebody has been told to send this already: take it out of the mailbox, however soon it comes.
+            receive
+                {hb_wasm64, Ref, turn} -> {error, timeout, State}
+            end
     end.
 
 %% Runs an import function: what the guest gets, and the state afterwards.
@@ -170,7 +176,7 @@ import(ImportFun, State, Request, Options) ->
         {ok, Results, State1} -> {answer({ok, Results}), State1};
         {error, Reason} -> {answer({error, Reason}), State};
         {error, Reason, State1} -> {answer({error, Reason}), State1};
-        Other -> {answer(Other), State}
+        Other -> {failure({invalid_answer, Other}), State}
     catch
         Class:Reason:Stacktrace -> {failure({raised, Class, Reason, Stacktrace}), State}
     end.
@@ -194,6 +200,8 @@ failure(Reason) ->
 %% The library tells what it knows; what the caller passed is added here.
 reason({invalid_args, Signature, Position}, Run) ->
     {invalid_args, #{signature => Signature, args => Run#run.args, position => Position}};
+reason({unknown_function, _}, Run) ->
+    {unknown_function, Run#run.name};
 reason({import_failed, {refused, Failure}}, _Run) ->
     {import_failed, binary_to_term(Failure)};
 reason(Reason, _Run) ->
@@ -267,7 +275,7 @@ async({import, Ticket, Request}, _Phase, #run{ref = Turn, responder = Handler} =
     end.
 
 async_timeout(Ticket, #run{handle = Handle}) ->
-    ok = hb_wasm64_nif:cancel(Handle, Ticket),
+    _ = hb_wasm64_nif:cancel(Handle, Ticket),
     {done, {error, timeout}}.
 
 %% @doc Ends a call of {@link async/2}. No message of it comes to this process afterwards.

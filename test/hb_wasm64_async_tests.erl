@@ -175,6 +175,17 @@ calls_on_one_instance_are_served_in_turn_test() ->
     ?assertEqual({done, {ok, [3]}}, next(First)),
     ?assertEqual([{done, {ok, [N]}} || N <- lists:seq(1, 10)], [next(Ref) || Ref <- Refs]).
 
+%% It stands in line when call_async returns: what the same process asks for
+%% afterwards comes after it.
+calls_of_one_process_keep_their_order_test() ->
+    H = hb_test:start("imports"),
+    [begin
+         {ok, [Now]} = hb_wasm64:call(H, "add_to_global", [0]),
+         {ok, Ref} = hb_wasm64:call_async(H, "add_to_global", [1], #{}),
+         ?assertEqual({N, {ok, [Now + 1]}}, {N, hb_wasm64:call(H, "add_to_global", [0])}),
+         ?assertEqual({done, {ok, [Now + 1]}}, next(Ref))
+     end || N <- lists:seq(1, 200)].
+
 %% Handlers
 
 %% The caller gets done, the handler gets the imports.

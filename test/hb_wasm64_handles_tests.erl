@@ -53,11 +53,10 @@ describe_tells_what_the_instance_is_doing_test() ->
     Status = fun() -> {ok, #{status := S}} = hb_wasm64:describe(Loop), S end,
     ?assertEqual(true, hb_test:wait_until(fun() -> Status() =:= running end)),
     ok = hb_wasm64:cancel(Spin),
-    {ok, _} = hb_wasm64:call_async(Loop, "spin_after_import", [], #{}),
-    receive {hb_wasm64, _, {import, _, _}} -> ok after 5000 -> error(no_import) end,
+    {ok, Ref} = hb_wasm64:call_async(Loop, "spin_after_import", [], #{}),
+    receive {hb_wasm64, Ref, {import, _, _}} -> ok after 5000 -> error(no_import) end,
     ?assertEqual(suspended, Status()),
-    ok = hb_wasm64:stop(Loop),
-    _ = hb_test:flush().
+    ok = hb_wasm64:cancel(Ref).
 
 %% Callers
 
@@ -82,8 +81,7 @@ a_hundred_callers_get_each_their_own_answer_test_() ->
 
 calls_are_served_in_the_order_in_which_they_came_test() ->
     H = hb_test:start("imports"),
-    {ok, _} = hb_wasm64:call_async(H, "call_none", [], #{}),
-    IRef = receive {hb_wasm64, _, {import, I, _}} -> I after 5000 -> error(no_import) end,
+    {Ref, IRef} = pending(H),
     Test = self(),
     [begin
          Pid = spawn_link(fun() ->
@@ -96,7 +94,7 @@ calls_are_served_in_the_order_in_which_they_came_test() ->
     ok = hb_wasm64:respond(IRef, {ok, []}),
     Turns = [receive {turn, N, Turn} -> Turn after 5000 -> error({no_turn, N}) end || N <- lists:seq(1, 20)],
     ?assertEqual(lists:seq(1, 20), Turns),
-    _ = hb_test:flush().
+    done(Ref).
 
 %% The C driver's read stole the result of the call.
 reads_and_writes_wait_for_the_call_in_progress_test() ->
@@ -168,16 +166,18 @@ a_caller_killed_during_a_nested_call_frees_the_instance_test() ->
     Deeper = fun(S, #{instance := I}, _) -> hb_wasm64:call(I, "import_loop", [], Nested, S, #{}) end,
     frees(H, fun() -> hb_wasm64:call(H, "import_loop", [], Deeper, s, #{}) end).
 
+%% Twenty times, as the caller may be anywhere when it is killed: on a normal
+%% scheduler, on a dirty one, between two slices.
 frees(H, Call) ->
-    Outcome = hb_test:best_of(5, fun() ->
+    Times = [begin
         Pid = spawn(Call),
-        timer:sleep(20),
+        timer:sleep(10 + N rem 3),
         exit(Pid, kill),
-        {Micros, Result} = hb_test:micros(fun() -> hb_wasm64:call(H, "count", [3]) end),
-        ?assertEqual({ok, [3]}, Result),
-        Micros < 10_000 orelse {Micros, us}
-    end),
-    ?assertEqual(true, Outcome).
+        {Micros, Result} = hb_test:micros(fun() -> hb_wasm64:call(H, "count", [3], #{timeout => 2000}) end),
+        ?assertEqual({N, {ok, [3]}}, {N, Result}),
+        Micros
+    end || N <- lists:seq(1, 20)],
+    ?assert(hb_test:median(Times) < 10_000, Times).
 
 %% One who holds the scope makes a nested call and dies: the import is still
 %% pending, and its owner answers as if nothing had been.
@@ -199,14 +199,13 @@ a_nested_caller_that_dies_leaves_the_import_pending_test() ->
 %% Those who stood in line and died are passed over.
 queued_calls_of_dead_processes_are_dropped_test() ->
     H = hb_test:start("imports"),
-    {ok, _} = hb_wasm64:call_async(H, "call_none", [], #{}),
-    IRef = receive {hb_wasm64, _, {import, I, _}} -> I after 5000 -> error(no_import) end,
+    {Ref, IRef} = pending(H),
     Pids = [spawn(fun() -> hb_wasm64:call(H, "add_to_global", [1 bsl N]) end) || N <- lists:seq(0, 9)],
     [true = hb_test:wait_until(fun() -> waiting(Pid) end) || Pid <- Pids],
     [hb_test:gone(Pid) || Pid <- Pids],
     ok = hb_wasm64:respond(IRef, {ok, []}),
     ?assertEqual({ok, [0]}, hb_wasm64:call(H, "add_to_global", [0])),
-    _ = hb_test:flush().
+    done(Ref).
 
 %% Timeouts and fuel
 
@@ -242,6 +241,7 @@ a_call_that_ends_in_time_is_left_alone_test() ->
 a_timeout_counts_while_others_have_their_turn_test() ->
     H = hb_test:start("loop"),
     {ok, Ref} = hb_wasm64:call_async(H, "spin", [], #{}),
+    true = hb_test:wait_until(fun() -> {ok, #{status := S}} = hb_wasm64:describe(H), S =:= running end),
     {Micros, Result} = hb_test:micros(fun() -> hb_wasm64:call(H, "count", [3], #{timeout => 50}) end),
     ?assertEqual({error, timeout}, Result),
     ?assert(Micros < 1_000_000),
@@ -304,6 +304,18 @@ an_instance_without_fuel_is_usable_test() ->
     ?assertEqual({ok, [3]}, hb_wasm64:call(H, "count", [3], #{fuel => 1 bsl 62})).
 
 %% Support
+
+%% A call that waits for its import, and the end of it.
+pending(H) ->
+    {ok, Ref} = hb_wasm64:call_async(H, "call_none", [], #{}),
+    receive {hb_wasm64, Ref, {import, IRef, _}} -> {Ref, IRef}
+    after 5000 -> error(no_import)
+    end.
+
+done(Ref) ->
+    receive {hb_wasm64, Ref, {done, Result}} -> ?assertEqual({ok, []}, Result)
+    after 5000 -> error(not_done)
+    end.
 
 %% The process waits for a message.
 waiting(Pid) -> process_info(Pid, status) =:= {status, waiting}.

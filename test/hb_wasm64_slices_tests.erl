@@ -93,31 +93,19 @@ long_guests_side_by_side_all_come_to_their_end_test_() ->
     end}.
 
 %% One instruction that takes long cannot be interrupted. It must not be on a
-%% normal scheduler: the process that ticks would stand still as long as it runs.
+%% normal scheduler: the processes there would stand still as long as it runs.
 one_long_instruction_does_not_block_the_schedulers_test_() ->
     {timeout, 120, fun() ->
         Outcome = hb_test:best_of(?ROUNDS, fun() ->
             H = hb_test:start("memory64"),
-            %% 1 GB, from a small memory in one call, filled by others.
+            %% 1 GB, from a small memory in one call, filled by another.
             {ok, [1]} = hb_wasm64:call(H, "grow", [16383]),
-            Test = self(),
-            Ticker = spawn_link(fun() -> Test ! {ticks, tick_until_told([])} end),
-            Fills = [element(1, hb_test:micros(fun() -> {ok, []} = hb_wasm64:call(H, "fill", [0, Byte, 1 bsl 30]) end))
-                     || Byte <- [1, 2]],
-            Ticker ! enough,
-            Ticks = receive {ticks, T} -> T end,
+            Load = load_of(fun() -> {ok, []} = hb_wasm64:call(H, "fill", [0, 1, 1 bsl 30]) end),
             ok = hb_wasm64:stop(H),
-            %% Long enough to be seen.
-            ?assert(hd(Fills) > 60_000),
-            lists:max(Ticks) < 50_000 orelse {Fills, lists:max(Ticks)}
+            leaves_schedulers_alone(Load)
         end),
         ?assertEqual(true, Outcome)
     end}.
-
-tick_until_told(Ticks) ->
-    receive enough -> Ticks
-    after 0 -> tick_until_told([tick() | Ticks])
-    end.
 
 %% The same for the host's own copies.
 large_reads_and_writes_do_not_block_the_schedulers_test_() ->
@@ -127,20 +115,46 @@ large_reads_and_writes_do_not_block_the_schedulers_test_() ->
         Size = 1 bsl 29,
         Bytes = binary:copy(<<"0123456789abcdef">>, Size div 16),
         Outcome = hb_test:best_of(?ROUNDS, fun() ->
-            Test = self(),
-            Ticker = spawn_link(fun() -> Test ! {ticks, tick_until_told([])} end),
-            ok = hb_wasm64:write(H, 0, Bytes),
-            {ok, Read} = hb_wasm64:read(H, 0, Size),
-            {error, {out_of_bounds, _}} = hb_wasm64:read_string(H, 0),
-            Ticker ! enough,
-            Ticks = receive {ticks, T} -> T end,
-            Same = binary:part(Read, Size - 16, 16) =:= <<"0123456789abcdef">>,
-            ?assert(Same),
-            lists:max(Ticks) < 50_000 orelse lists:max(Ticks)
+            Load = load_of(fun() ->
+                ok = hb_wasm64:write(H, 0, Bytes),
+                {ok, Read} = hb_wasm64:read(H, 0, Size),
+                {error, {out_of_bounds, _}} = hb_wasm64:read_string(H, 0),
+                <<"0123456789abcdef">> = binary:part(Read, Size - 16, 16)
+            end),
+            leaves_schedulers_alone(Load)
         end),
         ok = hb_wasm64:stop(H),
         ?assertEqual(true, Outcome)
     end}.
+
+%% What Fun costs: its time, the longest tick of a timer beside it, and how long
+%% normal and dirty schedulers had something to do, all in microseconds.
+load_of(Fun) ->
+    Test = self(),
+    Old = erlang:system_flag(scheduler_wall_time, true),
+    Ticker = spawn_link(fun() -> Test ! {ticks, tick_until_told([])} end),
+    Before = lists:sort(erlang:statistics(scheduler_wall_time_all)),
+    {Micros, _} = hb_test:micros(Fun),
+    After = lists:sort(erlang:statistics(scheduler_wall_time_all)),
+    Ticker ! enough,
+    Ticks = receive {ticks, T} -> T end,
+    _ = erlang:system_flag(scheduler_wall_time, Old),
+    Normal = erlang:system_info(schedulers),
+    Active = [{Id =< Normal, erlang:convert_time_unit(A1 - A0, native, microsecond)}
+              || {{Id, A0, _}, {Id, A1, _}} <- lists:zip(Before, After)],
+    #{time => Micros, tick => lists:max(Ticks),
+      normal => lists:sum([A || {true, A} <- Active]), dirty => lists:sum([A || {false, A} <- Active])}.
+
+%% How long the system itself keeps a thread waiting beside such a load is not
+%% ours to bound: half of it would be too much.
+leaves_schedulers_alone(#{time := Time, tick := Tick, normal := Normal, dirty := Dirty} = Load) ->
+    ?assert(Time > 60_000, Load),
+    Normal < Time div 4 andalso Dirty > Time div 2 andalso Tick < Time div 2 orelse Load.
+
+tick_until_told(Ticks) ->
+    receive enough -> Ticks
+    after 0 -> tick_until_told([tick() | Ticks])
+    end.
 
 %% Nothing beats and nothing polls while no guest runs, also when one waits for
 %% an answer.

@@ -82,16 +82,24 @@ an_integer_becomes_an_f32_by_one_rounding_test() ->
 
 %% Beyond the largest number the nearest is infinity.
 floats_too_large_for_an_f32_become_infinite_test() ->
-    gives("id_f32", [{1.0e300, infinity}, {-1.0e300, neg_infinity}, {1 bsl 128, infinity}]).
+    gives("id_f32", [{1.0e300, infinity}, {-1.0e300, neg_infinity}, {3.5e38, infinity}]).
 
 %% Integers of any size are numbers: those of more than 128 bits, too.
 big_integers_become_floats_test() ->
     gives("id_f64", [
         {1 bsl 100, math:pow(2, 100)}, {1 bsl 127, math:pow(2, 127)}, {1 bsl 128, math:pow(2, 128)},
         {-(1 bsl 200), -math:pow(2, 200)}, {1 bsl 1000, math:pow(2, 1000)},
-        {1 bsl 200 + 1, math:pow(2, 200)},
-        {1 bsl 1024, infinity}, {-(1 bsl 4000), neg_infinity}
-    ]).
+        {(1 bsl 200) + 1, math:pow(2, 200)},
+        %% Halfway between two floats, and one more than that.
+        {(1 bsl 200) + (1 bsl 147), math:pow(2, 200)},
+        {(1 bsl 200) + (1 bsl 147) + 1, math:pow(2, 200) + math:pow(2, 148)}
+    ]),
+    gives("id_f32", [{(1 bsl 128) - (1 bsl 104), ?MAX_F32}, {-(1 bsl 126), -math:pow(2, 126)}]).
+
+%% As in Erlang, where there is no such float either.
+integers_beyond_all_floats_are_refused_test() ->
+    refuses("id_f64", "(F)F", [1 bsl 1024, -(1 bsl 1024), 1 bsl 4000, -(1 bsl 100_000)]),
+    refuses("id_f32", "(f)f", [1 bsl 128, -(1 bsl 128), 1 bsl 1000, 1 bsl 4000]).
 
 nan_and_infinity_go_in_test() ->
     gives("id_f64", [{nan, nan}, {infinity, infinity}, {neg_infinity, neg_infinity}]),
@@ -273,7 +281,7 @@ unknown_functions_are_named_as_they_were_asked_for_test() ->
     H = hb_test:start("numbers"),
     Names = [
         <<"nosuch">>, "nosuch", <<>>, "", lists:duplicate(300, $a), binary:copy(<<"a">>, 100_000),
-        <<255, 254>>, <<"add_i32", 0>>, <<"naïve 名前"/utf8>>, "naïve 名前", [16#110000], [-1], [a], ["add_i32"],
+        <<255, 254>>, <<"add_i32", 0>>, <<"naïve 名前"/utf8>>, "naïve 名前", [16#110000], [-1], [a], [{}],
         add_i32, undefined, {}, 1.0, #{}, self()
     ],
     [?assertEqual({error, {unknown_function, Name}}, hb_wasm64:call(H, Name, [])) || Name <- Names],

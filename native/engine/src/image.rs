@@ -2,6 +2,7 @@
 
 use crate::config;
 use crate::error::Error;
+use crate::expose::{self, expose};
 use crate::import::{self, ImportInfo};
 use crate::lower;
 use crate::task::Data;
@@ -49,7 +50,7 @@ pub(crate) struct FuncExport {
 }
 
 impl Image {
-    /// Validates, lowers, compiles and links a module. Takes seconds where the module is large.
+    /// Validates, lowers, exposes, compiles and links a module. Takes seconds where the module is large.
     ///
     /// # Errors
     /// [`Error::InvalidModule`], [`Error::Unsupported`] or [`Error::Link`]; [`Error::Host`] where the compiler fails.
@@ -58,7 +59,8 @@ impl Image {
         refuse_other_formats(bytes)?;
         validate(bytes)?;
         let lowered = lower::lower(bytes).map_err(|error| Error::InvalidModule(error.to_string()))?;
-        let module = Module::new(engine, &lowered).map_err(|error| Error::Host(format!("compiler: {error:#}")))?;
+        let exposed = expose(&lowered)?;
+        let module = Module::new(engine, &exposed).map_err(|error| Error::Host(format!("compiler: {error:#}")))?;
         // The memory image is made here, or the first instance would make it on a scheduler.
         module.initialize_copy_on_write_image().map_err(|error| Error::Host(format!("memory image: {error:#}")))?;
 
@@ -142,7 +144,7 @@ fn validate(bytes: &[u8]) -> Result<(), Error> {
 fn exports(module: &Module) -> (Vec<Export>, HashMap<Box<str>, FuncExport>) {
     let mut exports = Vec::new();
     let mut funcs = HashMap::new();
-    for export in module.exports() {
+    for export in module.exports().filter(|export| !export.name().starts_with(expose::RESERVED)) {
         let (kind, signature) = match export.ty() {
             ExternType::Func(ty) => ("func", Signature::of(&ty)),
             ExternType::Memory(_) => ("memory", None),
@@ -160,18 +162,18 @@ fn exports(module: &Module) -> (Vec<Export>, HashMap<Box<str>, FuncExport>) {
 }
 
 fn default_memory(module: &Module) -> Option<ModuleExport> {
-    let mut memories = module.exports().filter(|export| matches!(export.ty(), ExternType::Memory(_)));
-    let first = memories.next()?;
-    let named = memories.find(|export| export.name() == "memory");
-    let name = if first.name() == "memory" { first.name() } else { named.map_or(first.name(), |export| export.name()) };
+    let exports = module.exports().filter(|export| matches!(export.ty(), ExternType::Memory(_)));
+    let names: Vec<&str> = exports.map(|export| export.name()).collect();
+    let name = names.iter().find(|name| **name == "memory").or(names.first())?;
     module.get_export_index(name)
 }
 
 fn default_table(module: &Module) -> Option<ModuleExport> {
-    let tables: Vec<_> = module.exports().filter(|export| matches!(export.ty(), ExternType::Table(_))).collect();
-    let name = match tables.as_slice() {
-        [only] => only.name(),
-        many => many.iter().find(|export| export.name() == FUNCTION_TABLE)?.name(),
+    let exports = module.exports().filter(|export| matches!(export.ty(), ExternType::Table(_)));
+    let names: Vec<&str> = exports.map(|export| export.name()).collect();
+    let name = match names.as_slice() {
+        [only] => only,
+        many => many.iter().find(|name| **name == FUNCTION_TABLE)?,
     };
     module.get_export_index(name)
 }

@@ -222,7 +222,7 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
 
     /// An operation that ends before it has begun; its ticket may stand in line already.
     fn refuse(&self, ticket: TicketId, error: Error) -> Step<O> {
-        let news = self.cancel(ticket);
+        let (news, _) = self.cancel(ticket);
         let error = if self.status() == Status::Stopped { Error::Stopped } else { error };
         Step { progress: Progress::Finished(Err(error)), news }
     }
@@ -305,18 +305,20 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
     }
 
     /// Ends an operation, wherever it stands.
-    pub fn cancel(&self, ticket: TicketId) -> News<O> {
-        self.cancel_where(|id, _| id == ticket)
+    ///
+    /// `true`: its owner was waiting and is not woken any more. `false`, to an owner that was waiting: it has been woken,
+    /// or whoever is about to wake it has been told.
+    pub fn cancel(&self, ticket: TicketId) -> (News<O>, bool) {
+        let mut inner = self.inner.lock();
+        let waiting = inner.turns.is_waiting(ticket);
+        let news = inner.turns.cancel(|id, _| id == ticket);
+        (inner.tell(news), waiting)
     }
 
     /// Ends the operations of an owner.
     pub fn cancel_owned(&self, wanted: impl Fn(&O) -> bool) -> News<O> {
-        self.cancel_where(|_, owner| owner.is_some_and(&wanted))
-    }
-
-    fn cancel_where(&self, wanted: impl Fn(TicketId, Option<&O>) -> bool) -> News<O> {
         let mut inner = self.inner.lock();
-        let news = inner.turns.cancel(wanted);
+        let news = inner.turns.cancel(|_, owner| owner.is_some_and(&wanted));
         inner.tell(news)
     }
 

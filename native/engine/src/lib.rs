@@ -9,6 +9,7 @@
 
 pub mod config;
 pub mod error;
+mod expose;
 pub mod image;
 pub mod images;
 mod import;

@@ -241,6 +241,12 @@ impl<O: Clone, I> Turns<O, I> {
         }
     }
 
+    /// Whether the owner of a ticket waits and has not been woken.
+    pub(crate) fn is_waiting(&mut self, id: TicketId) -> bool {
+        let mut tickets = self.lanes().flat_map(|lane| lane.active.iter().chain(&lane.line));
+        tickets.any(|ticket| ticket.id == id && ticket.waiting)
+    }
+
     /// Removes tickets, from the line or from the call that they drive. A call takes along everything nested in it.
     pub(crate) fn cancel(&mut self, wanted: impl Fn(TicketId, Option<&O>) -> bool) -> News<O> {
         let mut news = News::default();

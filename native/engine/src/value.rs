@@ -119,6 +119,8 @@ pub enum Value {
 pub enum Arg {
     /// Any integer of at most 128 bits.
     Int(i128),
+    /// A larger integer, as the floats that are nearest to it.
+    Huge(f32, f64),
     /// A finite float.
     Float(f64),
     /// The canonical NaN.
@@ -141,6 +143,21 @@ const F32_CANONICAL_NAN: u32 = 0x7fc0_0000;
 const F64_CANONICAL_NAN: u64 = 0x7ff8_0000_0000_0000;
 
 impl Arg {
+    /// An integer of any size, from its sign and the bytes of its magnitude, least significant first.
+    pub fn huge(negative: bool, magnitude: &[u8]) -> Arg {
+        let length = magnitude.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        let (low, high) = magnitude[..length].split_at(length.saturating_sub(16));
+        let mut top = high.iter().rev().fold(0_u128, |number, byte| number << 8 | u128::from(*byte));
+        // What lies below decides only between two halves: one bit stands for all of it.
+        top |= u128::from(low.iter().any(|byte| *byte != 0));
+        let Ok(exponent) = i32::try_from(low.len() * 8) else { return Arg::Other };
+        let sign = if negative { -1.0 } else { 1.0 };
+        let scale = 2_f64.powi(exponent);
+        let double = sign * (top as f64) * scale;
+        let single = (sign * f64::from(top as f32) * scale) as f32;
+        if double.is_finite() { Arg::Huge(single, double) } else { Arg::Other }
+    }
+
     /// The argument as a value of type `ty`, or `None` where it is none.
     ///
     /// Integers become floats by rounding to the nearest; the upper half of the unsigned range wraps.
@@ -165,6 +182,7 @@ impl Arg {
         Some(match self {
             // One rounding, straight from the integer: by way of f64 there would be two.
             Arg::Int(n) => (n as f32).to_bits(),
+            Arg::Huge(single, _) => Some(single).filter(|single| single.is_finite())?.to_bits(),
             Arg::Float(x) => (x as f32).to_bits(),
             Arg::Nan => F32_CANONICAL_NAN,
             Arg::Infinity => f32::INFINITY.to_bits(),
@@ -177,6 +195,7 @@ impl Arg {
     fn f64(self) -> Option<u64> {
         Some(match self {
             Arg::Int(n) => (n as f64).to_bits(),
+            Arg::Huge(_, double) => double.to_bits(),
             Arg::Float(x) => x.to_bits(),
             Arg::Nan => F64_CANONICAL_NAN,
             Arg::Infinity => f64::INFINITY.to_bits(),
@@ -316,6 +335,22 @@ mod tests {
         let n = (1_i128 << 60) + (1 << 36) + 1;
         let expected = ((1_u64 << 60) + (1 << 37)) as f32;
         assert_eq!(Arg::Int(n).coerce(ValType::F32), Some(Value::F32(expected.to_bits())));
+    }
+
+    #[test]
+    fn integers_of_any_size_are_rounded_to_the_nearest_float_there_is() {
+        let mut magnitude = [0_u8; 130];
+        (magnitude[0], magnitude[40]) = (1, 0x80);
+        let Arg::Huge(single, double) = Arg::huge(true, &magnitude) else { panic!() };
+        assert_eq!((single, double), (f32::NEG_INFINITY, -(2_f64.powi(327))));
+        // Halfway between two doubles, and a last bit far below that decides.
+        let mut magnitude = [0_u8; 17];
+        (magnitude[0], magnitude[9], magnitude[16]) = (1, 0x08, 1);
+        let expected = 2_f64.powi(128) + 2_f64.powi(76);
+        assert_eq!(Arg::huge(false, &magnitude).coerce(ValType::F64), Some(Value::F64(expected.to_bits())));
+        assert_eq!(Arg::huge(false, &[0xff; 128]), Arg::Other);
+        assert_eq!(Arg::huge(false, &magnitude).coerce(ValType::I64), None);
+        assert_eq!(Arg::huge(false, &magnitude).coerce(ValType::F32), None);
     }
 
     #[test]

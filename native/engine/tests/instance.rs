@@ -181,7 +181,7 @@ fn an_endless_guest_yields_and_can_be_cancelled() {
     let waiting = TicketId::fresh();
     let step = guest.call(None, waiting, request("count", &[]), Thread::Worker, Some(()), || "next");
     assert!(matches!(step.progress, Progress::Waiting));
-    assert_eq!(guest.cancel(ticket).wake, ["next"]);
+    assert_eq!(guest.cancel(ticket).0.wake, ["next"]);
     let step = guest.call(None, waiting, request("count", &[]), Thread::Worker, Some(()), || "next");
     assert_eq!(step.news.spent, ["next"]);
     assert_eq!(finish(&guest, waiting, step), Ok(vec![Value::I32(1)]));

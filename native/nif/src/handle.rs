@@ -1,10 +1,11 @@
 //! Handles: the resources that Erlang holds, and the processes that wait for something of them.
 
 use crate::atoms;
+use crate::messenger;
 use hb_wasm64_engine::{ImportId, Instance, News};
 use parking_lot::Mutex;
 use rustler::env::SavedTerm;
-use rustler::{Env, Error, LocalPid, Monitor, NifResult, OwnedEnv, Resource, ResourceArc, Term};
+use rustler::{Encoder, Env, Error, LocalPid, Monitor, NifResult, OwnedEnv, Resource, ResourceArc, Term};
 use std::sync::Arc;
 
 /// What a handle refers to: an instance, and the import in whose scope it is used, if any.
@@ -21,9 +22,8 @@ impl Resource for Handle {
         // Flags go up and lines get shorter; the guest itself is left to whoever polls next.
         let news = self.instance.cancel_owned(|owner| owner.monitor == Some(monitor));
         wake(env, news.wake);
-        // Other monitors can be ended only in the environment of a process. The next one to come does it.
         let others = news.spent.into_iter().filter(|owner| owner.monitor != Some(monitor));
-        LEFT_OVER.lock().extend(others);
+        others.for_each(messenger::unwatch);
     }
 }
 
@@ -47,6 +47,27 @@ impl Owner {
         Arc::new(Owner { pid, reference: Mutex::new((own_env, saved)), monitor, watched: handle.clone() })
     }
 
+    /// `{hb_wasm64, Reference, turn}`.
+    fn turn<'a>(&self, env: Env<'a>) -> Term<'a> {
+        let reference = self.reference.lock();
+        let (own_env, saved) = &*reference;
+        let reference = own_env.run(|own_env| saved.load(own_env).in_env(env));
+        (atoms::hb_wasm64(), reference, atoms::turn()).encode(env)
+    }
+
+    /// Sends the message of its turn, from a thread that is none of the BEAM's.
+    pub fn wake_from_outside(&self) {
+        // A process that is gone needs no waking.
+        let _ = OwnedEnv::new().send_and_clear(&self.pid, |env| self.turn(env));
+    }
+
+    /// Ends the monitor: in the environment of a process, or without one on a thread that is none of the BEAM's.
+    pub fn unwatch(&self, env: Option<Env<'_>>) {
+        if let Some(monitor) = &self.monitor {
+            self.watched.demonitor(env, monitor);
+        }
+    }
+
     /// Whether the death of the process will be noticed.
     pub fn is_watched(&self) -> bool {
         self.monitor.is_some()
@@ -59,29 +80,19 @@ pub struct Async(pub LocalPid);
 #[rustler::resource_impl]
 impl Resource for Async {}
 
-/// Owners whose monitor could not be ended where that was noticed.
-static LEFT_OVER: Mutex<Vec<Arc<Owner>>> = Mutex::new(Vec::new());
-
 /// Wakes and forgets whom the engine says to. Only for environments of a process.
 pub fn tell(env: Env<'_>, news: News<Arc<Owner>>) {
     wake(env, news.wake);
-    if !news.spent.is_empty() {
-        let left_over = std::mem::take(&mut *LEFT_OVER.lock());
-        for owner in news.spent.into_iter().chain(left_over) {
-            if let Some(monitor) = &owner.monitor {
-                env.demonitor(&owner.watched, monitor);
-            }
-        }
-    }
+    news.spent.iter().for_each(|owner| owner.unwatch(Some(env)));
 }
 
 fn wake(env: Env<'_>, owners: Vec<Arc<Owner>>) {
     for owner in owners {
-        let reference = owner.reference.lock();
-        let (own_env, saved) = &*reference;
-        let reference = own_env.run(|own_env| saved.load(own_env).in_env(env));
-        // A process that is gone needs no waking.
-        let _ = env.send(&owner.pid, (atoms::hb_wasm64(), reference, atoms::turn()));
+        let message = owner.turn(env);
+        // A process that has been killed meanwhile cannot send any more, but the one that waits must be woken.
+        if env.send(&owner.pid, message).is_err() {
+            messenger::wake(owner);
+        }
     }
 }
 

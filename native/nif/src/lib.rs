@@ -10,6 +10,7 @@ mod handle;
 mod loading;
 mod logger;
 mod memory;
+mod messenger;
 mod steps;
 mod terms;
 
@@ -147,13 +148,14 @@ fn give(scope: Term<'_>, answer: Term<'_>) -> NifResult<Given> {
     })
 }
 
-/// Ends an operation by its ticket.
+/// Ends an operation by its ticket. `true` to an owner that waits: it will not be woken; `false`: its message is here or
+/// on its way.
 #[rustler::nif]
-fn cancel<'a>(env: Env<'a>, handle: Term<'a>, ticket: u64) -> NifResult<Atom> {
-    if let Some(handle) = handle::decode(handle)? {
-        handle::tell(env, handle.instance.cancel(TicketId(ticket)));
-    }
-    Ok(atoms::ok())
+fn cancel<'a>(env: Env<'a>, handle: Term<'a>, ticket: u64) -> NifResult<bool> {
+    let Some(handle) = handle::decode(handle)? else { return Ok(true) };
+    let (news, unwoken) = handle.instance.cancel(TicketId(ticket));
+    handle::tell(env, news);
+    Ok(unwoken)
 }
 
 /// Ends an instance.

@@ -76,7 +76,7 @@ impl<'a, 'h> Operation<'a, 'h> {
 
     fn abandon_if_exiting(&self, term: Term<'a>) -> Term<'a> {
         if self.exiting.get() {
-            tell(self.env, self.handle.instance.cancel(self.ticket));
+            tell(self.env, self.handle.instance.cancel(self.ticket).0);
         }
         term
     }

@@ -68,7 +68,7 @@ fn arg(term: Term<'_>) -> Arg {
     match term.get_type() {
         TermType::Integer => match term.decode::<i64>() {
             Ok(n) => Arg::Int(n.into()),
-            Err(_) => term.decode::<i128>().map_or(Arg::Other, Arg::Int),
+            Err(_) => term.decode::<i128>().map_or_else(|_| huge(term), Arg::Int),
         },
         TermType::Float => term.decode::<f64>().map_or(Arg::Other, Arg::Float),
         TermType::Atom => atom_arg(term),
@@ -80,6 +80,18 @@ fn arg(term: Term<'_>) -> Arg {
             Ok((tag, bits)) if tag == atoms::nan() => Arg::NanBits(bits),
             _ => Arg::Other,
         },
+        _ => Arg::Other,
+    }
+}
+
+/// An integer beyond 128 bits. The external term format is the one way in which its bytes can be had.
+fn huge(term: Term<'_>) -> Arg {
+    const SMALL_BIG: u8 = 110;
+    const LARGE_BIG: u8 = 111;
+    match term.to_binary().as_slice() {
+        [_, SMALL_BIG, _, sign, magnitude @ ..] | [_, LARGE_BIG, _, _, _, _, sign, magnitude @ ..] => {
+            Arg::huge(*sign != 0, magnitude)
+        }
         _ => Arg::Other,
     }
 }

@@ -78,12 +78,12 @@ fn serve(instances: &mut Instances, line: &str) -> Result<(f64, String)> {
         }
         ["copy_fresh", bytes, turns] => {
             let from = copies::source(bytes.parse()?);
-            measure(turns, || Ok(copies::fresh(&from))).map(|(time, ())| (time, String::new()))
+            measure(turns, || copies::fresh(&from)).map(|(time, ())| (time, String::new()))
         }
         ["copy_over", bytes, turns] => {
             let from = copies::source(bytes.parse()?);
             let mut to = vec![1; from.len()];
-            measure(turns, || Ok(copies::over(&from, &mut to))).map(|(time, ())| (time, String::new()))
+            measure(turns, || copies::over(&from, &mut to)).map(|(time, ())| (time, String::new()))
         }
         _ => Err(format!("no such measurement: {line}").into()),
     }

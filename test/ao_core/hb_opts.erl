@@ -1,0 +1,61 @@
+%% @doc Options: those of the caller first, then the node's.
+-module(hb_opts).
+
+-export([default_message/0, get/1, get/2, get/3]).
+
+-compile({no_auto_import, [get/1]}).
+
+%% @doc What a node of this AO-Core runs with. Names of devices are in the form that `hb_ao:normalize_key/1' gives.
+-spec default_message() -> map().
+default_message() ->
+    #{
+        cache_control => [<<"no-cache">>, <<"no-store">>],
+        load_remote_devices => false,
+        preloaded_devices => [
+            #{<<"name">> => Name, <<"module">> => Module}
+         || {Name, Module} <- [
+                {<<"message@1.0">>, dev_message},
+                {<<"multipass@1.0">>, dev_multipass},
+                {<<"stack@1.0">>, dev_stack},
+                {<<"test-iface@1.0">>, dev_test_iface},
+                {<<"test-kv@1.0">>, dev_test_kv},
+                {<<"test-math@1.0">>, dev_test_math},
+                {<<"test-remote@1.0">>, dev_test_remote},
+                {<<"test-wasi@1.0">>, dev_test_wasi},
+                {<<"wasm-64@1.0">>, dev_wasm64},
+                {<<"wasm64@1.0">>, dev_wasm64}
+            ]
+        ],
+        wasm_allow_aot => false
+    }.
+
+-spec get(atom() | binary()) -> term().
+get(Key) -> get(Key, undefined).
+
+-spec get(atom() | binary(), term()) -> term().
+get(Key, Default) -> get(Key, Default, #{}).
+
+%% @doc `only => local | global' asks one side alone; `prefer => global' turns the order round.
+-spec get(atom() | binary(), term(), map()) -> term().
+get(Key, Default, Opts) when is_binary(Key) ->
+    try binary_to_existing_atom(Key) of
+        Atom -> get(Atom, Default, Opts)
+    catch
+        error:badarg -> Default
+    end;
+get(Key, Default, Opts) ->
+    Sources =
+        case Opts of
+            #{only := local} -> [Opts];
+            #{only := global} -> [default_message()];
+            #{prefer := global} -> [default_message(), Opts];
+            _ -> [Opts, default_message()]
+        end,
+    first(Key, Sources, Default).
+
+first(_Key, [], Default) -> Default;
+first(Key, [Source | Rest], Default) ->
+    case Source of
+        #{Key := Value} -> Value;
+        _ -> first(Key, Rest, Default)
+    end.
