@@ -213,23 +213,35 @@ wrong_argument(Signature, Args, Position) ->
     {invalid_args, #{signature => Signature, args => Args, position => Position}}.
 
 %% @doc Drives a call in a process of its own. Imports go to `Handler', the end of the call to the calling process.
+%% When this returns the call has its place in line.
 -spec async(run(), Handler :: pid()) -> reference().
 async(Run, Handler) ->
     Caller = self(),
-    Runner = spawn(fun() ->
+    InLine = make_ref(),
+    {Runner, RunnerWatch} = spawn_monitor(fun() ->
         Watch = monitor(process, Caller),
-        %% One of the two comes: the caller's next two lines send the first, and if it dies before, the second comes.
+        %% One of the two comes: the caller's next lines send the first, and if it dies before, the second comes.
         receive
-            {run, Ref} -> async_run(Run#run{ref = make_ref(), responder = Handler}, Ref, Caller, Watch);
-            {'DOWN', Watch, process, Caller, _} -> ok
+            {run, Ref} ->
+                Mine = Run#run{ref = make_ref(), responder = Handler},
+                First = first(Mine),
+                Caller ! InLine,
+                async_run(First, Mine, Ref, Caller, Watch);
+            {'DOWN', Watch, process, Caller, _} ->
+                ok
         end
     end),
     Ref = hb_wasm64_nif:new_async(Runner),
     Runner ! {run, Ref},
+    %% One of the two comes, as the first step of a call takes no longer than a slice.
+    receive
+        InLine -> true = demonitor(RunnerWatch, [flush]);
+        {'DOWN', RunnerWatch, process, Runner, _} -> true
+    end,
     Ref.
 
-async_run(Run, Ref, Caller, Watch) ->
-    case async(first(Run), entering, Run, Ref, Watch) of
+async_run(First, Run, Ref, Caller, Watch) ->
+    case async(First, entering, Run, Ref, Watch) of
         {done, Result} -> Caller ! {hb_wasm64, Ref, {done, Result}};
         %% The library sees this process end, and stops the guest.
         caller_down -> ok
