@@ -1,0 +1,21 @@
+%% The examples of README.md, run as they stand there.
+-module(readme_tests).
+
+-include_lib("eunit/include/eunit.hrl").
+
+every_example_runs_test_() ->
+    {ok, Cwd} = file:get_cwd(),
+    Root = hb_test:root(),
+    {ok, Text} = file:read_file(filename:join(Root, "README.md")),
+    {match, Examples} = re:run(Text, "```erlang\n(.*?)```", [global, dotall, {capture, [1], list}]),
+    {setup, fun() -> ok = file:set_cwd(Root) end, fun(_) -> ok = file:set_cwd(Cwd) end,
+        [{lists:sublist(Example, 40), fun() -> run(Example) end} || [Example] <- Examples]}.
+
+%% Expressions run; a term of rebar.config has to be one.
+run("{deps" ++ _ = Term) ->
+    {ok, Tokens, _} = erl_scan:string(Term),
+    ?assertMatch({ok, {deps, [{hb_wasm64, _}]}}, erl_parse:parse_term(Tokens));
+run(Example) ->
+    {ok, Tokens, _} = erl_scan:string(Example),
+    {ok, Expressions} = erl_parse:parse_exprs(Tokens),
+    ?assertMatch({value, _, _}, erl_eval:exprs(Expressions, [])).
