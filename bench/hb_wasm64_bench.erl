@@ -1,8 +1,10 @@
-%% What `make bench` prints: for each measurement our figure, that of a reference, how they compare and what is asked for.
+%% What `make bench` prints: for each measurement our figure, that of a reference, how they compare and what is asked
+%% for.
 %%
-%% Each line is the median of several rounds. A round measures the reference, then ours, at once after it, and compares the
-%% two; so a machine that is busy with something else slows both down, and the comparison holds. Both sides must also come
-%% to the same result. The reference is a program of its own, native/engine/benches/reference, at the other end of a port.
+%% Each line is the median of many rounds. A round measures the reference, then ours, at once after it, and compares the
+%% two; so a machine that is busy with something else slows both down, and the comparison holds better than the figures.
+%% Both sides must also come to the same result. The reference is a program of its own,
+%% native/engine/benches/reference, at the other end of a port.
 %%
 %% A target that is missed is a result, not a failure: the exit code is 0 unless a measurement could not be made.
 -module(hb_wasm64_bench).
@@ -156,8 +158,8 @@ write_file(H, Path) ->
 %% One line
 
 %% Measures `What' against `Whose'. The rest: how many turns make our part of a round, how many of what is shown a turn
-%% holds, a reference that makes as many turns, our turn, how to tell its result (the reference tells its own as text) and
-%% the target:
+%% holds, a reference that makes as many turns, our turn, how to tell its result (the reference tells its own as text)
+%% and the target:
 %%   {more, Nanoseconds}      than the reference
 %%   {times, Factor}          as long as the reference
 %%   {at_most, Nanoseconds}   whatever the reference takes
@@ -188,8 +190,8 @@ line(What, Whose, #{turns := Turns, reference := Reference, ours := Ours, target
         verdict(Target, Figure, median(Compared))
     ]).
 
-%% Nanoseconds that a turn takes, and what the last one gave. The turns before are to fill the caches, which hold what the
-%% other side has left there.
+%% Nanoseconds that a turn takes, and what the last one gave. The turns before are to fill the caches, which hold what
+%% the other side has left there.
 measure(Turn, Turns) ->
     _ = repeat(Turns div 10, Turn, none),
     Begin = erlang:monotonic_time(),
@@ -242,6 +244,13 @@ verdict(_, _, _) -> "MISSED".
 
 heading() ->
     io:format("Medians of ~w rounds; half of the rounds are within what is given in brackets.~n", [?ROUNDS]),
+    %% Linux only; elsewhere the reader has to know.
+    case file:read_file("/proc/loadavg") of
+        {ok, Load} ->
+            io:format("Load of this machine before: ~s. The less the better.~n", [hd(binary:split(Load, <<" ">>))]);
+        {error, _} ->
+            ok
+    end,
     print("", "reference", ["ours", "reference", "compared", "", "target", ""]).
 
 print(What, Whose, Columns) ->

@@ -404,10 +404,10 @@ killed_under_a_nested_call(Api) ->
     Wait = fun(_, _, _) -> Test ! nested, receive go_on -> {ok, [1], answered} end end,
     {Nested, _} = Job = async(fun() ->
         Result = call(Api, Scope, "call_callback", [0], Wait, none),
-        {Result, hb_test:flush(), watchers(self())}
+        {Result, hb_test:flush(), watchers_left(self())}
     end),
     receive nested -> ok end,
-    InLine = async(fun() -> {call(Api, Scope, 0, [7]), hb_test:flush(), watchers(self())} end),
+    InLine = async(fun() -> {call(Api, Scope, 0, [7]), hb_test:flush(), watchers_left(self())} end),
     hb_test:gone(Caller),
     ?assertEqual({ok, [7], next}, in_time(fun() -> call(Api, H, "call_add", [3, 4], fun add/3, next) end)),
     Nested ! go_on,
@@ -727,6 +727,11 @@ write(hb_wasm64, H, Offset, Bytes) -> hb_wasm64:write(H, Offset, Bytes).
 
 size(hb_beamr, H) -> hb_beamr_io:size(H);
 size(hb_wasm64, H) -> hb_wasm64:memory_size(H).
+
+%% The watchers of a process that do not go away. Those that another process's death made needless end a moment later.
+watchers_left(Pid) ->
+    _ = hb_test:wait_until(fun() -> watchers(Pid) =:= [] end, 1_000),
+    watchers(Pid).
 
 %% What watches a process apart from other processes: instances on which it has
 %% something under way.

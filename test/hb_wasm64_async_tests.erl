@@ -103,22 +103,24 @@ references_that_name_no_import_are_refused_test() ->
 
 %% Cancelling
 
-nothing_comes_after_cancel_has_returned_test() ->
-    Loop = hb_test:start("loop"),
-    Imports = hb_test:start("imports"),
-    Calls = [{Loop, "spin", []}, {Loop, "import_loop", []}, {Imports, "call_add", [1, 2]}, {Imports, "peek", [0]},
-             {Imports, "peek", [-1]}],
-    [begin
-         {ok, Ref} = hb_wasm64:call_async(H, Name, Args, #{}),
-         timer:sleep(Wait),
-         ?assertEqual(ok, hb_wasm64:cancel(Ref)),
-         _ = hb_test:flush(),
-         %% Whatever cancel/1 took back is settled: this stays silent.
-         ?assert(silent()),
-         %% And it was not a mere silence: the instance is free.
-         ?assertMatch({ok, _}, hb_wasm64:memory_size(H)),
-         ?assertEqual(ok, hb_wasm64:cancel(Ref))
-     end || {H, Name, Args} <- Calls, Wait <- [0, 2, 20]].
+nothing_comes_after_cancel_has_returned_test_() ->
+    {timeout, 60, fun() ->
+        Loop = hb_test:start("loop"),
+        Imports = hb_test:start("imports"),
+        Calls = [{Loop, "spin", []}, {Loop, "import_loop", []}, {Imports, "call_add", [1, 2]}, {Imports, "peek", [0]},
+                 {Imports, "peek", [-1]}],
+        [begin
+             {ok, Ref} = hb_wasm64:call_async(H, Name, Args, #{}),
+             timer:sleep(Wait),
+             ?assertEqual(ok, hb_wasm64:cancel(Ref)),
+             _ = hb_test:flush(),
+             %% Whatever cancel/1 took back is settled: this stays silent.
+             ?assert(silent()),
+             %% And it was not a mere silence: the instance is free.
+             ?assertMatch({ok, _}, hb_wasm64:memory_size(H)),
+             ?assertEqual(ok, hb_wasm64:cancel(Ref))
+         end || {H, Name, Args} <- Calls, Wait <- [0, 2, 20]]
+    end}.
 
 %% Not even what had been sent before.
 cancel_takes_back_what_has_come_already_test() ->
@@ -128,14 +130,16 @@ cancel_takes_back_what_has_come_already_test() ->
     ok = hb_wasm64:cancel(Ref),
     ?assertEqual([], hb_test:flush()).
 
-a_cancelled_call_frees_the_instance_test() ->
-    H = hb_test:start("loop"),
-    [begin
-         {ok, Ref} = hb_wasm64:call_async(H, "spin", [], #{}),
-         timer:sleep(5),
-         ok = hb_wasm64:cancel(Ref),
-         ?assertEqual({ok, [3]}, hb_wasm64:call(H, "count", [3]))
-     end || _ <- lists:seq(1, 20)].
+a_cancelled_call_frees_the_instance_test_() ->
+    {timeout, 60, fun() ->
+        H = hb_test:start("loop"),
+        [begin
+             {ok, Ref} = hb_wasm64:call_async(H, "spin", [], #{}),
+             timer:sleep(5),
+             ok = hb_wasm64:cancel(Ref),
+             ?assertEqual({ok, [3]}, hb_wasm64:call(H, "count", [3]))
+         end || _ <- lists:seq(1, 20)]
+    end}.
 
 %% One that waits for its turn: the one before it goes on as if nothing were.
 a_queued_call_can_be_cancelled_test() ->
@@ -177,14 +181,16 @@ calls_on_one_instance_are_served_in_turn_test() ->
 
 %% It stands in line when call_async returns: what the same process asks for
 %% afterwards comes after it.
-calls_of_one_process_keep_their_order_test() ->
-    H = hb_test:start("imports"),
-    [begin
-         {ok, [Now]} = hb_wasm64:call(H, "add_to_global", [0]),
-         {ok, Ref} = hb_wasm64:call_async(H, "add_to_global", [1], #{}),
-         ?assertEqual({N, {ok, [Now + 1]}}, {N, hb_wasm64:call(H, "add_to_global", [0])}),
-         ?assertEqual({done, {ok, [Now + 1]}}, next(Ref))
-     end || N <- lists:seq(1, 200)].
+calls_of_one_process_keep_their_order_test_() ->
+    {timeout, 60, fun() ->
+        H = hb_test:start("imports"),
+        [begin
+             {ok, [Now]} = hb_wasm64:call(H, "add_to_global", [0]),
+             {ok, Ref} = hb_wasm64:call_async(H, "add_to_global", [1], #{}),
+             ?assertEqual({N, {ok, [Now + 1]}}, {N, hb_wasm64:call(H, "add_to_global", [0])}),
+             ?assertEqual({done, {ok, [Now + 1]}}, next(Ref))
+         end || N <- lists:seq(1, 200)]
+    end}.
 
 %% Handlers
 

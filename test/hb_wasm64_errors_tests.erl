@@ -233,6 +233,21 @@ one_name_imported_with_two_types_is_a_link_error_test() ->
               2, 17, 2, 3, "env", 1, "f", 0, 0, 3, "env", 1, "f", 0, 1>>,
     ?assertEqual({error, {link, #{module => "env", name => "f", kind => func}}}, hb_wasm64:start(Image)).
 
+%% (module (memory i64 262145)), 16 GiB and a page; (module (table 10000001 funcref)).
+images_that_want_more_than_they_may_have_meet_a_limit_test() ->
+    ?assertEqual({error, {limit, memory}}, hb_wasm64:start(<<0, "asm", 1:32/little, 5, 5, 1, 4, 16#81, 16#80, 16#10>>)),
+    ?assertEqual({error, {limit, table}}, hb_wasm64:start(<<0, "asm", 1:32/little, 4, 7, 1, 16#70, 0, 16#81, 16#ad, 16#e2, 4>>)),
+    %% And no more than that are as good as any other.
+    ?assertEqual({ok, [10_000_000]}, hb_wasm64:call(hb_test:start("big_table"), "size", [])).
+
+%% To a guest a limit is what its own maximum is: growing fails.
+guests_are_told_that_they_cannot_grow_test() ->
+    H = hb_test:start("big_table"),
+    ?assertEqual({ok, [-1]}, hb_wasm64:call(H, "grow", [1])),
+    Memory = hb_test:start("big_memory"),
+    ?assertEqual({ok, [262144]}, hb_wasm64:call(Memory, "size", [])),
+    ok = hb_wasm64:stop(Memory).
+
 %% Start functions
 
 a_start_function_runs_before_start_returns_test() ->
@@ -250,30 +265,36 @@ a_start_function_may_call_imports_test() ->
     H = hb_test:start("start_import"),
     ?assertEqual({ok, [0]}, hb_wasm64:call(H, "get", [])).
 
-an_endless_start_function_is_ended_by_the_timeout_test() ->
-    Image = hb_test:guest("start_spin"),
-    {Micros, Result} = hb_test:micros(fun() -> hb_wasm64:start(Image, #{timeout => 100}) end),
-    ?assertEqual({error, timeout}, Result),
-    ?assert(Micros >= 90_000),
-    ?assert(Micros < 2_000_000),
-    ?assertEqual([], hb_test:flush()).
+an_endless_start_function_is_ended_by_the_timeout_test_() ->
+    {timeout, 60, fun() ->
+        Image = hb_test:guest("start_spin"),
+        {Micros, Result} = hb_test:micros(fun() -> hb_wasm64:start(Image, #{timeout => 100}) end),
+        ?assertEqual({error, timeout}, Result),
+        ?assert(Micros >= 90_000),
+        ?assert(Micros < 2_000_000),
+        ?assertEqual([], hb_test:flush())
+    end}.
 
 %% Whatever the compile threads still have to say is nobody's message any more.
-a_start_that_has_no_time_leaves_nothing_in_the_mailbox_test() ->
-    Image = hb_test:fresh(hb_test:guest("ledger")),
-    ?assertEqual({error, timeout}, hb_wasm64:start(Image, #{timeout => 0})),
-    timer:sleep(300),
-    ?assertEqual([], hb_test:flush()),
-    ?assertMatch({ok, _}, hb_wasm64:start(Image)).
+a_start_that_has_no_time_leaves_nothing_in_the_mailbox_test_() ->
+    {timeout, 60, fun() ->
+        Image = hb_test:fresh(hb_test:guest("ledger")),
+        ?assertEqual({error, timeout}, hb_wasm64:start(Image, #{timeout => 0})),
+        timer:sleep(300),
+        ?assertEqual([], hb_test:flush()),
+        ?assertMatch({ok, _}, hb_wasm64:start(Image))
+    end}.
 
 %% The C driver could not be stopped at all, and blocked a scheduler.
-an_endless_start_function_ends_with_its_caller_test() ->
-    Image = hb_test:guest("start_spin"),
-    Pids = [spawn(fun() -> hb_wasm64:start(Image) end) || _ <- lists:seq(1, 8)],
-    timer:sleep(100),
-    [hb_test:gone(Pid) || Pid <- Pids],
-    %% The schedulers are free: nothing of it goes on.
-    ?assert(hb_test:wait_until(fun() -> dirty_schedulers_idle() end)).
+an_endless_start_function_ends_with_its_caller_test_() ->
+    {timeout, 60, fun() ->
+        Image = hb_test:guest("start_spin"),
+        Pids = [spawn(fun() -> hb_wasm64:start(Image) end) || _ <- lists:seq(1, 8)],
+        timer:sleep(100),
+        [hb_test:gone(Pid) || Pid <- Pids],
+        %% The schedulers are free: nothing of it goes on.
+        ?assert(hb_test:wait_until(fun() -> dirty_schedulers_idle() end))
+    end}.
 
 dirty_schedulers_idle() ->
     Old = erlang:system_flag(scheduler_wall_time, true),

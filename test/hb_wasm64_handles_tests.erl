@@ -66,11 +66,12 @@ a_hundred_callers_get_each_their_own_answer_test_() ->
         H = hb_test:start("imports"),
         Numbers = hb_test:start("numbers"),
         Test = self(),
+        Add = fun(S, #{args := [A, B]}, _) -> {ok, [A + B], S} end,
         Work = fun(N) ->
             [begin
                  Sum = N * 1000 + I,
                  {ok, [Sum]} = hb_wasm64:call(Numbers, "add_i64", [N * 1000, I]),
-                 {ok, [Sum], N} = hb_wasm64:call(H, "call_add", [N * 1000, I], fun(S, #{args := [A, B]}, _) -> {ok, [A + B], S} end, N, #{})
+                 {ok, [Sum], N} = hb_wasm64:call(H, "call_add", [N * 1000, I], Add, N, #{})
              end || I <- lists:seq(1, 50)],
             Test ! {right, N}
         end,
@@ -79,42 +80,46 @@ a_hundred_callers_get_each_their_own_answer_test_() ->
         ?assertEqual([], hb_test:flush())
     end}.
 
-calls_are_served_in_the_order_in_which_they_came_test() ->
-    H = hb_test:start("imports"),
-    {Ref, IRef} = pending(H),
-    Test = self(),
-    [begin
-         Pid = spawn_link(fun() ->
-             {ok, [Turn]} = hb_wasm64:call(H, "add_to_global", [1]),
-             Test ! {turn, N, Turn}
-         end),
-         %% It stands in line.
-         true = hb_test:wait_until(fun() -> waiting(Pid) end)
-     end || N <- lists:seq(1, 20)],
-    ok = hb_wasm64:respond(IRef, {ok, []}),
-    Turns = [receive {turn, N, Turn} -> Turn after 5000 -> error({no_turn, N}) end || N <- lists:seq(1, 20)],
-    ?assertEqual(lists:seq(1, 20), Turns),
-    done(Ref).
+calls_are_served_in_the_order_in_which_they_came_test_() ->
+    {timeout, 60, fun() ->
+        H = hb_test:start("imports"),
+        {Ref, IRef} = pending(H),
+        Test = self(),
+        [begin
+             Pid = spawn_link(fun() ->
+                 {ok, [Turn]} = hb_wasm64:call(H, "add_to_global", [1]),
+                 Test ! {turn, N, Turn}
+             end),
+             %% It stands in line.
+             true = hb_test:wait_until(fun() -> waiting(Pid) end)
+         end || N <- lists:seq(1, 20)],
+        ok = hb_wasm64:respond(IRef, {ok, []}),
+        Turns = [receive {turn, N, Turn} -> Turn after 5000 -> error({no_turn, N}) end || N <- lists:seq(1, 20)],
+        ?assertEqual(lists:seq(1, 20), Turns),
+        done(Ref)
+    end}.
 
 %% The C driver's read stole the result of the call.
-reads_and_writes_wait_for_the_call_in_progress_test() ->
-    H = hb_test:start("imports"),
-    Test = self(),
-    Read = fun(S, #{instance := I, args := [At]}, _) ->
-        Pids = [spawn_link(fun() -> Test ! {Tag, Fun()} end)
-                || {Tag, Fun} <- [{read, fun() -> hb_wasm64:read(H, At, 4) end},
-                                  {write, fun() -> hb_wasm64:write(H, At, <<7:32/little>>) end},
-                                  {string, fun() -> hb_wasm64:read_string(H, 64) end}]],
-        [true = hb_test:wait_until(fun() -> waiting(Pid) end) || Pid <- Pids],
-        receive {T, R} when is_atom(T), R =/= turn -> error({did_not_wait, T, R}) after 50 -> ok end,
-        ok = hb_wasm64:write(I, At, <<22:32/little>>),
-        {ok, [0], S}
-    end,
-    %% 22 is what the guest sees, and not the 7 of the one who waits.
-    ?assertEqual({ok, [22], s}, hb_wasm64:call(H, "mem_then_import", [21], Read, s, #{})),
-    [?assertEqual({Tag, Result}, receive {Tag, R} -> {Tag, R} after 5000 -> {Tag, nothing} end)
-     || {Tag, Result} <- [{read, {ok, <<22:32/little>>}}, {write, ok}, {string, {ok, <<"Hello, host!">>}}]],
-    ?assertEqual({ok, <<7:32/little>>}, hb_wasm64:read(H, 512, 4)).
+reads_and_writes_wait_for_the_call_in_progress_test_() ->
+    {timeout, 60, fun() ->
+        H = hb_test:start("imports"),
+        Test = self(),
+        Read = fun(S, #{instance := I, args := [At]}, _) ->
+            Pids = [spawn_link(fun() -> Test ! {Tag, Fun()} end)
+                    || {Tag, Fun} <- [{read, fun() -> hb_wasm64:read(H, At, 4) end},
+                                      {write, fun() -> hb_wasm64:write(H, At, <<7:32/little>>) end},
+                                      {string, fun() -> hb_wasm64:read_string(H, 64) end}]],
+            [true = hb_test:wait_until(fun() -> waiting(Pid) end) || Pid <- Pids],
+            receive {T, R} when is_atom(T), R =/= turn -> error({did_not_wait, T, R}) after 50 -> ok end,
+            ok = hb_wasm64:write(I, At, <<22:32/little>>),
+            {ok, [0], S}
+        end,
+        %% 22 is what the guest sees, and not the 7 of the one who waits.
+        ?assertEqual({ok, [22], s}, hb_wasm64:call(H, "mem_then_import", [21], Read, s, #{})),
+        [?assertEqual({Tag, Result}, receive {Tag, R} -> {Tag, R} after 5000 -> {Tag, nothing} end)
+         || {Tag, Result} <- [{read, {ok, <<22:32/little>>}}, {write, ok}, {string, {ok, <<"Hello, host!">>}}]],
+        ?assertEqual({ok, <<7:32/little>>}, hb_wasm64:read(H, 512, 4))
+    end}.
 
 many_processes_start_one_image_at_the_same_time_test() ->
     Image = hb_test:fresh(hb_test:guest("crunch")),
@@ -141,93 +146,113 @@ instances_of_one_image_share_nothing_test() ->
 %% Dead callers
 
 %% Seen from the next caller: the instance is free within 10 ms.
-a_killed_caller_frees_the_instance_test() ->
-    H = hb_test:start("loop"),
-    frees(H, fun() -> hb_wasm64:call(H, "spin", []) end).
+a_killed_caller_frees_the_instance_test_() ->
+    frees(fun(H) -> hb_wasm64:call(H, "spin", []) end).
 
-a_caller_killed_in_an_endless_forest_of_calls_frees_the_instance_test() ->
-    H = hb_test:start("loop"),
-    frees(H, fun() -> hb_wasm64:call(H, "call_forest", [60]) end).
+a_caller_killed_in_an_endless_forest_of_calls_frees_the_instance_test_() ->
+    frees(fun(H) -> hb_wasm64:call(H, "call_forest", [60]) end).
 
 %% The C driver was stuck, with this instance or with every new one.
-a_caller_killed_during_an_import_frees_the_instance_test() ->
-    H = hb_test:start("loop"),
-    frees(H, fun() -> hb_wasm64:call(H, "import_loop", [], fun(_, _, _) -> timer:sleep(infinity) end, s, #{}) end).
+a_caller_killed_during_an_import_frees_the_instance_test_() ->
+    frees(fun(H) -> hb_wasm64:call(H, "import_loop", [], fun(_, _, _) -> timer:sleep(infinity) end, s, #{}) end).
 
-a_caller_killed_between_imports_frees_the_instance_test() ->
-    H = hb_test:start("loop"),
-    frees(H, fun() -> hb_wasm64:call(H, "import_loop", [], fun(S, _, _) -> {ok, [], S} end, s, #{}) end).
+a_caller_killed_between_imports_frees_the_instance_test_() ->
+    frees(fun(H) -> hb_wasm64:call(H, "import_loop", [], fun(S, _, _) -> {ok, [], S} end, s, #{}) end).
 
 %% The nested call goes, and with it the outer one, whose import it was.
-a_caller_killed_during_a_nested_call_frees_the_instance_test() ->
-    H = hb_test:start("loop"),
+a_caller_killed_during_a_nested_call_frees_the_instance_test_() ->
     Nested = fun(_, #{instance := I}, _) -> hb_wasm64:call(I, "spin", []) end,
-    frees(H, fun() -> hb_wasm64:call(H, "import_loop", [], Nested, s, #{}) end),
     Deeper = fun(S, #{instance := I}, _) -> hb_wasm64:call(I, "import_loop", [], Nested, S, #{}) end,
-    frees(H, fun() -> hb_wasm64:call(H, "import_loop", [], Deeper, s, #{}) end).
+    [frees(fun(H) -> hb_wasm64:call(H, "import_loop", [], Import, s, #{}) end) || Import <- [Nested, Deeper]].
 
 %% Twenty times, as the caller may be anywhere when it is killed: on a normal
-%% scheduler, on a dirty one, between two slices.
-frees(H, Call) ->
-    Times = [begin
-        Pid = spawn(Call),
-        timer:sleep(10 + N rem 3),
-        exit(Pid, kill),
-        {Micros, Result} = hb_test:micros(fun() -> hb_wasm64:call(H, "count", [3], #{timeout => 2000}) end),
-        ?assertEqual({N, {ok, [3]}}, {N, Result}),
-        Micros
-    end || N <- lists:seq(1, 20)],
-    ?assert(hb_test:median(Times) < 10_000, Times).
+%% scheduler, on a dirty one, between two slices. Each time the next caller is
+%% answered, and half the time at least without having waited.
+frees(Call) ->
+    {timeout, 60, fun() ->
+        H = hb_test:start("loop"),
+        Times = [begin
+            Pid = spawn(fun() -> Call(H) end),
+            timer:sleep(10 + N rem 3),
+            exit(Pid, kill),
+            {Micros, Result} = hb_test:micros(fun() -> hb_wasm64:call(H, "count", [3], #{timeout => 2000}) end),
+            ?assertEqual({N, {ok, [3]}}, {N, Result}),
+            Micros
+        end || N <- lists:seq(1, 20)],
+        ?assert(hb_test:median(Times) < 10_000, Times)
+    end}.
 
 %% One who holds the scope makes a nested call and dies: the import is still
 %% pending, and its owner answers as if nothing had been.
-a_nested_caller_that_dies_leaves_the_import_pending_test() ->
-    H = hb_test:start("loop"),
-    Fun = fun(N, #{instance := I}, _) ->
-        Pid = spawn(fun() -> hb_wasm64:call(I, "spin", []) end),
-        timer:sleep(20),
-        hb_test:gone(Pid),
-        {ok, [3]} = hb_wasm64:call(I, "count", [3]),
-        case N of
-            3 -> {error, enough, N};
-            _ -> {ok, [], N + 1}
-        end
-    end,
-    ?assertEqual({error, {import_failed, enough}, 3}, hb_wasm64:call(H, "import_loop", [], Fun, 0, #{})),
-    ?assertEqual({ok, [3]}, hb_wasm64:call(H, "count", [3])).
+a_nested_caller_that_dies_leaves_the_import_pending_test_() ->
+    {timeout, 60, fun() ->
+        H = hb_test:start("loop"),
+        Fun = fun(N, #{instance := I}, _) ->
+            Pid = spawn(fun() -> hb_wasm64:call(I, "spin", []) end),
+            timer:sleep(20),
+            hb_test:gone(Pid),
+            {ok, [3]} = hb_wasm64:call(I, "count", [3]),
+            case N of
+                3 -> {error, enough, N};
+                _ -> {ok, [], N + 1}
+            end
+        end,
+        ?assertEqual({error, {import_failed, enough}, 3}, hb_wasm64:call(H, "import_loop", [], Fun, 0, #{})),
+        ?assertEqual({ok, [3]}, hb_wasm64:call(H, "count", [3]))
+    end}.
+
+%% The other way round: the call around it is gone, and with it what is nested.
+a_nested_call_of_another_process_is_cancelled_with_the_outer_one_test_() ->
+    {timeout, 60, fun() ->
+        H = hb_test:start("loop"),
+        Test = self(),
+        Fun = fun(_, #{instance := I}, _) ->
+            spawn_link(fun() -> process_flag(trap_exit, true), Test ! {nested, hb_wasm64:call(I, "spin", [])} end),
+            timer:sleep(infinity)
+        end,
+        Pid = spawn(fun() -> hb_wasm64:call(H, "import_loop", [], Fun, s, #{}) end),
+        timer:sleep(50),
+        exit(Pid, kill),
+        ?assertEqual({error, cancelled}, receive {nested, Result} -> Result after 5000 -> nothing end),
+        ?assertEqual({ok, [3]}, hb_wasm64:call(H, "count", [3]))
+    end}.
 
 %% Those who stood in line and died are passed over.
-queued_calls_of_dead_processes_are_dropped_test() ->
-    H = hb_test:start("imports"),
-    {Ref, IRef} = pending(H),
-    Pids = [spawn(fun() -> hb_wasm64:call(H, "add_to_global", [1 bsl N]) end) || N <- lists:seq(0, 9)],
-    [true = hb_test:wait_until(fun() -> waiting(Pid) end) || Pid <- Pids],
-    [hb_test:gone(Pid) || Pid <- Pids],
-    ok = hb_wasm64:respond(IRef, {ok, []}),
-    ?assertEqual({ok, [0]}, hb_wasm64:call(H, "add_to_global", [0])),
-    done(Ref).
+queued_calls_of_dead_processes_are_dropped_test_() ->
+    {timeout, 60, fun() ->
+        H = hb_test:start("imports"),
+        {Ref, IRef} = pending(H),
+        Pids = [spawn(fun() -> hb_wasm64:call(H, "add_to_global", [1 bsl N]) end) || N <- lists:seq(0, 9)],
+        [true = hb_test:wait_until(fun() -> waiting(Pid) end) || Pid <- Pids],
+        [hb_test:gone(Pid) || Pid <- Pids],
+        ok = hb_wasm64:respond(IRef, {ok, []}),
+        ?assertEqual({ok, [0]}, hb_wasm64:call(H, "add_to_global", [0])),
+        done(Ref)
+    end}.
 
 %% Timeouts and fuel
 
-a_timeout_ends_an_endless_guest_in_time_test() ->
-    H = hb_test:start("loop"),
-    Good = fun(S, _, _) -> {ok, [], S} end,
-    Calls = [
-        fun() -> hb_wasm64:call(H, "spin", [], #{timeout => 50}) end,
-        fun() -> hb_wasm64:call(H, "call_forest", [60], #{timeout => 50}) end,
-        fun() -> hb_wasm64:call(H, "import_loop", [], #{timeout => 50}) end,
-        fun() -> drop(s, hb_wasm64:call(H, "import_loop", [], Good, s, #{timeout => 50})) end,
-        fun() -> drop(s, hb_wasm64:call(H, "spin_after_import", [], Good, s, #{timeout => 50})) end
-    ],
-    InTime = fun(Call) ->
-        {Micros, Result} = hb_test:micros(Call),
-        ?assertEqual({error, timeout}, Result),
-        ?assert(Micros >= 49_000),
-        ?assertEqual({ok, [3]}, hb_wasm64:call(H, "count", [3])),
-        Micros =< 60_000 orelse {Micros, us}
-    end,
-    [?assertEqual(true, hb_test:best_of(5, fun() -> InTime(Call) end)) || Call <- Calls],
-    ?assertEqual([], hb_test:flush()).
+a_timeout_ends_an_endless_guest_in_time_test_() ->
+    {timeout, 60, fun() ->
+        H = hb_test:start("loop"),
+        Good = fun(S, _, _) -> {ok, [], S} end,
+        Calls = [
+            fun() -> hb_wasm64:call(H, "spin", [], #{timeout => 50}) end,
+            fun() -> hb_wasm64:call(H, "call_forest", [60], #{timeout => 50}) end,
+            fun() -> hb_wasm64:call(H, "import_loop", [], #{timeout => 50}) end,
+            fun() -> drop(s, hb_wasm64:call(H, "import_loop", [], Good, s, #{timeout => 50})) end,
+            fun() -> drop(s, hb_wasm64:call(H, "spin_after_import", [], Good, s, #{timeout => 50})) end
+        ],
+        InTime = fun(Call) ->
+            {Micros, Result} = hb_test:micros(Call),
+            ?assertEqual({error, timeout}, Result),
+            ?assert(Micros >= 49_000),
+            ?assertEqual({ok, [3]}, hb_wasm64:call(H, "count", [3])),
+            Micros =< 60_000 orelse {Micros, us}
+        end,
+        [?assertEqual(true, hb_test:best_of(5, fun() -> InTime(Call) end)) || Call <- Calls],
+        ?assertEqual([], hb_test:flush())
+    end}.
 
 drop(State, {error, Reason, State}) -> {error, Reason}.
 

@@ -318,18 +318,20 @@ stray_messages_are_left_alone_test() ->
     ?assertEqual(Stray, hb_test:flush()).
 
 %% Nothing of a call stays in the mailbox, whichever way it ends.
-calls_leave_nothing_in_the_mailbox_test() ->
-    H = hb_test:start("imports"),
-    Loop = hb_test:start("loop"),
-    Good = fun(S, _, _) -> {ok, [0], S} end,
-    Bad = fun(_, _, _) -> {error, bad} end,
-    {ok, [_], s} = hb_wasm64:call(H, "call_many", [100], Good, s, #{}),
-    {error, _, s} = hb_wasm64:call(H, "call_many", [100], Bad, s, #{}),
-    {error, _, s} = hb_wasm64:call(H, "import_then_trap", [1], Good, s, #{}),
-    {error, timeout, s} = hb_wasm64:call(Loop, "import_loop", [], Good, s, #{timeout => 30}),
-    {error, timeout, s} = hb_wasm64:call(Loop, "spin_after_import", [], Good, s, #{timeout => 30}),
-    timer:sleep(50),
-    ?assertEqual([], hb_test:flush()).
+calls_leave_nothing_in_the_mailbox_test_() ->
+    {timeout, 60, fun() ->
+        H = hb_test:start("imports"),
+        Loop = hb_test:start("loop"),
+        Good = fun(S, _, _) -> {ok, [0], S} end,
+        Bad = fun(_, _, _) -> {error, bad} end,
+        {ok, [_], s} = hb_wasm64:call(H, "call_many", [100], Good, s, #{}),
+        {error, _, s} = hb_wasm64:call(H, "call_many", [100], Bad, s, #{}),
+        {error, _, s} = hb_wasm64:call(H, "import_then_trap", [1], Good, s, #{}),
+        {error, timeout, s} = hb_wasm64:call(Loop, "import_loop", [], Good, s, #{timeout => 30}),
+        {error, timeout, s} = hb_wasm64:call(Loop, "spin_after_import", [], Good, s, #{timeout => 30}),
+        timer:sleep(50),
+        ?assertEqual([], hb_test:flush())
+    end}.
 
 %% Catches a receive that walks the mailbox for every import.
 a_full_mailbox_does_not_slow_imports_down_test_() ->
@@ -337,14 +339,18 @@ a_full_mailbox_does_not_slow_imports_down_test_() ->
         H = hb_test:start("imports"),
         Fun = fun(S, _, _) -> {ok, [0], S} end,
         Round = fun() ->
-            {Micros, _} = hb_test:micros(fun() -> {ok, _, s} = hb_wasm64:call(H, "call_many", [2000], Fun, s, #{}) end),
+            {Micros, _} = hb_test:micros(fun() -> {ok, _, s} = hb_wasm64:call(H, "call_many", [5000], Fun, s, #{}) end),
             Micros
         end,
-        Rounds = fun() -> hb_test:median([Round() || _ <- lists:seq(1, 9)]) end,
+        %% The garbage collector has seen the messages before.
+        Rounds = fun() ->
+            erlang:garbage_collect(),
+            _ = [Round() || _ <- lists:seq(1, 3)],
+            hb_test:median([Round() || _ <- lists:seq(1, 9)])
+        end,
         Outcome = hb_test:in_process(fun() ->
-            hb_test:best_of(3, fun() ->
+            hb_test:best_of(5, fun() ->
                 _ = hb_test:flush(),
-                _ = Rounds(),
                 Empty = Rounds(),
                 [self() ! {unrelated, N} || N <- lists:seq(1, 100_000)],
                 Full = Rounds(),

@@ -7,7 +7,7 @@
 
 %% Refused or an upgrade, but the instances answer as before.
 the_nif_module_is_loaded_again_while_instances_live_test_() ->
-    in_a_vm(fun() ->
+    in_a_vm(?FUNCTION_NAME, fun() ->
         Live = live(),
         [begin
              Loaded = code:load_file(hb_wasm64_nif),
@@ -18,7 +18,7 @@ the_nif_module_is_loaded_again_while_instances_live_test_() ->
 
 %% As l(Module) in the shell.
 the_modules_are_purged_and_loaded_again_while_instances_live_test_() ->
-    in_a_vm(fun() ->
+    in_a_vm(?FUNCTION_NAME, fun() ->
         Live = live(),
         [begin
              _ = code:purge(Module),
@@ -31,7 +31,7 @@ the_modules_are_purged_and_loaded_again_while_instances_live_test_() ->
 
 %% The old library's code must stay as long as one of its instances does.
 the_nif_module_is_deleted_while_instances_live_test_() ->
-    in_a_vm(fun() ->
+    in_a_vm(?FUNCTION_NAME, fun() ->
         Live = live(),
         _ = code:purge(hb_wasm64_nif),
         true = code:delete(hb_wasm64_nif),
@@ -47,7 +47,7 @@ the_nif_module_is_deleted_while_instances_live_test_() ->
 
 %% The instances are dropped after their library is gone: their destructors run.
 instances_outlive_their_module_and_are_collected_test_() ->
-    in_a_vm(fun() ->
+    in_a_vm(?FUNCTION_NAME, fun() ->
         Test = self(),
         Pids = [spawn(fun() -> Live = live(), Test ! ready, receive drop -> Live end end) || _ <- lists:seq(1, 10)],
         [receive ready -> ok after 10_000 -> error(not_ready) end || _ <- Pids],
@@ -61,7 +61,7 @@ instances_outlive_their_module_and_are_collected_test_() ->
 
 %% While guests run in other processes.
 the_nif_module_is_loaded_again_while_guests_run_test_() ->
-    in_a_vm(fun() ->
+    in_a_vm(?FUNCTION_NAME, fun() ->
         Image = hb_test:guest("loop"),
         Pids = [spawn(fun() ->
             {ok, H} = hb_wasm64:start(Image),
@@ -80,7 +80,7 @@ the_nif_module_is_loaded_again_while_guests_run_test_() ->
 
 %% code:purge kills who still runs old code: in the middle of a guest.
 a_purge_may_kill_callers_of_running_guests_test_() ->
-    in_a_vm(fun() ->
+    in_a_vm(?FUNCTION_NAME, fun() ->
         Image = hb_test:guest("loop"),
         {ok, H} = hb_wasm64:start(Image),
         _ = spawn(fun() -> hb_wasm64:call(H, "spin", []) end),
@@ -116,15 +116,15 @@ a_node_with_running_guests_stops_test_() ->
 
 %% Support
 
-in_a_vm(Fun) ->
-    {timeout, 60, fun() ->
+in_a_vm(Title, Fun) ->
+    {atom_to_list(Title), {timeout, 60, fun() ->
         Peer = hb_test:peer(),
         _ = hb_test:on_peer(Peer, Fun),
         %% It has not died a moment later either.
         timer:sleep(100),
         ?assertEqual(pong, hb_test:on_peer(Peer, fun() -> pong end)),
         ok = peer:stop(Peer)
-    end}.
+    end}}.
 
 %% Instances in every state: at rest, with memory written, in the middle of an import.
 live() ->

@@ -14,7 +14,7 @@
 
 -include("ao_core.hrl").
 
--type result() :: {ok | atom(), term()} | term().
+-type result() :: {ok | atom(), term()} | {error, device_call, {atom(), term(), list()}}.
 -type key() :: binary() | atom() | integer() | list().
 
 %% Options that are meant for one step and do not reach the device's function.
@@ -82,7 +82,7 @@ step(RawBase, RawRequest, Opts) ->
     try
         {How, _Device, Function} = message_to_fun(Base, Key, DeviceOpts),
         Arguments = [Key || How =:= add_key] ++ [Base, Request, DeviceOpts],
-        apply(Function, truncate_args(Function, Arguments))
+        {_Status, _Result} = apply(Function, truncate_args(Function, Arguments))
     of
         Result -> link(Base, Request, Result, Opts)
     catch
@@ -106,7 +106,7 @@ link(Base, Request, {ok, Message}, Opts) when is_map(Message) ->
             {ok, without_hashpath(Message)}
     end;
 link(_Base, _Request, {Status, Message}, _Opts) when is_map(Message) -> {Status, without_hashpath(Message)};
-link(_Base, _Request, Other, _Opts) -> Other.
+link(_Base, _Request, {Status, Value}, _Opts) -> {Status, Value}.
 
 without_hashpath(Message) ->
     Message#{<<"priv">> => maps:remove(<<"hashpath">>, hb_private:from_message(Message))}.

@@ -1,7 +1,8 @@
 %% @doc A content-addressed cache: messages under their ID, binaries under their hash.
 %%
 %% It lives in memory, for as long as the VM, or in files where the option `store' names a directory
-%% (`#{<<"prefix">> => Dir}', HyperBEAM's form of it), so that another VM can read what this one wrote.
+%% (`#{<<"prefix">> => Dir}' as on `main', or `#{<<"name">> => Dir}' as on `edge'), so that another VM can read what
+%% this one wrote.
 %%
 %% What is written is what HyperBEAM could write: nothing private, functions as text, no references or pids. Reading
 %% gives the whole message on branch `main'. On `edge' each value of it is a link, which is read when someone asks
@@ -90,10 +91,12 @@ storable(Value, _Opts) -> Value.
 
 is_unsupported(Value) -> is_reference(Value) orelse is_pid(Value) orelse is_port(Value).
 
-%% The store is a directory, or `memory'.
+%% In the form in which links carry it on.
 store(Opts) ->
     case hb_opts:get(store, memory, Opts) of
-        #{<<"prefix">> := Directory} -> #{<<"prefix">> => Directory};
+        #{<<"prefix">> := Directory} -> {directory, Directory};
+        #{<<"name">> := Directory} -> {directory, Directory};
+        Store = {directory, _} -> Store;
         [First | _] -> store(#{store => First});
         _ -> memory
     end.
@@ -118,7 +121,7 @@ get_value(Store, Path) when is_binary(Path) ->
     end.
 
 %% The name is hashed once more, so that no path can lead out of the directory.
-file(#{<<"prefix">> := Directory}, Path) ->
+file({directory, Directory}, Path) ->
     filename:join(Directory, hb_util:encode(crypto:hash(sha256, Path))).
 
 %% The table belongs to a process of its own: tests run in processes that end before the next one reads.

@@ -9,7 +9,13 @@ id(Message) -> id(Message, uncommitted).
 -spec id(map(), atom() | list()) -> binary().
 id(Message, Committers) -> id(Message, Committers, #{}).
 
+%% @doc On `main' the device of the message is asked: a stack is run for it. `dev_message:id/3' always hashes.
 -spec id(map(), atom() | list(), map()) -> binary().
 id(Message, Committers, Opts) ->
-    {ok, ID} = dev_message:id(Message, #{<<"committers">> => Committers}, Opts),
+    Request = #{<<"path">> => <<"id">>, <<"committers">> => Committers},
+    {ok, ID} =
+        case ao_core:branch() of
+            main -> hb_ao:resolve(Message, Request, Opts);
+            edge -> dev_message:id(Message, Request, Opts)
+        end,
     ID.

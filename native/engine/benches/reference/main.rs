@@ -1,8 +1,8 @@
 //! What `make bench` compares the library with, measured on request.
 //!
 //! A line on the standard input asks for a measurement, its fields separated by tabs; the line that answers holds the
-//! nanoseconds that one turn took, a tab, and what the last turn gave. The one who asks measures its own side in between,
-//! so that whatever else the machine does meets both.
+//! nanoseconds that one turn took, a tab, and what the last turn gave. The one who asks measures its own side in
+//! between, so that whatever else the machine does meets both.
 //!
 //! | fields | one turn |
 //! |---|---|
