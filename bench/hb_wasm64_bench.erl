@@ -64,7 +64,7 @@ computing(Bench) ->
         turns => 4,
         reference => rust(Bench, ["plain", Path, Func, integer_to_list(Argument)]),
         ours => fun() -> {ok, [Result]} = hb_wasm64:call(Crunch, Func, [Argument]), Result end,
-        target => {times, 1.05}
+        target => info
     })
      || {Title, Func, Argument} <- [
          {"primes up to 1,000,000", "sieve", 1_000_000},

@@ -19,6 +19,8 @@ pub struct ImportInfo {
     pub name: Arc<str>,
     /// Type.
     pub signature: Signature,
+    /// The same as text.
+    pub signature_text: String,
 }
 
 /// What the guest is told: results of the right types, or that there are none.
@@ -30,7 +32,7 @@ impl ImportInfo {
         coerce_some(results, &self.signature.results).map_err(|position| ImportFailure::InvalidResults {
             module: self.module.clone(),
             name: self.name.clone(),
-            signature: self.signature.to_string(),
+            signature: self.signature_text.clone(),
             position,
         })
     }
@@ -53,7 +55,9 @@ pub(crate) fn define(linker: &mut Linker<Data>, module: &Module) -> Result<Vec<A
             ExternType::Tag(_) => return Err(refuse("tag")),
         };
         let signature = Signature::of(&ty).ok_or_else(|| refuse("func"))?;
-        let info = Arc::new(ImportInfo { module: import.module().into(), name: import.name().into(), signature });
+        let signature_text = signature.to_string();
+        let (module, name) = (import.module().into(), import.name().into());
+        let info = Arc::new(ImportInfo { module, name, signature, signature_text });
         imports.push(info.clone());
         // An image may import one function twice, but a name can have one type only.
         match defined.entry((info.module.clone(), info.name.clone())) {

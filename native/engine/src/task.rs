@@ -8,6 +8,7 @@ use crate::error::{Error, Limit, TrapInfo};
 use crate::image::{FuncExport, Image};
 use crate::import::{Answer, ImportInfo};
 use crate::limits::Limits;
+use crate::ticker::SLICE_TICKS;
 use crate::turns::TicketId;
 use crate::value::{self, Arg, Signature, Value};
 use parking_lot::Mutex;
@@ -20,9 +21,6 @@ use wasmtime::{AsContextMut, Func, Memory, Ref, RootScope, Store, StoreContextMu
 
 /// Calls that may be nested in each other's imports.
 const NESTED_CALLS: usize = 64;
-
-/// Ticks of the epoch after which a guest yields: its slice ends with the tick that it runs in.
-const SLICE_TICKS: u64 = 1;
 
 pub(crate) type TaskFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 

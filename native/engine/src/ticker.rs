@@ -1,4 +1,4 @@
-//! The clock of the time slices: a thread that ends them about every millisecond, and only while some guest runs.
+//! The clock of the time slices: a thread that ticks while some guest runs, and sleeps otherwise.
 
 use crate::config;
 use once_cell::sync::Lazy;
@@ -7,11 +7,15 @@ use std::thread::{self, Thread};
 use std::time::Duration;
 
 /// Length of a tick.
-const TICK: Duration = Duration::from_millis(1);
+const TICK: Duration = Duration::from_micros(500);
+
+/// Ticks in a slice, the one that it begins in included: a slice lasts from half a millisecond to a whole one. With one
+/// tick of a millisecond it could end at once, and short calls would be cut up for nothing.
+pub(crate) const SLICE_TICKS: u64 = 2;
 
 /// Ticks without any guest after which the thread sleeps. Waking it costs a system call, so that it stays up over the
 /// short pauses between the calls of a busy node.
-const IDLE_TICKS: u32 = 50;
+const IDLE_TICKS: u32 = 100;
 
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
 static ASLEEP: AtomicBool = AtomicBool::new(false);

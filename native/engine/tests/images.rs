@@ -66,7 +66,7 @@ fn a_module_is_described_in_its_own_order() {
     )
     .unwrap();
     let image = Image::compile(hash(&bytes), &bytes).unwrap();
-    let imports: Vec<String> = image.imports().iter().map(|import| import.signature.to_string()).collect();
+    let imports: Vec<String> = image.imports().iter().map(|import| import.signature_text.clone()).collect();
     assert_eq!(imports, ["(iIfF)v", "(eux)"]);
     let exports: Vec<(&str, &str)> = image.exports().iter().map(|export| (export.kind, export.name.as_str())).collect();
     assert_eq!(exports, [("func", "z"), ("memory", "y"), ("table", "x"), ("global", "w"), ("tag", "v")]);

@@ -92,7 +92,7 @@ impl<'a, 'h> Operation<'a, 'h> {
                 (atoms::module(), terms::chars(env, &import.module)),
                 (atoms::func(), terms::chars(env, &import.name)),
                 (atoms::args(), terms::values(env, &request.args)),
-                (atoms::func_sig(), terms::chars(env, &import.signature.to_string())),
+                (atoms::func_sig(), terms::chars(env, &import.signature_text)),
             ],
         )
     }

@@ -8,7 +8,7 @@ use rustler::{Atom, Binary, Encoder, Env, ListIterator, NewBinary, NifResult, Te
 
 /// A string as Erlang's strings are: a list of characters.
 pub fn chars<'a>(env: Env<'a>, text: &str) -> Term<'a> {
-    text.chars().map(u32::from).collect::<Vec<_>>().encode(env)
+    text.chars().rfold(Term::list_new_empty(env), |tail, char| tail.list_prepend(u32::from(char)))
 }
 
 /// A binary with a copy of `bytes`.
@@ -217,7 +217,7 @@ fn import_failure<'a>(env: Env<'a>, failure: &ImportFailure) -> Term<'a> {
 /// `[{func, Module, Name, Signature}]`.
 pub fn imports<'a>(env: Env<'a>, image: &Image) -> Term<'a> {
     let import = |import: &std::sync::Arc<hb_wasm64_engine::ImportInfo>| {
-        let signature = chars(env, &import.signature.to_string());
+        let signature = chars(env, &import.signature_text);
         (atoms::func(), chars(env, &import.module), chars(env, &import.name), signature).encode(env)
     };
     image.imports().iter().map(import).collect::<Vec<_>>().encode(env)
