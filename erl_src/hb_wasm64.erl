@@ -29,10 +29,11 @@
 
 -type handle() :: hb_wasm64_nif:handle().
 %% An instance. The one in a {@link request()} is bound to the pending import: while that waits for its answer, whoever
-%% holds it may read, write and call. Afterwards it is the plain instance.
+%% holds it may read, write and call. Once the import is answered it is the plain instance; if its call is cancelled
+%% instead, everything done with it answers `cancelled'.
 -opaque import_ref() :: hb_wasm64_nif:handle().
 -type func() :: binary() | string() | non_neg_integer().
-%% An export, or an entry of the function table (`__indirect_function_table', or the only exported table).
+%% An export, or an entry of the function table (`__indirect_function_table', or the only table).
 -type value() :: number() | nan | infinity | neg_infinity | {nan, non_neg_integer()} | binary() | null | atom().
 -type request() :: #{
     instance := handle(),
@@ -101,15 +102,20 @@ start(Image, Options) ->
     {error, hb_wasm64_run:wrong_argument("start(Image, Options)", [Image, Options], 1)}.
 
 load(Image, infinity) ->
-    Ref = make_ref(),
-    case hb_wasm64_nif:load_image(Ref, Image) of
-        wait ->
-            %% A compile thread answers in every case, also where it fails.
-            receive
-                {hb_wasm64, Ref, {image, Result}} -> Result
+    case hb_wasm64_nif:find_image(Image) of
+        hash ->
+            Ref = make_ref(),
+            case hb_wasm64_nif:load_image(Ref, Image) of
+                wait ->
+                    %% A compile thread answers in every case, also where it fails.
+                    receive
+                        {hb_wasm64, Ref, {image, Result}} -> Result
+                    end;
+                Result ->
+                    Result
             end;
-        Result ->
-            Result
+        Found ->
+            Found
     end;
 load(Image, Deadline) ->
     %% The answer may come when nobody waits for it any more: it goes to an alias, which can end.
@@ -213,15 +219,19 @@ call_async(Handle, Func, Args, Options) ->
 %% @doc Answers an import of {@link call_async/4}, from any process. An answer that does not fit fails the import.
 -spec respond(import_ref(), {ok, [value()]} | {error, term()}) -> ok | {error, no_pending_import}.
 respond(ImportRef, Answer) ->
-    hb_wasm64_nif:respond(ImportRef, hb_wasm64_run:answer(Answer)).
+    case hb_wasm64_run:answer(Answer) of
+        Reason when is_binary(Reason), byte_size(Reason) > ?SHORT -> hb_wasm64_nif:respond_dirty(ImportRef, Reason);
+        Given -> hb_wasm64_nif:respond(ImportRef, Given)
+    end.
 
-%% @doc Ends a call of {@link call_async/4}. No message of it comes to the calling process afterwards, and those that
-%% came before are removed.
+%% @doc Ends a call of {@link call_async/4}, for the process that made it. No message of it comes to that process
+%% afterwards, and those that came before are removed. Cancelled by another process, it ends without a `done'.
 -spec cancel(reference()) -> ok.
 cancel(Ref) ->
     hb_wasm64_run:cancel(Ref).
 
-%% @doc Size of the linear memory in bytes; 0 where the image exports none.
+%% @doc Size of the linear memory in bytes; 0 where the image has none. The memory is the one exported as `memory', the
+%% first exported one, or else the first.
 -spec memory_size(handle()) -> {ok, non_neg_integer()} | {error, reason()}.
 memory_size(Handle) ->
     in_turn(fun(Ref, Ticket) -> hb_wasm64_nif:memory_size(Handle, Ref, Ticket) end).

@@ -5,7 +5,7 @@
 %% a dirty CPU scheduler.
 -module(hb_wasm64_nif).
 
--export([load_image/2, new_instance/1, start/2, call/7, resume/4, answer/5, respond/2, cancel/2, stop/1]).
+-export([find_image/1, load_image/2, new_instance/1, start/2, call/7, resume/4, answer/5, respond/2, respond_dirty/2, cancel/2, stop/1]).
 -export([status/1, describe/1]).
 -export([memory_size/3, read/5, read_dirty/5, read_all/3, write/5, write_dirty/5, write_all/4]).
 -export([read_string/5, read_string_dirty/4, grow/4]).
@@ -42,6 +42,9 @@ load_nif() ->
         end,
     erlang:load_nif(filename:join(Dir, "hb_wasm64_nif"), 0).
 
+-spec find_image(binary()) -> {ok, image()} | hash.
+find_image(_Image) -> erlang:nif_error(nif_not_loaded).
+
 -spec load_image(reference(), binary()) -> {ok, image()} | wait | {error, term()}.
 load_image(_Ref, _Image) -> erlang:nif_error(nif_not_loaded).
 
@@ -63,6 +66,9 @@ answer(_Handle, _Ref, _Ticket, _Scope, _Answer) -> erlang:nif_error(nif_not_load
 
 -spec respond(handle(), list() | binary()) -> ok | {error, no_pending_import}.
 respond(_Scope, _Answer) -> erlang:nif_error(nif_not_loaded).
+
+-spec respond_dirty(handle(), list() | binary()) -> ok | {error, no_pending_import}.
+respond_dirty(_Scope, _Answer) -> erlang:nif_error(nif_not_loaded).
 
 -spec cancel(handle(), ticket()) -> boolean().
 cancel(_Handle, _Ticket) -> erlang:nif_error(nif_not_loaded).

@@ -15,11 +15,11 @@
     %% The function as the caller named it.
     name :: term(),
     args = [] :: list(),
+    %% The arguments as the caller gave them.
+    given = [] :: list(),
     fuel = infinity :: non_neg_integer() | infinity,
     deadline = infinity :: deadline(),
     options = #{} :: map(),
-    %% Of the driver's messages from the library.
-    ref = make_ref() :: reference(),
     responder = zero :: hb_wasm64_nif:responder()
 }).
 -opaque run() :: #run{}.
@@ -29,6 +29,10 @@
 -define(MAX_FUEL, ((1 bsl 64) - 1)).
 %% No module has longer names, in bytes.
 -define(MAX_NAME, 100_000).
+%% Beyond this no integer is an argument of any type.
+-define(LARGEST, (1 bsl 1024)).
+%% Stands for a reason that the driver of the call has kept.
+-define(KEPT, <<>>).
 %% The longest that a receive can wait.
 -define(MAX_TIMEOUT, ((1 bsl 32) - 1)).
 
@@ -37,14 +41,14 @@
 new(Handle, Func, Args, Options) ->
     maybe_ok(deadline(Options), fun(Deadline) ->
         maybe_ok(fuel(Options), fun(Fuel) ->
-            case {func(Func), is_proper(Args)} of
+            case {func(Func), checked(Args)} of
                 {error, _} ->
                     {error, {unknown_function, Func}};
-                {_, false} ->
+                {_, error} ->
                     {error, wrong_argument("call(Handle, Func, Args)", [Handle, Func, Args], 3)};
-                {Target, true} ->
+                {Target, {ok, Values}} ->
                     {ok, #run{
-                        handle = Handle, func = Target, name = Func, args = Args, fuel = Fuel, deadline = Deadline,
+                        handle = Handle, func = Target, name = Func, args = Values, given = Args, fuel = Fuel, deadline = Deadline,
                         options = Options
                     }}
             end
@@ -99,67 +103,82 @@ func(Func) when is_list(Func) ->
 func(_Func) ->
     error.
 
-is_proper(List) ->
-    is_list(List) andalso
-        try length(List) of
-            _ -> true
-        catch
-            error:badarg -> false
-        end.
+%% A proper list, with integers that no float can hold made something that is no value at all: the library would take
+%% long to look at them.
+checked(Values) when is_list(Values) ->
+    try length(Values) of
+        _ ->
+            case lists:any(fun is_too_large/1, Values) of
+                false -> {ok, Values};
+                true -> {ok, [case is_too_large(Value) of true -> too_large; false -> Value end || Value <- Values]}
+            end
+    catch
+        error:badarg -> error
+    end;
+checked(_NoList) ->
+    error.
+
+is_too_large(Value) when is_integer(Value), (Value > ?LARGEST orelse Value < -?LARGEST) -> true;
+is_too_large(_Value) -> false.
 
 %% @doc Drives a call in this process. `zero' answers imports with zeros.
 -spec sync(run(), zero | hb_wasm64:import_fun(), State :: term()) ->
     {ok, [hb_wasm64:value()], term()} | {error, hb_wasm64:reason(), term()}.
 sync(Run, zero, State) ->
-    sync(first(Run), entering, Run, zero, State);
+    Ref = make_ref(),
+    sync(first(Run, Ref), Ref, entering, Run, zero, {none, State});
 sync(Run, Import, State) ->
     Mine = Run#run{responder = self()},
-    sync(first(Mine), entering, Mine, Import, State).
+    Ref = make_ref(),
+    sync(first(Mine, Ref), Ref, entering, Mine, Import, {none, State}).
 
-first(#run{handle = Handle, func = start, ref = Ref}) ->
+first(#run{handle = Handle, func = start}, Ref) ->
     hb_wasm64_nif:start(Handle, Ref);
-first(Run) ->
-    enter(Run, 0).
+first(Run, Ref) ->
+    enter(Run, Ref, 0).
 
-enter(#run{handle = Handle, ref = Ref, func = Func, args = Args, fuel = Fuel, responder = Responder}, Ticket) ->
+enter(#run{handle = Handle, func = Func, args = Args, fuel = Fuel, responder = Responder}, Ref, Ticket) ->
     hb_wasm64_nif:call(Handle, Ref, Ticket, Func, Args, Fuel, Responder).
 
-resume(#run{handle = Handle, ref = Ref, responder = Responder}, Ticket) ->
+resume(#run{handle = Handle, responder = Responder}, Ref, Ticket) ->
     hb_wasm64_nif:resume(Handle, Ref, Ticket, Responder).
 
-%% `entering': the turn of the call has not come yet; `active': it is the call in progress.
-sync({ok, Results}, _Phase, _Run, _Import, State) ->
+%% `Ref' is an argument of its own so that the compiler sees where it was made, and lets the receive skip what came
+%% before. `entering': the turn of the call has not come yet; `active': it is the call in progress. The state comes with
+%% the reason of the import function's last failure, which stays in this process.
+sync({ok, Results}, _Ref, _Phase, _Run, _Import, {_, State}) ->
     {ok, Results, State};
-sync({error, Reason}, _Phase, Run, _Import, State) ->
-    {error, reason(Reason, Run), State};
-sync({yielded, Ticket}, _Phase, Run, Import, State) ->
+sync({error, Reason}, _Ref, _Phase, Run, _Import, {Failure, State}) ->
+    {error, reason(Reason, Failure, Run), State};
+sync({yielded, Ticket}, Ref, _Phase, Run, Import, State) ->
     case left(Run#run.deadline) of
         0 -> give_up(Ticket, Run, State);
-        _ -> sync(resume(Run, Ticket), active, Run, Import, State)
+        _ -> sync(resume(Run, Ref, Ticket), Ref, active, Run, Import, State)
     end;
-sync({wait, Ticket}, Phase, #run{ref = Ref} = Run, Import, State) ->
+sync({wait, Ticket}, Ref, Phase, Run, Import, State) ->
     %% The library wakes everyone who waits: when the turn has come, and when the instance is stopped. Until then this
     %% waits as long as those before it take, or to the deadline.
     receive
-        {hb_wasm64, Ref, turn} when Phase =:= entering -> sync(enter(Run, Ticket), Phase, Run, Import, State);
-        {hb_wasm64, Ref, turn} -> sync(resume(Run, Ticket), Phase, Run, Import, State)
-    after left(Run#run.deadline) -> stop_waiting(Ticket, Run, State)
+        {hb_wasm64, Ref, turn} when Phase =:= entering -> sync(enter(Run, Ref, Ticket), Ref, Phase, Run, Import, State);
+        {hb_wasm64, Ref, turn} -> sync(resume(Run, Ref, Ticket), Ref, Phase, Run, Import, State)
+    after left(Run#run.deadline) -> stop_waiting(Ticket, Ref, Run, State)
     end;
-sync({import, Ticket, Request}, _Phase, #run{handle = Handle, ref = Ref} = Run, Import, State) ->
-    {Answer, State1} = import(Import, State, Request, Run#run.options),
+sync({import, Ticket, Request}, Ref, _Phase, #run{handle = Handle} = Run, Import, {Failure, State}) ->
+    {Given, After} =
+        case import(Import, State, Request, Run#run.options) of
+            {results, Results, State1} -> {Results, {Failure, State1}};
+            {failure, Reason, State1} -> {?KEPT, {{failure, Reason}, State1}}
+        end,
     case left(Run#run.deadline) of
-        0 ->
-            give_up(Ticket, Run, State1);
-        _ ->
-            Step = hb_wasm64_nif:answer(Handle, Ref, Ticket, maps:get(instance, Request), Answer),
-            sync(Step, active, Run, Import, State1)
+        0 -> give_up(Ticket, Run, After);
+        _ -> sync(hb_wasm64_nif:answer(Handle, Ref, Ticket, maps:get(instance, Request), Given), Ref, active, Run, Import, After)
     end.
 
-give_up(Ticket, #run{handle = Handle}, State) ->
+give_up(Ticket, #run{handle = Handle}, {_, State}) ->
     _ = hb_wasm64_nif:cancel(Handle, Ticket),
     {error, timeout, State}.
 
-stop_waiting(Ticket, #run{handle = Handle, ref = Ref}, State) ->
+stop_waiting(Ticket, Ref, #run{handle = Handle}, {_, State}) ->
     case hb_wasm64_nif:cancel(Handle, Ticket) of
         true ->
             {error, timeout, State};
@@ -170,41 +189,44 @@ stop_waiting(Ticket, #run{handle = Handle, ref = Ref}, State) ->
             end
     end.
 
-%% Runs an import function: what the guest gets, and the state afterwards.
+%% Runs an import function: results or the reason of a failure, and the state afterwards.
 import(ImportFun, State, Request, Options) ->
     try ImportFun(State, Request, Options) of
-        {ok, Results, State1} -> {answer({ok, Results}), State1};
-        {error, Reason} -> {answer({error, Reason}), State};
-        {error, Reason, State1} -> {answer({error, Reason}), State1};
-        Other -> {failure({invalid_answer, Other}), State}
+        {ok, Results, State1} ->
+            case checked(Results) of
+                {ok, Values} -> {results, Values, State1};
+                error -> {failure, {invalid_answer, {ok, Results}}, State1}
+            end;
+        {error, Reason} -> {failure, Reason, State};
+        {error, Reason, State1} -> {failure, Reason, State1};
+        Other -> {failure, {invalid_answer, Other}, State}
     catch
-        Class:Reason:Stacktrace -> {failure({raised, Class, Reason, Stacktrace}), State}
+        Class:Reason:Stacktrace -> {failure, {raised, Class, Reason, Stacktrace}, State}
     end.
 
 %% @doc What the library is given for an answer: results, or the reason of a failure in a form that it passes through
 %% unread.
 -spec answer(term()) -> list() | binary().
 answer({ok, Results}) ->
-    case is_proper(Results) of
-        true -> Results;
-        false -> failure({invalid_answer, {ok, Results}})
+    case checked(Results) of
+        {ok, Values} -> Values;
+        error -> term_to_binary({invalid_answer, {ok, Results}})
     end;
 answer({error, Reason}) ->
-    failure(Reason);
+    term_to_binary(Reason);
 answer(Other) ->
-    failure({invalid_answer, Other}).
-
-failure(Reason) ->
-    term_to_binary(Reason).
+    term_to_binary({invalid_answer, Other}).
 
 %% The library tells what it knows; what the caller passed is added here.
-reason({invalid_args, Signature, Position}, Run) ->
-    {invalid_args, #{signature => Signature, args => Run#run.args, position => Position}};
-reason({unknown_function, _}, Run) ->
+reason({invalid_args, Signature, Position}, _Failure, Run) ->
+    {invalid_args, #{signature => Signature, args => Run#run.given, position => Position}};
+reason({unknown_function, _}, _Failure, Run) ->
     {unknown_function, Run#run.name};
-reason({import_failed, {refused, Failure}}, _Run) ->
+reason({import_failed, {refused, ?KEPT}}, {failure, Reason}, _Run) ->
+    {import_failed, Reason};
+reason({import_failed, {refused, Failure}}, _Failure, _Run) ->
     {import_failed, binary_to_term(Failure)};
-reason(Reason, _Run) ->
+reason(Reason, _Failure, _Run) ->
     Reason.
 
 %% @doc The reason for an argument of an API function that is no such thing.
@@ -217,58 +239,57 @@ wrong_argument(Signature, Args, Position) ->
 -spec async(run(), Handler :: pid()) -> reference().
 async(Run, Handler) ->
     Caller = self(),
-    InLine = make_ref(),
-    {Runner, RunnerWatch} = spawn_monitor(fun() ->
+    Runner = spawn(fun() ->
         Watch = monitor(process, Caller),
         %% One of the two comes: the caller's next lines send the first, and if it dies before, the second comes.
         receive
-            {run, Ref} ->
-                Mine = Run#run{ref = make_ref(), responder = Handler},
-                First = first(Mine),
-                Caller ! InLine,
-                async_run(First, Mine, Ref, Caller, Watch);
-            {'DOWN', Watch, process, Caller, _} ->
-                ok
+            {run, Ref, Alias} -> async_run(Run#run{responder = Handler}, Ref, Alias, Caller, Watch);
+            {'DOWN', Watch, process, Caller, _} -> ok
         end
     end),
     Ref = hb_wasm64_nif:new_async(Runner),
-    Runner ! {run, Ref},
+    Alias = monitor(process, Runner, [{alias, reply_demonitor}]),
+    Runner ! {run, Ref, Alias},
     %% One of the two comes, as the first step of a call takes no longer than a slice.
     receive
-        InLine -> true = demonitor(RunnerWatch, [flush]);
-        {'DOWN', RunnerWatch, process, Runner, _} -> true
-    end,
-    Ref.
+        {Alias, in_line} -> Ref;
+        {'DOWN', Alias, process, Runner, _} -> Ref
+    end.
 
-async_run(First, Run, Ref, Caller, Watch) ->
-    case async(First, entering, Run, Ref, Watch) of
+async_run(Run, Ref, Alias, Caller, Watch) ->
+    Turn = make_ref(),
+    First = first(Run, Turn),
+    Alias ! {Alias, in_line},
+    case async(First, Turn, entering, Run, Ref, Watch) of
         {done, Result} -> Caller ! {hb_wasm64, Ref, {done, Result}};
         %% The library sees this process end, and stops the guest.
         caller_down -> ok
     end.
 
-async({ok, Results}, _Phase, _Run, _Ref, _Watch) ->
+async({ok, Results}, _Turn, _Phase, _Run, _Ref, _Watch) ->
     {done, {ok, Results}};
-async({error, Reason}, _Phase, Run, _Ref, _Watch) ->
-    {done, {error, reason(Reason, Run)}};
-async({yielded, Ticket}, _Phase, Run, Ref, Watch) ->
+async({error, Reason}, _Turn, _Phase, Run, _Ref, _Watch) ->
+    {done, {error, reason(Reason, none, Run)}};
+async({yielded, Ticket}, Turn, _Phase, Run, Ref, Watch) ->
     receive
         {'DOWN', Watch, process, _, _} -> caller_down
     after 0 ->
         case left(Run#run.deadline) of
             0 -> async_timeout(Ticket, Run);
-            _ -> async(resume(Run, Ticket), active, Run, Ref, Watch)
+            _ -> async(resume(Run, Turn, Ticket), Turn, active, Run, Ref, Watch)
         end
     end;
-async({wait, Ticket}, Phase, Run, Ref, Watch) ->
-    #run{ref = Turn} = Run,
+async({wait, Ticket}, Turn, Phase, Run, Ref, Watch) ->
     receive
-        {hb_wasm64, Turn, turn} when Phase =:= entering -> async(enter(Run, Ticket), Phase, Run, Ref, Watch);
-        {hb_wasm64, Turn, turn} -> async(resume(Run, Ticket), Phase, Run, Ref, Watch);
-        {'DOWN', Watch, process, _, _} -> caller_down
+        {hb_wasm64, Turn, turn} when Phase =:= entering ->
+            async(enter(Run, Turn, Ticket), Turn, Phase, Run, Ref, Watch);
+        {hb_wasm64, Turn, turn} ->
+            async(resume(Run, Turn, Ticket), Turn, Phase, Run, Ref, Watch);
+        {'DOWN', Watch, process, _, _} ->
+            caller_down
     after left(Run#run.deadline) -> async_timeout(Ticket, Run)
     end;
-async({import, Ticket, Request}, _Phase, #run{ref = Turn, responder = Handler} = Run, Ref, Watch) ->
+async({import, Ticket, Request}, Turn, _Phase, #run{responder = Handler} = Run, Ref, Watch) ->
     Scope = maps:get(instance, Request),
     HandlerWatch = monitor(process, Handler),
     Handler ! {hb_wasm64, Ref, {import, Scope, Request}},
@@ -276,11 +297,11 @@ async({import, Ticket, Request}, _Phase, #run{ref = Turn, responder = Handler} =
     receive
         {hb_wasm64, Turn, turn} ->
             true = demonitor(HandlerWatch, [flush]),
-            async(resume(Run, Ticket), active, Run, Ref, Watch);
+            async(resume(Run, Turn, Ticket), Turn, active, Run, Ref, Watch);
         {'DOWN', HandlerWatch, process, _, _} ->
-            %% Answered by somebody else in the last moment: then that answer counts.
-            _ = hb_wasm64_nif:respond(Scope, failure(handler_down)),
-            async(resume(Run, Ticket), active, Run, Ref, Watch);
+            %% Answered by somebody else in the last moment: then that answer counts. Either one wakes this process.
+            _ = hb_wasm64_nif:respond(Scope, answer({error, handler_down})),
+            async({wait, Ticket}, Turn, active, Run, Ref, Watch);
         {'DOWN', Watch, process, _, _} ->
             caller_down
     after left(Run#run.deadline) -> async_timeout(Ticket, Run)

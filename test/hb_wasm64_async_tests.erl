@@ -207,16 +207,27 @@ a_handler_in_another_process_answers_the_imports_test() ->
     ?assertMatch([_, _ | _], stop_handler(Handler)).
 
 %% It is the handler that owes the answer, so its plain handle is the scoped one.
-a_handler_may_use_the_plain_handle_test() ->
+%% The plain handle belongs to no import, also for the one who answers it.
+the_plain_handle_waits_for_the_answer_test() ->
     H = hb_test:start("imports"),
-    Handler = handler(fun(#{args := [At]}) ->
-        {ok, <<V:32/little>>} = hb_wasm64:read(H, At, 4),
-        ok = hb_wasm64:write(H, At, <<(V * 3):32/little>>),
-        {ok, [50]} = hb_wasm64:call(H, 0, [5]),
-        {ok, [0]}
-    end),
-    {ok, Ref} = hb_wasm64:call_async(H, "mem_then_import", [5], #{handler => Handler}),
-    ?assertEqual({done, {ok, [15]}}, next(Ref)).
+    {Ref, IRef} = pending(H, "call_add", [1, 2]),
+    Test = self(),
+    spawn_link(fun() -> Test ! {read, hb_wasm64:read(H, 0, 4)} end),
+    ?assertEqual(nothing, receive {read, _} -> early after 50 -> nothing end),
+    ?assertEqual(ok, hb_wasm64:respond(IRef, {ok, [3]})),
+    ?assertEqual({done, {ok, [3]}}, next(Ref)),
+    ?assertMatch({ok, <<_:4/binary>>}, receive {read, Read} -> Read after 5000 -> nothing end).
+
+%% A handler that comes too late must not write into the calls of others.
+the_scope_of_a_cancelled_import_is_gone_test() ->
+    H = hb_test:start("imports"),
+    {Ref, Scope} = pending(H, "call_add", [1, 2]),
+    ok = hb_wasm64:cancel(Ref),
+    ?assertEqual({error, cancelled}, hb_wasm64:write(Scope, 0, <<42>>)),
+    ?assertEqual({error, cancelled}, hb_wasm64:read(Scope, 0, 1)),
+    ?assertEqual({error, cancelled}, hb_wasm64:call(Scope, "add_to_global", [1])),
+    ?assertEqual({error, no_pending_import}, hb_wasm64:respond(Scope, {ok, [3]})),
+    ?assertEqual({ok, [0]}, hb_wasm64:call(H, "add_to_global", [0])).
 
 %% Anybody may pass the answer on: the reference is what counts.
 any_process_may_answer_test() ->

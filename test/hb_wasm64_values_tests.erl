@@ -328,3 +328,14 @@ invalid(Signature, Args, Position) ->
 signed(Width, Bits) ->
     <<N:Width/signed>> = <<Bits:Width>>,
     N.
+
+%% Looking at the digits of integers that fit nowhere would take a scheduler for long. (Reasons are not compared whole:
+%% printing such integers takes longer still.)
+giant_integers_are_refused_at_once_test() ->
+    H = hb_test:start("numbers"),
+    Giant = 1 bsl 1_000_000,
+    Position = fun({error, {invalid_args, #{position := P}}}) -> P end,
+    [?assertEqual(1, Position(hb_wasm64:call(H, Func, [Giant]))) || Func <- ["id_i32", "id_i64", "id_f32", "id_f64"]],
+    {Micros, At} = hb_test:micros(fun() -> Position(hb_wasm64:call(H, "id_f64", lists:duplicate(1000, Giant))) end),
+    ?assertEqual(1, At),
+    ?assert(Micros < 100_000).

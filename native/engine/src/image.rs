@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::expose::{self, expose};
 use crate::import::{self, ImportInfo};
 use crate::lower;
+use crate::reaper;
 use crate::task::Data;
 use crate::value::Signature;
 use sha2::{Digest, Sha256};
@@ -106,6 +107,13 @@ impl Image {
 
     pub(crate) fn table(&self) -> Option<&ModuleExport> {
         self.table.as_ref()
+    }
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        // Whoever drops the image last may be on a scheduler: the code is unmapped elsewhere.
+        reaper::dispose(self.pre.clone());
     }
 }
 

@@ -1,7 +1,7 @@
 //! The images that this process knows, each compiled once however many ask for it at the same time.
 
 use crate::error::Error;
-use crate::image::{Hash, Image, hash};
+use crate::image::{Hash, Image};
 use crate::reaper;
 use once_cell::sync::{Lazy, OnceCell};
 use parking_lot::Mutex;
@@ -55,15 +55,14 @@ pub fn spawn(job: impl FnOnce() + Send + 'static) -> Result<(), Error> {
     Ok(())
 }
 
-/// The image of these bytes, if it is there.
-pub fn cached(bytes: &[u8]) -> Option<Arc<Image>> {
-    CACHE.lock().ready(&hash(bytes))
+/// The image of that hash, if it is there.
+pub fn cached(hash: &Hash) -> Option<Arc<Image>> {
+    CACHE.lock().ready(hash)
 }
 
-/// Finds or compiles the image of `bytes` on this thread, and passes it to `done`; or leaves `done` to the thread that
-/// compiles these bytes already.
-pub fn prepare(bytes: &[u8], done: Done) {
-    let hash = hash(bytes);
+/// Finds or compiles the image of `bytes`, whose hash is `hash`, on this thread, and passes it to `done`; or leaves
+/// `done` to the thread that compiles these bytes already.
+pub fn prepare(hash: Hash, bytes: &[u8], done: Done) {
     let mut cache = CACHE.lock();
     if let Some(image) = cache.ready(&hash) {
         drop(cache);

@@ -10,7 +10,7 @@ use crate::import::{Answer, ImportInfo};
 use crate::reaper;
 use crate::task::{self, Call, Command, Outcome, Port, Starting, Target, TaskFuture};
 use crate::ticker::Running;
-use crate::turns::{Entry, ImportId, News, Status, TicketId, Turns};
+use crate::turns::{Entry, News, Scope, Status, TicketId, Turns};
 use crate::value::{Arg, Value};
 use parking_lot::{Mutex, MutexGuard};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -43,8 +43,8 @@ pub enum Progress {
 /// An import on its way to whoever answers it.
 #[derive(Debug)]
 pub struct Request {
-    /// Names the import when it is answered, and the scope in which the instance may be used meanwhile.
-    pub id: ImportId,
+    /// Names the import when it is answered, and is the scope in which the instance may be used meanwhile.
+    pub scope: Scope,
     /// What is called.
     pub import: Arc<ImportInfo>,
     /// With what.
@@ -167,7 +167,7 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
     /// Calls a function, as far as it gets in one slice. Without a responder, imports are answered with zeros.
     pub fn call(
         &self,
-        scope: Option<ImportId>,
+        scope: Option<&Scope>,
         ticket: TicketId,
         request: CallRequest<'_>,
         thread: Thread,
@@ -190,7 +190,7 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
     /// Grows the linear memory to at least `bytes`.
     pub fn grow(
         &self,
-        scope: Option<ImportId>,
+        scope: Option<&Scope>,
         ticket: TicketId,
         bytes: u64,
         thread: Thread,
@@ -201,7 +201,7 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
 
     fn command(
         &self,
-        scope: Option<ImportId>,
+        scope: Option<&Scope>,
         ticket: TicketId,
         thread: Thread,
         responder: Option<R>,
@@ -212,8 +212,10 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
         if !inner.running() {
             return Step::quiet(Progress::Finished(Err(Error::Stopped)));
         }
-        let Entry::Now(owner) = inner.turns.enter(scope, ticket, owner) else {
-            return Step::quiet(Progress::Waiting);
+        let owner = match inner.turns.enter(scope, ticket, owner) {
+            Entry::Now(owner) => owner,
+            Entry::InLine => return Step::quiet(Progress::Waiting),
+            Entry::Cancelled => return Step::quiet(Progress::Finished(Err(Error::Cancelled))),
         };
         let cancelled = inner.turns.begin(ticket, owner);
         self.port.send(command(ticket, cancelled));
@@ -253,28 +255,30 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
     ///
     /// # Errors
     /// [`Error::NoPendingImport`] where there is nothing to answer any more.
-    pub fn respond(&self, import: ImportId, results: Result<&[Arg], ImportFailure>) -> Result<News<O>, Error> {
+    pub fn respond(&self, scope: &Scope, results: Result<&[Arg], ImportFailure>) -> Result<News<O>, Error> {
         let mut inner = self.inner.lock();
-        let pending = inner.turns.pending(import).ok_or(Error::NoPendingImport)?;
+        let pending = inner.turns.pending(scope).ok_or(Error::NoPendingImport)?;
         pending.answer = Some(results.and_then(|results| pending.import.answer(results)));
-        inner.turns.answered(import);
+        inner.turns.answered(scope);
         Ok(inner.tell(News::default()))
     }
 
     /// Runs `access` on the linear memory, which is empty where the image has none.
     pub fn access<T: Send + 'static>(
         &self,
-        scope: Option<ImportId>,
+        scope: Option<&Scope>,
         ticket: TicketId,
         owner: impl FnOnce() -> O,
         access: impl FnOnce(&mut [u8]) -> T + Send + 'static,
     ) -> Step<O, Access<T>> {
         let mut inner = self.inner.lock();
         if !inner.running() {
-            return Step::quiet(Access::Stopped);
+            return Step::quiet(Access::Refused(Error::Stopped));
         }
-        let Entry::Now(owner) = inner.turns.enter(scope, ticket, owner) else {
-            return Step::quiet(Access::Waiting);
+        let owner = match inner.turns.enter(scope, ticket, owner) {
+            Entry::Now(owner) => owner,
+            Entry::InLine => return Step::quiet(Access::Waiting),
+            Entry::Cancelled => return Step::quiet(Access::Refused(Error::Cancelled)),
         };
         let result = Arc::new(Mutex::new(None));
         let slot = result.clone();
@@ -285,7 +289,7 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
         drop(inner);
         let progress = match result.lock().take() {
             Some(value) => Access::Done(value),
-            None => Access::Stopped,
+            None => Access::Refused(Error::Stopped),
         };
         Step { progress, news }
     }
@@ -300,7 +304,7 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
     /// The innermost pending import, if it is the business of `responder` to answer it.
     ///
     /// Whoever owes an answer and uses the plain instance meanwhile would wait for itself; this is the scope it meant.
-    pub fn scope_of(&self, responder: &R) -> Option<ImportId> {
+    pub fn scope_of(&self, responder: &R) -> Option<Scope> {
         self.inner.lock().turns.innermost(|pending| pending.responder.as_ref() == Some(responder))
     }
 
@@ -355,7 +359,7 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
             Some(Outcome::Import(id, import, args)) if id == ticket => {
                 let pending = Pending { import: import.clone(), answer: None, responder };
                 match inner.turns.suspend(id, pending) {
-                    Some(id) => Progress::Import(Request { id, import, args }),
+                    Some(scope) => Progress::Import(Request { scope, import, args }),
                     None => Progress::Finished(Err(Error::Cancelled)),
                 }
             }
@@ -404,14 +408,14 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
 }
 
 /// How an access has come out.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub enum Access<R> {
     /// This is what the closure gave.
     Done(R),
     /// It is somebody else's turn: the owner will be woken.
     Waiting,
-    /// The instance has been stopped.
-    Stopped,
+    /// The instance has been stopped, or the scope cancelled.
+    Refused(Error),
 }
 
 impl<O, R> Drop for Instance<O, R> {

@@ -24,4 +24,4 @@ pub mod value;
 
 pub use import::ImportInfo;
 pub use instance::{Access, CallRequest, FuncName, Instance, Progress, Request, Step, Thread};
-pub use turns::{ImportId, News, Status, TicketId};
+pub use turns::{News, Scope, Status, TicketId};

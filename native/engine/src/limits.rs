@@ -37,6 +37,7 @@ impl Limits {
     async fn grow(&mut self, desired: usize, limit: usize, maximum: Option<usize>, kind: Limit, small: usize) -> bool {
         if desired > limit {
             self.refused = Some(kind);
+            self.granted = false;
             return false;
         }
         self.granted = maximum.is_none_or(|maximum| desired <= maximum);
@@ -47,8 +48,10 @@ impl Limits {
         true
     }
 
-    fn failed(&mut self) -> wasmtime::Result<()> {
-        if std::mem::take(&mut self.granted) { Err(HostFailure::OutOfMemory.into()) } else { Ok(()) }
+    /// Wasmtime also reports sizes here that overflow, without asking for them first: those are refused by the standard.
+    fn failed(&mut self, error: &wasmtime::Error) -> wasmtime::Result<()> {
+        let overflow = format!("{error:#}").contains("overflow");
+        if std::mem::take(&mut self.granted) && !overflow { Err(HostFailure::OutOfMemory.into()) } else { Ok(()) }
     }
 }
 
@@ -58,15 +61,15 @@ impl ResourceLimiterAsync for Limits {
         Ok(self.grow(desired, MEMORY_BYTES, maximum, Limit::Memory, SMALL_MEMORY_BYTES).await)
     }
 
-    fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
-        self.failed()
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.failed(&error)
     }
 
     async fn table_growing(&mut self, _: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         Ok(self.grow(desired, TABLE_ELEMENTS, maximum, Limit::Table, SMALL_TABLE_ELEMENTS).await)
     }
 
-    fn table_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
-        self.failed()
+    fn table_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.failed(&error)
     }
 }

@@ -220,11 +220,8 @@ async fn start(store: &mut StoreContextMut<'_, Data>, starting: &Starting) -> Re
         None => return Err(Error::Cancelled),
         Some(Ok(instance)) => instance,
         Some(Err(error)) => {
-            return Err(match (store.data().limits.refused, uncaught(store)) {
-                (_, Some(exception)) => exception,
-                (Some(limit), None) => Error::Limit(limit),
-                (None, None) => instantiation_error(&error),
-            });
+            let refused = store.data().limits.refused;
+            return Err(uncaught(store).unwrap_or_else(|| instantiation_error(&error, refused)));
         }
     };
     let memory = image.memory().and_then(|export| instance.get_module_export(&mut *store, export));
@@ -234,14 +231,15 @@ async fn start(store: &mut StoreContextMut<'_, Data>, starting: &Starting) -> Re
     Ok(())
 }
 
-/// An instantiation that ends without a trap has met the host's bounds: address space or mappings.
-fn instantiation_error(error: &wasmtime::Error) -> Error {
-    match Error::from_call(error) {
-        Error::Host(text) => {
+/// An instantiation that ends without a trap has met a limit, or the host's bounds: address space or mappings.
+fn instantiation_error(error: &wasmtime::Error, refused: Option<Limit>) -> Error {
+    match (Error::from_call(error), refused) {
+        (Error::Host(_), Some(limit)) => Error::Limit(limit),
+        (Error::Host(text), None) => {
             log::warn!("cannot instantiate: {text}");
             Error::Limit(Limit::Instances)
         }
-        other => other,
+        (other, _) => other,
     }
 }
 
@@ -281,13 +279,15 @@ async fn invoke(
     cancelled: &AtomicBool,
 ) -> Result<Vec<Value>, Error> {
     let mut scope = RootScope::new(&mut *store);
-    let host = |error: wasmtime::Error| Error::from_call(&error);
-    let mut params = Vec::with_capacity(args.len());
-    for arg in args {
-        params.push(value::to_val(&mut scope, *arg).await.map_err(host)?);
-    }
     let mut vals = vec![Val::I32(0); results];
-    match unless_cancelled(cancelled, func.call_async(&mut scope, &params, &mut vals)).await {
+    let call = async {
+        let mut params = Vec::with_capacity(args.len());
+        for arg in args {
+            params.push(value::to_val(&mut scope, *arg).await?);
+        }
+        func.call_async(&mut scope, &params, &mut vals).await
+    };
+    match unless_cancelled(cancelled, call).await {
         Some(Ok(())) => Ok(vals.iter().map(|val| value::from_val(&mut scope, val)).collect()),
         Some(Err(error)) => Err(uncaught(&mut scope.as_context_mut()).unwrap_or_else(|| Error::from_call(&error))),
         None => {

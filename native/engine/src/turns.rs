@@ -10,10 +10,10 @@
 use std::collections::VecDeque;
 use std::mem;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 /// Names one operation on one instance.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TicketId(pub u64);
 
 impl TicketId {
@@ -24,9 +24,32 @@ impl TicketId {
     }
 }
 
-/// Names one pending import of one instance. The ticket is that of the call that waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ImportId(u64);
+/// One pending import of one instance, and the scope in which the instance may be used until it is answered.
+#[derive(Clone, Debug, Default)]
+pub struct Scope(Arc<AtomicU8>);
+
+/// How a scope stands. Only its end is remembered: whether it still is open the lanes know.
+const OPEN: u8 = 0;
+const ANSWERED: u8 = 1;
+const CANCELLED: u8 = 2;
+
+impl Scope {
+    fn end(&self, end: u8) {
+        // The first end counts: the scope of an answered import does not end once more with its call.
+        let _ = self.0.compare_exchange(OPEN, end, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// The import was not answered but abandoned, with its call.
+    fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Acquire) == CANCELLED
+    }
+}
+
+impl PartialEq for Scope {
+    fn eq(&self, other: &Scope) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
 
 struct Ticket<O> {
     id: TicketId,
@@ -40,19 +63,19 @@ struct Ticket<O> {
 
 struct Lane<O, I> {
     /// The import that opened the lane; the root lane has none.
-    import: Option<(ImportId, I)>,
+    import: Option<(Scope, I)>,
     answered: bool,
     active: Option<Ticket<O>>,
     line: VecDeque<Ticket<O>>,
 }
 
 impl<O, I> Lane<O, I> {
-    fn new(import: Option<(ImportId, I)>) -> Lane<O, I> {
+    fn new(import: Option<(Scope, I)>) -> Lane<O, I> {
         Lane { import, answered: false, active: None, line: VecDeque::new() }
     }
 
-    fn is(&self, id: ImportId) -> bool {
-        self.import.as_ref().is_some_and(|(import, _)| *import == id)
+    fn is(&self, scope: &Scope) -> bool {
+        self.import.as_ref().is_some_and(|(import, _)| import == scope)
     }
 }
 
@@ -87,6 +110,21 @@ pub(crate) enum Entry<O> {
     Now(Option<O>),
     /// It stands in line.
     InLine,
+    /// Its scope went with a call that was cancelled.
+    Cancelled,
+}
+
+impl<O: Clone, I> Lane<O, I> {
+    /// Ends the lane and everything in it. Those who wait learn of it when they come back.
+    fn abandon(self, news: &mut News<O>) {
+        if let Some((scope, _)) = &self.import {
+            scope.end(CANCELLED);
+        }
+        for ticket in self.active.into_iter().chain(self.line) {
+            ticket.cancelled.store(true, Ordering::Release);
+            news.spend(ticket);
+        }
+    }
 }
 
 /// The lanes of one instance. `O` names an owner, `I` describes an import.
@@ -95,11 +133,13 @@ pub(crate) struct Turns<O, I> {
     scopes: Vec<Lane<O, I>>,
     /// Somebody polls the task right now.
     pub(crate) polling: bool,
+    /// The newest ticket that has stood in line: a newer one does not yet, and need not be looked for.
+    newest: TicketId,
 }
 
 impl<O: Clone, I> Turns<O, I> {
     pub(crate) fn new() -> Turns<O, I> {
-        Turns { root: Lane::new(None), scopes: Vec::new(), polling: false }
+        Turns { root: Lane::new(None), scopes: Vec::new(), polling: false, newest: TicketId::default() }
     }
 
     fn top(&mut self) -> &mut Lane<O, I> {
@@ -119,9 +159,9 @@ impl<O: Clone, I> Turns<O, I> {
         std::iter::once(&mut self.root).chain(&mut self.scopes)
     }
 
-    /// The lane of `scope`, or lane 0 where the import is not pending any more.
-    fn lane(&mut self, scope: Option<ImportId>) -> &mut Lane<O, I> {
-        let open = |lane: &&mut Lane<O, I>| scope.is_some_and(|id| lane.is(id)) && !lane.answered;
+    /// The lane of `scope`, or lane 0 where the import has been answered.
+    fn lane(&mut self, scope: Option<&Scope>) -> &mut Lane<O, I> {
+        let open = |lane: &&mut Lane<O, I>| scope.is_some_and(|scope| lane.is(scope)) && !lane.answered;
         match self.scopes.iter_mut().find(open) {
             Some(lane) => lane,
             None => &mut self.root,
@@ -129,18 +169,23 @@ impl<O: Clone, I> Turns<O, I> {
     }
 
     /// Asks for the ticket's turn. If it has not come, the ticket stands in line afterwards, with `owner` to wake.
-    pub(crate) fn enter(&mut self, scope: Option<ImportId>, id: TicketId, owner: impl FnOnce() -> O) -> Entry<O> {
+    pub(crate) fn enter(&mut self, scope: Option<&Scope>, id: TicketId, owner: impl FnOnce() -> O) -> Entry<O> {
         let (polling, top) = (self.polling, self.scopes.len());
-        // A ticket that stands in line keeps its place, whatever has become of its scope.
-        for (index, lane) in self.lanes().enumerate() {
-            let Some(place) = lane.line.iter().position(|ticket| ticket.id == id) else { continue };
-            if place == 0 && index == top && !polling && lane.active.is_none() {
-                return Entry::Now(lane.line.pop_front().and_then(|ticket| ticket.owner));
+        if id <= self.newest {
+            // A ticket that stands in line keeps its place, also when its import has been answered meanwhile.
+            for (index, lane) in self.lanes().enumerate() {
+                let Some(place) = lane.line.iter().position(|ticket| ticket.id == id) else { continue };
+                if place == 0 && index == top && !polling && lane.active.is_none() {
+                    return Entry::Now(lane.line.pop_front().and_then(|ticket| ticket.owner));
+                }
+                if let Some(ticket) = lane.line.get_mut(place) {
+                    ticket.waiting = true;
+                }
+                return Entry::InLine;
             }
-            if let Some(ticket) = lane.line.get_mut(place) {
-                ticket.waiting = true;
-            }
-            return Entry::InLine;
+        }
+        if scope.is_some_and(Scope::is_cancelled) {
+            return Entry::Cancelled;
         }
         let uppermost = match (scope, self.scopes.last()) {
             (_, None) => true,
@@ -152,6 +197,7 @@ impl<O: Clone, I> Turns<O, I> {
             return Entry::Now(None);
         }
         lane.line.push_back(Ticket { id, owner: Some(owner()), waiting: true, cancelled: Arc::default() });
+        self.newest = self.newest.max(id);
         Entry::InLine
     }
 
@@ -190,29 +236,30 @@ impl<O: Clone, I> Turns<O, I> {
     }
 
     /// Opens the scope of an import that the call of the ticket waits for. `None`: there is no such call any more.
-    pub(crate) fn suspend(&mut self, id: TicketId, import: I) -> Option<ImportId> {
+    pub(crate) fn suspend(&mut self, id: TicketId, import: I) -> Option<Scope> {
         if !self.top().active.as_ref().is_some_and(|ticket| ticket.id == id) {
             return None;
         }
-        let scope = ImportId(TicketId::fresh().0);
-        self.scopes.push(Lane::new(Some((scope, import))));
+        let scope = Scope::default();
+        self.scopes.push(Lane::new(Some((scope.clone(), import))));
         Some(scope)
     }
 
     /// The import of `scope`, while it waits for an answer.
-    pub(crate) fn pending(&mut self, scope: ImportId) -> Option<&mut I> {
+    pub(crate) fn pending(&mut self, scope: &Scope) -> Option<&mut I> {
         let lane = self.scopes.iter_mut().find(|lane| lane.is(scope) && !lane.answered)?;
         lane.import.as_mut().map(|(_, import)| import)
     }
 
     /// The innermost import that waits for an answer, if `wanted` says yes to it.
-    pub(crate) fn innermost(&self, wanted: impl FnOnce(&I) -> bool) -> Option<ImportId> {
+    pub(crate) fn innermost(&self, wanted: impl FnOnce(&I) -> bool) -> Option<Scope> {
         let lane = self.scopes.last().filter(|lane| !lane.answered)?;
-        lane.import.as_ref().filter(|(_, import)| wanted(import)).map(|(id, _)| *id)
+        lane.import.as_ref().filter(|(_, import)| wanted(import)).map(|(scope, _)| scope.clone())
     }
 
     /// Notes that the answer of `scope` is in. From now on its holders are ordinary callers.
-    pub(crate) fn answered(&mut self, scope: ImportId) {
+    pub(crate) fn answered(&mut self, scope: &Scope) {
+        scope.end(ANSWERED);
         if let Some(lane) = self.scopes.iter_mut().find(|lane| lane.is(scope)) {
             lane.answered = true;
         }
@@ -247,17 +294,18 @@ impl<O: Clone, I> Turns<O, I> {
         tickets.any(|ticket| ticket.id == id && ticket.waiting)
     }
 
-    /// Removes tickets, from the line or from the call that they drive. A call takes along everything nested in it.
+    /// Removes the one ticket that is wanted, from the line or from the call that it drives. A call takes along everything
+    /// nested in it.
     pub(crate) fn cancel(&mut self, wanted: impl Fn(TicketId, Option<&O>) -> bool) -> News<O> {
         let mut news = News::default();
         let matches = |ticket: &Ticket<O>| wanted(ticket.id, ticket.owner.as_ref());
-        for lane in self.lanes() {
-            let (gone, line) = mem::take(&mut lane.line).into_iter().partition(&matches);
-            lane.line = line;
-            let gone: VecDeque<Ticket<O>> = gone;
-            news.spent.extend(gone.into_iter().filter_map(|ticket| ticket.owner));
-        }
         let Some(depth) = self.lanes().position(|lane| lane.active.as_ref().is_some_and(&matches)) else {
+            for lane in self.lanes() {
+                if let Some(place) = lane.line.iter().position(&matches) {
+                    news.spent.extend(lane.line.remove(place).and_then(|ticket| ticket.owner));
+                    break;
+                }
+            }
             return news;
         };
         let above = self.scopes.split_off(depth);
@@ -266,11 +314,7 @@ impl<O: Clone, I> Turns<O, I> {
             news.spent.extend(ticket.owner);
         }
         for lane in above {
-            if let Some(ticket) = lane.active {
-                news.spend(ticket);
-            }
-            // Their scope is gone, so that they are callers of the plain instance now.
-            self.root.line.extend(lane.line);
+            lane.abandon(&mut news);
         }
         news
     }
@@ -281,10 +325,7 @@ impl<O: Clone, I> Turns<O, I> {
         let root = mem::replace(&mut self.root, Lane::new(None));
         let mut news = News::default();
         for lane in std::iter::once(root).chain(scopes) {
-            for ticket in lane.active.into_iter().chain(lane.line) {
-                ticket.cancelled.store(true, Ordering::Release);
-                news.spend(ticket);
-            }
+            lane.abandon(&mut news);
         }
         news
     }
@@ -336,11 +377,11 @@ mod tests {
 
     type Lanes = Turns<&'static str, &'static str>;
 
-    fn enter(turns: &mut Lanes, scope: Option<ImportId>, id: TicketId, owner: &'static str) -> bool {
+    fn enter(turns: &mut Lanes, scope: Option<&Scope>, id: TicketId, owner: &'static str) -> bool {
         matches!(turns.enter(scope, id, || owner), Entry::Now(_))
     }
 
-    fn call(turns: &mut Lanes, scope: Option<ImportId>) -> TicketId {
+    fn call(turns: &mut Lanes, scope: Option<&Scope>) -> TicketId {
         let id = TicketId::fresh();
         assert!(enter(turns, scope, id, "caller"));
         turns.begin(id, None);
@@ -369,11 +410,11 @@ mod tests {
         let outer = call(&mut turns, None);
         let scope = turns.suspend(outer, "outer").unwrap();
         assert!(!enter(&mut turns, None, TicketId::fresh(), "plain"));
-        assert!(enter(&mut turns, Some(scope), TicketId::fresh(), "reader"));
-        let inner = call(&mut turns, Some(scope));
+        assert!(enter(&mut turns, Some(&scope), TicketId::fresh(), "reader"));
+        let inner = call(&mut turns, Some(&scope));
         let nested = turns.suspend(inner, "inner").unwrap();
-        assert!(!enter(&mut turns, Some(scope), TicketId::fresh(), "late"));
-        assert!(enter(&mut turns, Some(nested), TicketId::fresh(), "reader"));
+        assert!(!enter(&mut turns, Some(&scope), TicketId::fresh(), "late"));
+        assert!(enter(&mut turns, Some(&nested), TicketId::fresh(), "reader"));
     }
 
     #[test]
@@ -382,8 +423,8 @@ mod tests {
         let outer = call(&mut turns, None);
         turns.own(outer, true, || "driver");
         let scope = turns.suspend(outer, "import").unwrap();
-        let nested = call(&mut turns, Some(scope));
-        turns.answered(scope);
+        let nested = call(&mut turns, Some(&scope));
+        turns.answered(&scope);
         assert_eq!(turns.take_answered(outer), None);
         assert!(turns.finish(nested).is_some());
         assert_eq!(turns.wake(), Some("driver"));
@@ -396,14 +437,14 @@ mod tests {
         let mut turns = Lanes::new();
         let outer = call(&mut turns, None);
         let scope = turns.suspend(outer, "import").unwrap();
-        turns.answered(scope);
-        assert!(turns.pending(scope).is_none());
+        turns.answered(&scope);
+        assert!(turns.pending(&scope).is_none());
         let late = TicketId::fresh();
-        assert!(!enter(&mut turns, Some(scope), late, "late"));
+        assert!(!enter(&mut turns, Some(&scope), late, "late"));
         assert!(turns.take_answered(outer).is_some());
         assert!(turns.finish(outer).is_some());
         assert_eq!(turns.wake(), Some("late"));
-        assert!(enter(&mut turns, Some(scope), late, "late"));
+        assert!(enter(&mut turns, Some(&scope), late, "late"));
     }
 
     #[test]
@@ -411,17 +452,20 @@ mod tests {
         let mut turns = Lanes::new();
         let outer = call(&mut turns, None);
         let scope = turns.suspend(outer, "outer").unwrap();
-        let inner = call(&mut turns, Some(scope));
+        let inner = call(&mut turns, Some(&scope));
         turns.own(inner, true, || "inner driver");
         let nested = turns.suspend(inner, "inner").unwrap();
         let reader = TicketId::fresh();
-        assert!(!enter(&mut turns, Some(scope), reader, "reader"));
+        assert!(!enter(&mut turns, Some(&scope), reader, "reader"));
         let news = turns.cancel(|id, _| id == outer);
-        assert_eq!((news.wake, news.spent), (vec!["inner driver"], vec!["inner driver"]));
+        assert_eq!(news.wake, ["inner driver", "reader"]);
+        assert_eq!(news.spent, ["inner driver", "reader"]);
         assert!(!turns.has_active(inner));
-        assert!(turns.pending(nested).is_none());
-        assert_eq!(turns.wake(), Some("reader"));
-        assert!(enter(&mut turns, Some(scope), reader, "reader"));
+        assert!(turns.pending(&nested).is_none());
+        for scope in [scope, nested] {
+            assert_eq!(turns.enter(Some(&scope), reader, || "reader"), Entry::Cancelled);
+        }
+        assert!(enter(&mut turns, None, TicketId::fresh(), "next"));
     }
 
     #[test]

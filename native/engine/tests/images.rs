@@ -19,12 +19,14 @@ fn an_image_is_compiled_once_however_many_ask_at_the_same_time() {
     let (sender, receiver) = channel();
     for _ in 0..20 {
         let (bytes, sender) = (bytes.clone(), sender.clone());
-        images::spawn(move || images::prepare(&bytes, Box::new(move |image| sender.send(image.unwrap()).unwrap())))
-            .unwrap();
+        images::spawn(move || {
+            images::prepare(hash(&bytes), &bytes, Box::new(move |image| sender.send(image.unwrap()).unwrap()))
+        })
+        .unwrap();
     }
     let prepared: Vec<Arc<Image>> = receiver.iter().take(20).collect();
     assert!(prepared.iter().all(|image| Arc::ptr_eq(image, &prepared[0])));
-    assert!(images::cached(&bytes).is_some_and(|image| Arc::ptr_eq(&image, &prepared[0])));
+    assert!(images::cached(&hash(&bytes)).is_some_and(|image| Arc::ptr_eq(&image, &prepared[0])));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use hb_wasm64_engine::error::{Error, ImportFailure, Limit};
 use hb_wasm64_engine::image::{Image, hash};
 use hb_wasm64_engine::value::{Arg, Value};
 use hb_wasm64_engine::{
-    Access, CallRequest, FuncName, ImportId, Instance, Progress, Request, Status, Step, Thread, TicketId,
+    Access, CallRequest, FuncName, Instance, Progress, Request, Scope, Status, Step, Thread, TicketId,
 };
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -25,7 +25,7 @@ fn request<'a>(name: &'a str, args: &[i128]) -> CallRequest<'a> {
     CallRequest { func: FuncName::Export(name), args: args.iter().map(|n| Arg::Int(*n)).collect(), fuel: None }
 }
 
-fn begin(guest: &Guest, scope: Option<ImportId>, name: &str, args: &[i128]) -> (TicketId, Step<&'static str>) {
+fn begin(guest: &Guest, scope: Option<&Scope>, name: &str, args: &[i128]) -> (TicketId, Step<&'static str>) {
     let ticket = TicketId::fresh();
     (ticket, guest.call(scope, ticket, request(name, args), Thread::Worker, Some(()), || "caller"))
 }
@@ -40,7 +40,7 @@ fn finish(guest: &Guest, ticket: TicketId, mut step: Step<&'static str>) -> Resu
     }
 }
 
-fn call(guest: &Guest, scope: Option<ImportId>, name: &str, args: &[i128]) -> Result<Vec<Value>, Error> {
+fn call(guest: &Guest, scope: Option<&Scope>, name: &str, args: &[i128]) -> Result<Vec<Value>, Error> {
     let (ticket, step) = begin(guest, scope, name, args);
     finish(guest, ticket, step)
 }
@@ -77,11 +77,11 @@ fn a_guest_stops_at_its_import_and_goes_on_with_the_answer() {
     let first = import(&guest, ticket, step);
     assert_eq!((&*first.import.name, first.args.as_slice()), ("ask", [Value::I32(3)].as_slice()));
     assert_eq!(guest.status(), Status::Suspended);
-    guest.respond(first.id, Ok(&[Arg::Int(30)])).unwrap();
+    guest.respond(&first.scope, Ok(&[Arg::Int(30)])).unwrap();
     let step = guest.resume(ticket, Thread::Worker, Some(()));
     let second = import(&guest, ticket, step);
     assert_eq!(second.args, [Value::I32(30)]);
-    guest.respond(second.id, Ok(&[Arg::Int(300)])).unwrap();
+    guest.respond(&second.scope, Ok(&[Arg::Int(300)])).unwrap();
     let step = guest.resume(ticket, Thread::Worker, Some(()));
     assert_eq!(finish(&guest, ticket, step), Ok(vec![Value::I32(300)]));
     assert_eq!(guest.status(), Status::Idle);
@@ -94,7 +94,7 @@ fn a_suspended_guest_goes_on_on_another_thread() {
     let pending = import(&guest, ticket, step);
     let (there, elsewhere) = (guest.clone(), channel());
     std::thread::spawn(move || {
-        there.respond(pending.id, Ok(&[Arg::Int(5)])).unwrap();
+        there.respond(&pending.scope, Ok(&[Arg::Int(5)])).unwrap();
         let step = there.resume(ticket, Thread::Worker, Some(()));
         elsewhere.0.send(finish(&there, ticket, step)).unwrap();
     });
@@ -106,15 +106,15 @@ fn who_holds_the_scope_of_an_import_may_call_and_touch_memory_while_it_waits() {
     let guest = guest(HOST);
     let (ticket, step) = begin(&guest, None, "ask", &[1]);
     let outer = import(&guest, ticket, step);
-    assert_eq!(call(&guest, Some(outer.id), "count", &[]), Ok(vec![Value::I32(1)]));
-    let (nested, step) = begin(&guest, Some(outer.id), "ask", &[2]);
+    assert_eq!(call(&guest, Some(&outer.scope), "count", &[]), Ok(vec![Value::I32(1)]));
+    let (nested, step) = begin(&guest, Some(&outer.scope), "ask", &[2]);
     let inner = import(&guest, nested, step);
-    let step = guest.access(Some(inner.id), TicketId::fresh(), || "reader", |memory| memory.len());
+    let step = guest.access(Some(&inner.scope), TicketId::fresh(), || "reader", |memory| memory.len());
     assert_eq!(step.progress, Access::Done(65536));
-    guest.respond(inner.id, Ok(&[Arg::Int(20)])).unwrap();
+    guest.respond(&inner.scope, Ok(&[Arg::Int(20)])).unwrap();
     let step = guest.resume(nested, Thread::Worker, Some(()));
     assert_eq!(finish(&guest, nested, step), Ok(vec![Value::I32(20)]));
-    guest.respond(outer.id, Ok(&[Arg::Int(10)])).unwrap();
+    guest.respond(&outer.scope, Ok(&[Arg::Int(10)])).unwrap();
     let step = guest.resume(ticket, Thread::Worker, Some(()));
     assert_eq!(finish(&guest, ticket, step), Ok(vec![Value::I32(10)]));
 }
@@ -125,14 +125,14 @@ fn calls_nested_too_deep_trap_and_the_outer_ones_go_on() {
     let mut pending = Vec::new();
     let mut scope = None;
     let error = loop {
-        let (ticket, mut step) = begin(&guest, scope, "ask", &[1]);
+        let (ticket, mut step) = begin(&guest, scope.as_ref(), "ask", &[1]);
         while matches!(step.progress, Progress::Yielded) {
             step = guest.resume(ticket, Thread::Worker, Some(()));
         }
         match step.progress {
             Progress::Import(request) => {
-                scope = Some(request.id);
-                pending.push((ticket, request.id));
+                scope = Some(request.scope.clone());
+                pending.push((ticket, request.scope));
             }
             Progress::Finished(Err(error)) => break error,
             other => panic!("{other:?}"),
@@ -141,7 +141,7 @@ fn calls_nested_too_deep_trap_and_the_outer_ones_go_on() {
     assert!(matches!(error, Error::Trap(info) if info.code == "stack_overflow"));
     assert_eq!(pending.len(), 64);
     for (ticket, id) in pending.into_iter().rev() {
-        guest.respond(id, Ok(&[Arg::Int(1)])).unwrap();
+        guest.respond(&id, Ok(&[Arg::Int(1)])).unwrap();
         let step = guest.resume(ticket, Thread::Worker, Some(()));
         assert_eq!(finish(&guest, ticket, step), Ok(vec![Value::I32(1)]));
     }
@@ -152,7 +152,7 @@ fn an_answer_that_does_not_fit_fails_the_import_and_leaves_the_instance() {
     let guest = guest(HOST);
     for answer in [&[][..], &[Arg::Other], &[Arg::Float(1.0)], &[Arg::Int(1 << 40)]] {
         let (ticket, step) = begin(&guest, None, "ask", &[1]);
-        guest.respond(import(&guest, ticket, step).id, Ok(answer)).unwrap();
+        guest.respond(&import(&guest, ticket, step).scope, Ok(answer)).unwrap();
         let step = guest.resume(ticket, Thread::Worker, Some(()));
         let result = finish(&guest, ticket, step);
         assert!(matches!(result, Err(Error::ImportFailed(ImportFailure::InvalidResults { position: 1, .. }))));
@@ -164,12 +164,12 @@ fn an_answer_that_does_not_fit_fails_the_import_and_leaves_the_instance() {
 fn an_import_is_answered_once() {
     let guest = guest(HOST);
     let (ticket, step) = begin(&guest, None, "ask", &[1]);
-    let id = import(&guest, ticket, step).id;
-    guest.respond(id, Ok(&[Arg::Int(1), Arg::Other])).unwrap();
-    assert_eq!(guest.respond(id, Ok(&[Arg::Int(2)])).err(), Some(Error::NoPendingImport));
+    let id = import(&guest, ticket, step).scope;
+    guest.respond(&id, Ok(&[Arg::Int(1), Arg::Other])).unwrap();
+    assert_eq!(guest.respond(&id, Ok(&[Arg::Int(2)])).err(), Some(Error::NoPendingImport));
     let step = guest.resume(ticket, Thread::Worker, Some(()));
     assert_eq!(finish(&guest, ticket, step), Ok(vec![Value::I32(1)]));
-    assert_eq!(guest.respond(id, Ok(&[Arg::Int(2)])).err(), Some(Error::NoPendingImport));
+    assert_eq!(guest.respond(&id, Ok(&[Arg::Int(2)])).err(), Some(Error::NoPendingImport));
 }
 
 #[test]
@@ -192,8 +192,8 @@ fn an_endless_guest_yields_and_can_be_cancelled() {
 fn cancelling_an_outer_call_ends_the_nested_one() {
     let guest = guest(HOST);
     let (outer, step) = begin(&guest, None, "ask", &[1]);
-    let scope = import(&guest, outer, step).id;
-    let (nested, step) = begin(&guest, Some(scope), "spin", &[]);
+    let scope = import(&guest, outer, step).scope;
+    let (nested, step) = begin(&guest, Some(&scope), "spin", &[]);
     assert!(matches!(step.progress, Progress::Yielded));
     guest.cancel(outer);
     assert_eq!(finish(&guest, nested, guest.resume(nested, Thread::Worker, Some(()))), Err(Error::Cancelled));
@@ -258,11 +258,11 @@ fn a_nested_call_spends_the_fuel_of_the_call_around_it() {
     let ticket = TicketId::fresh();
     let limited = CallRequest { fuel: Some(100_000), ..request("ask_and_spin", &[1]) };
     let step = guest.call(None, ticket, limited, Thread::Worker, Some(()), || "caller");
-    let scope = import(&guest, ticket, step).id;
+    let scope = import(&guest, ticket, step).scope;
     let nested = TicketId::fresh();
-    let step = guest.call(Some(scope), nested, request("spin", &[]), Thread::Worker, Some(()), || "nested");
+    let step = guest.call(Some(&scope), nested, request("spin", &[]), Thread::Worker, Some(()), || "nested");
     assert_eq!(finish(&guest, nested, step), Err(Error::Limit(Limit::Fuel)));
-    guest.respond(scope, Ok(&[Arg::Int(1)])).unwrap();
+    guest.respond(&scope, Ok(&[Arg::Int(1)])).unwrap();
     let step = guest.resume(ticket, Thread::Worker, Some(()));
     assert_eq!(finish(&guest, ticket, step), Err(Error::Limit(Limit::Fuel)));
     assert_eq!(call(&guest, None, "count", &[]), Ok(vec![Value::I32(1)]));

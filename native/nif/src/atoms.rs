@@ -8,12 +8,12 @@ rustler::atoms! {
     neg_infinity,
     nan,
     null,
-    zero,
     // Steps.
     import,
     yielded,
     wait,
     turn,
+    hash,
     more,
     hb_wasm64,
     // Reasons.

@@ -2,7 +2,7 @@
 
 use crate::atoms;
 use crate::messenger;
-use hb_wasm64_engine::{ImportId, Instance, News};
+use hb_wasm64_engine::{Instance, News, Scope};
 use parking_lot::Mutex;
 use rustler::env::SavedTerm;
 use rustler::{Encoder, Env, Error, LocalPid, Monitor, NifResult, OwnedEnv, Resource, ResourceArc, Term};
@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 /// What a handle refers to: an instance, and the import in whose scope it is used, if any.
 pub struct Handle {
-    pub instance: Arc<Instance<Arc<Owner>, LocalPid>>,
-    pub scope: Option<ImportId>,
+    pub instance: Arc<Instance<Arc<Owner>, Responder>>,
+    pub scope: Option<Scope>,
 }
 
 #[rustler::resource_impl]
@@ -25,6 +25,14 @@ impl Resource for Handle {
         let others = news.spent.into_iter().filter(|owner| owner.monitor != Some(monitor));
         others.for_each(messenger::unwatch);
     }
+}
+
+/// Who answers the imports of a call.
+#[derive(Clone, Copy, PartialEq)]
+pub struct Responder {
+    pub pid: LocalPid,
+    /// It also drives the call: while its import waits, the process does nothing but answer it.
+    pub drives: bool,
 }
 
 /// A process with an operation under way, and how to reach it.

@@ -1,7 +1,7 @@
 //! The NIF of `hb_wasm64`: decodes terms, makes one call of the engine, encodes what came of it.
 //!
-//! Everything that may take longer than a fraction of a millisecond has a twin on the dirty CPU schedulers; which of the
-//! two is called is decided in Erlang.
+//! What may take longer than a fraction of a millisecond runs on the dirty CPU schedulers; where that depends on the
+//! size of something there are two of a kind, and Erlang decides.
 
 #![deny(missing_docs)]
 
@@ -27,16 +27,23 @@ fn load(_env: Env<'_>, _info: Term<'_>) -> bool {
     true
 }
 
-/// `{ok, Image} | wait`; after `wait` a message `{hb_wasm64, Reference, {image, Result}}` follows.
+/// `{ok, Image}`, or `hash` where the binary has to be hashed to tell.
 #[rustler::nif]
-fn load_image<'a>(env: Env<'a>, reference: Term<'a>, binary: Binary<'a>) -> Term<'a> {
-    match loading::find(&binary) {
+fn find_image<'a>(env: Env<'a>, binary: Binary<'a>) -> Term<'a> {
+    match loading::recall(&binary) {
         Some(image) => (atoms::ok(), ResourceArc::new(Loaded(image))).encode(env),
-        None => match loading::prepare(env.pid(), reference, binary.to_term(env)) {
-            Ok(()) => atoms::wait().to_term(env),
-            Err(error) => terms::error(env, &error),
-        },
+        None => atoms::hash().to_term(env),
     }
+}
+
+/// `{ok, Image} | wait`; after `wait` a message `{hb_wasm64, Reference, {image, Result}}` follows.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn load_image<'a>(env: Env<'a>, reference: Term<'a>, binary: Term<'a>) -> NifResult<Term<'a>> {
+    Ok(match loading::load(env.pid(), reference, binary)? {
+        Ok(Some(image)) => (atoms::ok(), ResourceArc::new(Loaded(image))).encode(env),
+        Ok(None) => atoms::wait().to_term(env),
+        Err(error) => terms::error(env, &error),
+    })
 }
 
 /// A handle of an instance that has yet to be started.
@@ -85,7 +92,7 @@ fn call<'a>(
     let operation = Operation::new(env, &handle, reference, ticket, responder);
     let request = CallRequest { func, args, fuel };
     Ok(operation
-        .step(|it| handle.instance.call(it.scope, it.ticket, request, Thread::Scheduler, responder, || it.owner())))
+        .step(|it| handle.instance.call(it.scope(), it.ticket, request, Thread::Scheduler, responder, || it.owner())))
 }
 
 /// A further slice of a start, a call or a growth.
@@ -116,7 +123,7 @@ fn answer<'a>(
     given: Term<'a>,
 ) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
-    let responder = Some(env.pid());
+    let responder = Some(handle::Responder { pid: env.pid(), drives: true });
     // Answered by somebody else already: the call goes on with that answer.
     if let Ok(news) = give(scope, given)? {
         handle::tell(env, news);
@@ -128,6 +135,16 @@ fn answer<'a>(
 /// Answers an import of a call that somebody else drives.
 #[rustler::nif]
 fn respond<'a>(env: Env<'a>, scope: Term<'a>, given: Term<'a>) -> NifResult<Term<'a>> {
+    respond_now(env, scope, given)
+}
+
+/// The same for a reason that takes long to copy.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn respond_dirty<'a>(env: Env<'a>, scope: Term<'a>, given: Term<'a>) -> NifResult<Term<'a>> {
+    respond_now(env, scope, given)
+}
+
+fn respond_now<'a>(env: Env<'a>, scope: Term<'a>, given: Term<'a>) -> NifResult<Term<'a>> {
     Ok(match give(scope, given)? {
         Ok(news) => {
             handle::tell(env, news);
@@ -141,7 +158,7 @@ type Given = Result<hb_wasm64_engine::News<Arc<handle::Owner>>, Error>;
 
 fn give(scope: Term<'_>, answer: Term<'_>) -> NifResult<Given> {
     let Some(handle) = handle::decode(scope)? else { return Ok(Err(Error::NoPendingImport)) };
-    let Some(import) = handle.scope else { return Ok(Err(Error::NoPendingImport)) };
+    let Some(import) = &handle.scope else { return Ok(Err(Error::NoPendingImport)) };
     Ok(match answer.decode::<Binary>() {
         Ok(reason) => handle.instance.respond(import, Err(ImportFailure::Refused(Arc::from(reason.as_slice())))),
         Err(_) => handle.instance.respond(import, Ok(&terms::args(answer)?)),

@@ -3,12 +3,12 @@
 use crate::atoms;
 use crate::terms;
 use hb_wasm64_engine::error::Error;
-use hb_wasm64_engine::image::Image;
+use hb_wasm64_engine::image::{self, Image};
 use hb_wasm64_engine::images;
 use parking_lot::Mutex;
 use rustler::env::SavedTerm;
 use rustler::thread::is_scheduler_thread;
-use rustler::{Binary, Encoder, LocalPid, OwnedEnv, Resource, ResourceArc, Term};
+use rustler::{Binary, Encoder, LocalPid, NifResult, OwnedEnv, Resource, ResourceArc, Term};
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
@@ -18,37 +18,30 @@ pub struct Loaded(pub Arc<Image>);
 #[rustler::resource_impl]
 impl Resource for Loaded {}
 
-/// Images up to this size are hashed where they are asked for, which takes well under a millisecond.
-const SMALL_BYTES: usize = 64 << 10;
+/// Smaller binaries may lie on the heap of a process, where their place says nothing; and hashing them takes no time.
+const LARGE_BYTES: usize = 4 << 10;
 
 /// Binaries remembered by their place in memory.
 const REMEMBERED: usize = 16;
 
-/// The image of a binary, if it can be told without work.
-pub fn find(binary: &Binary<'_>) -> Option<Arc<Image>> {
-    recall(binary).or_else(|| if binary.len() <= SMALL_BYTES { images::cached(binary) } else { None })
-}
-
-/// Prepares the image of a binary on a compile thread, which sends `{hb_wasm64, Reference, {image, Result}}` to `pid`.
-pub fn prepare(pid: LocalPid, reference: Term<'_>, binary: Term<'_>) -> Result<(), Error> {
+/// The image of a binary, if it is there; otherwise a compile thread prepares it and sends
+/// `{hb_wasm64, Reference, {image, Result}}` to `pid`.
+pub fn load(pid: LocalPid, reference: Term<'_>, binary: Term<'_>) -> NifResult<Result<Option<Arc<Image>>, Error>> {
+    let bytes: Binary<'_> = binary.decode()?;
+    let hash = image::hash(&bytes);
+    if let Some(image) = images::cached(&hash) {
+        remember(Kept::new(binary), &image);
+        return Ok(Ok(Some(image)));
+    }
     let kept = Kept::new(binary);
     let reply = Reply::new(pid, reference);
-    images::spawn(move || {
-        let (sender, receiver) = std::sync::mpsc::channel();
-        kept.with(|bytes| {
-            let done = move |result: Result<Arc<Image>, Error>| {
-                if let Ok(image) = &result {
-                    // Nobody listens where the image is compiled for somebody else who was first.
-                    let _ = sender.send(image.clone());
-                }
-                reply.send(result);
-            };
-            images::prepare(bytes, Box::new(done));
-        });
-        if let Ok(image) = receiver.try_recv() {
+    let prepared = images::spawn(move || {
+        kept.with(|bytes| images::prepare(hash, bytes, Box::new(move |result| reply.send(result))));
+        if let Some(image) = images::cached(&hash) {
             remember(kept, &image);
         }
-    })
+    });
+    Ok(prepared.map(|()| None))
 }
 
 /// A binary kept alive outside of any process, not copied.
@@ -134,7 +127,8 @@ struct Known {
 
 static KNOWN: Mutex<VecDeque<Known>> = Mutex::new(VecDeque::new());
 
-fn recall(binary: &Binary<'_>) -> Option<Arc<Image>> {
+/// The image of a binary that has been seen before, at the same place.
+pub fn recall(binary: &Binary<'_>) -> Option<Arc<Image>> {
     let (start, size) = (binary.as_ptr() as usize, binary.len());
     let known = KNOWN.lock();
     known.iter().find(|known| known.start == start && known.size == size).and_then(|known| known.image.upgrade())
@@ -142,7 +136,7 @@ fn recall(binary: &Binary<'_>) -> Option<Arc<Image>> {
 
 fn remember(kept: Kept, image: &Arc<Image>) {
     let (start, size) = kept.place();
-    if size <= SMALL_BYTES {
+    if size < LARGE_BYTES {
         return;
     }
     let mut known = KNOWN.lock();

@@ -11,6 +11,9 @@ use rustler::{Binary, Encoder, Env, NifResult, OwnedBinary, OwnedEnv, Term};
 /// Bytes that a write copies once more rather than keeping the binary alive, as that is cheaper.
 const SHORT_BYTES: usize = 1 << 10;
 
+/// What the host's memory comes in.
+const PAGE_BYTES: usize = 4 << 10;
+
 /// `{ok, Bytes}`.
 #[rustler::nif]
 fn memory_size<'a>(env: Env<'a>, handle: Term<'a>, reference: Term<'a>, ticket: u64) -> NifResult<Term<'a>> {
@@ -55,11 +58,8 @@ fn read_now<'a>(
 ) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
     let operation = Operation::new(env, &handle, reference, ticket, None);
-    let copy = move |memory: &mut [u8]| within(memory, offset, size).map(|bytes| OwnedBinary::from_slice(bytes));
-    Ok(operation.access(copy, |env, result| match result {
-        Ok(bytes) => (atoms::ok(), bytes.release(env)).encode(env),
-        Err(error) => terms::error(env, &error),
-    }))
+    let copy = move |memory: &mut [u8]| within(memory, offset, size).and_then(|bytes| copied(bytes));
+    Ok(operation.access(copy, bytes_or_error))
 }
 
 /// All of the memory: `{ok, Binary}`.
@@ -67,8 +67,7 @@ fn read_now<'a>(
 fn read_all<'a>(env: Env<'a>, handle: Term<'a>, reference: Term<'a>, ticket: u64) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
     let operation = Operation::new(env, &handle, reference, ticket, None);
-    let copy = |memory: &mut [u8]| OwnedBinary::from_slice(memory);
-    Ok(operation.access(copy, |env, bytes| (atoms::ok(), bytes.release(env)).encode(env)))
+    Ok(operation.access(|memory| copied(memory), bytes_or_error))
 }
 
 /// `ok`, for writes that take well under a millisecond.
@@ -129,9 +128,7 @@ fn write_all<'a>(
     let copy = move |memory: &mut [u8]| {
         source.with(|bytes| {
             within(memory, 0, bytes.len() as u64)?.copy_from_slice(bytes);
-            if let Some(rest) = memory.get_mut(bytes.len()..) {
-                rest.fill(0);
-            }
+            clear(memory.get_mut(bytes.len()..).unwrap_or_default());
             Ok(())
         })
     };
@@ -178,7 +175,7 @@ fn read_string_now<'a>(
         let rest = within(memory, offset, end.saturating_sub(offset))?;
         let seen = rest.len().min(usize::try_from(limit).unwrap_or(usize::MAX));
         match memchr::memchr(0, &rest[..seen]) {
-            Some(length) => Ok(Some(OwnedBinary::from_slice(&rest[..length]))),
+            Some(length) => copied(&rest[..length]).map(Some),
             None if seen < rest.len() => Ok(None),
             None => Err(Error::OutOfBounds { offset, size: rest.len() as u64 + 1, memory: end }),
         }
@@ -197,8 +194,35 @@ fn grow<'a>(env: Env<'a>, handle: Term<'a>, reference: Term<'a>, ticket: u64, by
     let operation = Operation::new(env, &handle, reference, ticket, None);
     Ok(operation.step(|it: &Operation<'_, '_>| {
         let ticket: TicketId = it.ticket;
-        handle.instance.grow(it.scope, ticket, bytes, Thread::Worker, || it.owner())
+        handle.instance.grow(it.scope(), ticket, bytes, Thread::Worker, || it.owner())
     }))
+}
+
+/// Zeros memory without touching what is zero already: pages that were never written cost nothing as long as they are
+/// only read.
+fn clear(memory: &mut [u8]) {
+    for page in memory.chunks_mut(PAGE_BYTES) {
+        if page.iter().any(|byte| *byte != 0) {
+            page.fill(0);
+        }
+    }
+}
+
+/// A binary with these bytes. A host that has no room for it is an error: an ordinary allocation would end the node.
+fn copied(bytes: &[u8]) -> Result<OwnedBinary, Error> {
+    let mut binary = OwnedBinary::new(0);
+    if !binary.realloc(bytes.len()) {
+        return Err(Error::Host(format!("no room for a binary of {} bytes", bytes.len())));
+    }
+    binary.as_mut_slice().copy_from_slice(bytes);
+    Ok(binary)
+}
+
+fn bytes_or_error(env: Env<'_>, result: Result<OwnedBinary, Error>) -> Term<'_> {
+    match result {
+        Ok(bytes) => (atoms::ok(), bytes.release(env)).encode(env),
+        Err(error) => terms::error(env, &error),
+    }
 }
 
 fn ok_or_error(env: Env<'_>, result: Result<(), Error>) -> Term<'_> {

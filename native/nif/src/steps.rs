@@ -5,10 +5,9 @@
 //! `{hb_wasm64, Reference, turn}` comes, and the operation is to be repeated.
 
 use crate::atoms;
-use crate::handle::{Handle, Owner, tell};
+use crate::handle::{Handle, Owner, Responder, tell};
 use crate::terms;
-use hb_wasm64_engine::error::Error;
-use hb_wasm64_engine::{Access, ImportId, Progress, Request, Step, TicketId};
+use hb_wasm64_engine::{Access, Progress, Request, Scope, Step, TicketId};
 use rustler::{Encoder, Env, LocalPid, NifResult, ResourceArc, Term};
 use std::cell::Cell;
 use std::sync::Arc;
@@ -20,8 +19,8 @@ pub struct Operation<'a, 'h> {
     handle: &'h ResourceArc<Handle>,
     reference: Term<'a>,
     pub ticket: TicketId,
-    pub scope: Option<ImportId>,
-    responder: Option<LocalPid>,
+    scope: Option<Scope>,
+    responder: Option<Responder>,
     /// The process is exiting, so that its death will not be noticed any more.
     exiting: Cell<bool>,
 }
@@ -32,12 +31,18 @@ impl<'a, 'h> Operation<'a, 'h> {
         handle: &'h ResourceArc<Handle>,
         reference: Term<'a>,
         ticket: u64,
-        responder: Option<LocalPid>,
+        responder: Option<Responder>,
     ) -> Operation<'a, 'h> {
         let ticket = if ticket == 0 { TicketId::fresh() } else { TicketId(ticket) };
-        // Who owes an answer and uses the plain handle would wait for itself for ever.
-        let scope = handle.scope.or_else(|| handle.instance.scope_of(&env.pid()));
+        // Who drives a call, owes the answer to its import and uses the plain handle would wait for itself for ever.
+        let own = Responder { pid: env.pid(), drives: true };
+        let scope = handle.scope.clone().or_else(|| handle.instance.scope_of(&own));
         Operation { env, handle, reference, ticket, scope, responder, exiting: Cell::new(false) }
+    }
+
+    /// The import in whose scope the operation stands.
+    pub fn scope(&self) -> Option<&Scope> {
+        self.scope.as_ref()
     }
 
     /// The calling process, watched from now on.
@@ -65,7 +70,7 @@ impl<'a, 'h> Operation<'a, 'h> {
             Progress::Finished(Err(error)) => return terms::error(env, &error),
             Progress::Import(request) => {
                 let request = self.request(&request);
-                ((atoms::import(), ticket, request).encode(env), self.responder != Some(env.pid()))
+                ((atoms::import(), ticket, request).encode(env), !self.responder.is_some_and(|it| it.drives))
             }
             Progress::Yielded => ((atoms::yielded(), ticket).encode(env), false),
             Progress::Waiting => return self.abandon_if_exiting((atoms::wait(), ticket).encode(env)),
@@ -83,7 +88,7 @@ impl<'a, 'h> Operation<'a, 'h> {
 
     fn request(&self, request: &Request) -> Term<'a> {
         let env = self.env;
-        let scoped = Handle { instance: self.handle.instance.clone(), scope: Some(request.id) };
+        let scoped = Handle { instance: self.handle.instance.clone(), scope: Some(request.scope.clone()) };
         let import = &request.import;
         terms::map(
             env,
@@ -103,19 +108,26 @@ impl<'a, 'h> Operation<'a, 'h> {
         access: impl FnOnce(&mut [u8]) -> R + Send + 'static,
         encode: impl FnOnce(Env<'a>, R) -> Term<'a>,
     ) -> Term<'a> {
-        let Step { progress, news } = self.handle.instance.access(self.scope, self.ticket, || self.owner(), access);
+        let began = Instant::now();
+        let Step { progress, news } = self.handle.instance.access(self.scope(), self.ticket, || self.owner(), access);
         tell(self.env, news);
-        match progress {
+        let term = match progress {
             Access::Done(value) => encode(self.env, value),
             Access::Waiting => self.abandon_if_exiting((atoms::wait(), self.ticket.0).encode(self.env)),
-            Access::Stopped => terms::error(self.env, &Error::Stopped),
-        }
+            Access::Refused(error) => terms::error(self.env, &error),
+        };
+        report(self.env, began.elapsed());
+        term
     }
 }
 
-/// Who answers the imports of a call: a process, or nobody, which an atom stands for.
-pub fn responder(term: Term<'_>) -> NifResult<Option<LocalPid>> {
-    if term.is_atom() { Ok(None) } else { term.decode().map(Some) }
+/// Who answers the imports of a call that the calling process drives: a process, or nobody, which an atom stands for.
+pub fn responder(term: Term<'_>) -> NifResult<Option<Responder>> {
+    if term.is_atom() {
+        return Ok(None);
+    }
+    let pid: LocalPid = term.decode()?;
+    Ok(Some(Responder { pid, drives: pid == term.get_env().pid() }))
 }
 
 /// A name that is no text cannot be one of a module's.
@@ -124,7 +136,7 @@ pub fn unknown_function<'a>(env: Env<'a>, name: &[u8]) -> Term<'a> {
     (atoms::error(), reason).encode(env)
 }
 
-/// Tells the scheduler how much of a process's millisecond has been used.
+/// Tells a normal scheduler how much of a process's millisecond has been used.
 fn report(env: Env<'_>, elapsed: Duration) {
     let percent = elapsed.as_micros() / 10;
     if percent > 0 {
