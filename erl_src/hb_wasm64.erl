@@ -17,7 +17,8 @@
 %% Signatures are strings such as `"(iI)F"', with i, I, f, F, v, e (externref), u (funcref) and x (exnref).
 %%
 %% == Errors ==
-%% No function raises for what is passed to it, apart from a handle that is no reference. See {@link reason()}.
+%% No function raises for what is passed to it, apart from a handle that is no reference. See {@link reason()}. Of those,
+%% `{host, Text}' alone speaks of the node: it was out of something that the guest is not to blame for.
 -module(hb_wasm64).
 
 -export([start/1, start/2, describe/1, stop/1]).

@@ -412,8 +412,8 @@ killed_under_a_nested_call(Api) ->
     ?assertEqual({ok, [7], next}, in_time(fun() -> call(Api, H, "call_add", [3, 4], fun add/3, next) end)),
     Nested ! go_on,
     ?assertMatch({{error, _, answered}, [], []}, await(Job)),
-    %% Its scope is gone, so that it is a caller like others now.
-    ?assertEqual({{ok, [70]}, [], []}, await(InLine)).
+    %% Its scope went with the call.
+    ?assertEqual({{error, cancelled}, [], []}, await(InLine)).
 
 killed_in_import_then_start(Api) ->
     Callers = [waits_in_import(Api, start(Api, "imports"), 1) || _ <- lists:seq(1, 50)],

@@ -369,17 +369,19 @@ pub(crate) async fn suspend(
         let data = store.data();
         let port = data.port.clone();
         port.stop_with(Outcome::Import(data.ticket, import.clone(), args));
-        loop {
+        let answer = loop {
             match port.next().await {
                 Command::Answer(answer) => break answer,
                 command => Box::pin(serve(store.as_context_mut(), command)).await,
             }
-        }
+        };
+        // Only who really stopped has a new slice: a loop of imports answered at once would never come to the end of one.
+        store.set_epoch_deadline(SLICE_TICKS);
+        answer
     };
     let values: Vec<Value> = answer.map_err(crate::error::HostFailure::Import)?;
     for (result, value) in results.iter_mut().zip(values) {
         *result = value::to_val(&mut store, value).await?;
     }
-    store.set_epoch_deadline(SLICE_TICKS);
     Ok(())
 }

@@ -189,6 +189,20 @@ fn an_endless_guest_yields_and_can_be_cancelled() {
 }
 
 #[test]
+fn imports_that_are_answered_with_zeros_do_not_make_a_slice_longer() {
+    let guest = guest(
+        r#"(module (import "env" "tick" (func $tick))
+            (func (export "spin") (loop (call $tick) (br 0))))"#,
+    );
+    let ticket = TicketId::fresh();
+    let mut step = guest.call(None, ticket, request("spin", &[]), Thread::Worker, None, || "caller");
+    for _ in 0..3 {
+        assert!(matches!(step.progress, Progress::Yielded));
+        step = guest.resume(ticket, Thread::Worker, None);
+    }
+}
+
+#[test]
 fn cancelling_an_outer_call_ends_the_nested_one() {
     let guest = guest(HOST);
     let (outer, step) = begin(&guest, None, "ask", &[1]);
