@@ -229,7 +229,7 @@ impl<O: Clone, I> Turns<O, I> {
         if self.polling || !top.answered || top.active.is_some() || !top.line.is_empty() {
             return None;
         }
-        if !self.below_top()?.active.as_ref().is_some_and(|ticket| ticket.id == id) {
+        if self.below_top()?.active.as_ref().is_none_or(|ticket| ticket.id != id) {
             return None;
         }
         self.scopes.pop()?.import.map(|(_, import)| import)
@@ -237,7 +237,7 @@ impl<O: Clone, I> Turns<O, I> {
 
     /// Opens the scope of an import that the call of the ticket waits for. `None`: there is no such call any more.
     pub(crate) fn suspend(&mut self, id: TicketId, import: I) -> Option<Scope> {
-        if !self.top().active.as_ref().is_some_and(|ticket| ticket.id == id) {
+        if self.top().active.as_ref().is_none_or(|ticket| ticket.id != id) {
             return None;
         }
         let scope = Scope::default();

@@ -33,7 +33,7 @@ impl Task {
             step = match step.progress {
                 Progress::Finished(results) => return Ok(results?),
                 Progress::Import(request) => {
-                    self.0.respond(request.id, Ok(&[sum(&request.args)]))?;
+                    self.0.respond(&request.scope, Ok(&[sum(&request.args)]))?;
                     self.0.resume(ticket, Thread::Scheduler, Some(()))
                 }
                 Progress::Yielded => self.0.resume(ticket, Thread::Worker, Some(())),
