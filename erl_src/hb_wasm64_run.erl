@@ -48,8 +48,8 @@ new(Handle, Func, Args, Options) ->
                     {error, wrong_argument("call(Handle, Func, Args)", [Handle, Func, Args], 3)};
                 {Target, {ok, Values}} ->
                     {ok, #run{
-                        handle = Handle, func = Target, name = Func, args = Values, given = Args, fuel = Fuel, deadline = Deadline,
-                        options = Options
+                        handle = Handle, func = Target, name = Func, args = Values, given = Args, fuel = Fuel,
+                        deadline = Deadline, options = Options
                     }}
             end
         end)
@@ -164,14 +164,17 @@ sync({wait, Ticket}, Ref, Phase, Run, Import, State) ->
     after left(Run#run.deadline) -> stop_waiting(Ticket, Ref, Run, State)
     end;
 sync({import, Ticket, Request}, Ref, _Phase, #run{handle = Handle} = Run, Import, {Failure, State}) ->
-    {Given, After} =
+    {Answer, After} =
         case import(Import, State, Request, Run#run.options) of
-            {results, Results, State1} -> {Results, {Failure, State1}};
-            {failure, Reason, State1} -> {?KEPT, {{failure, Reason}, State1}}
+            {{results, Results}, State1} -> {Results, {Failure, State1}};
+            {{failure, _} = Kept, State1} -> {?KEPT, {Kept, State1}}
         end,
     case left(Run#run.deadline) of
-        0 -> give_up(Ticket, Run, After);
-        _ -> sync(hb_wasm64_nif:answer(Handle, Ref, Ticket, maps:get(instance, Request), Given), Ref, active, Run, Import, After)
+        0 ->
+            give_up(Ticket, Run, After);
+        _ ->
+            Step = hb_wasm64_nif:answer(Handle, Ref, Ticket, maps:get(instance, Request), Answer),
+            sync(Step, Ref, active, Run, Import, After)
     end.
 
 give_up(Ticket, #run{handle = Handle}, {_, State}) ->
@@ -189,33 +192,35 @@ stop_waiting(Ticket, Ref, #run{handle = Handle}, {_, State}) ->
             end
     end.
 
-%% Runs an import function: results or the reason of a failure, and the state afterwards.
+%% Runs an import function: what it gave, and the state afterwards.
 import(ImportFun, State, Request, Options) ->
     try ImportFun(State, Request, Options) of
-        {ok, Results, State1} ->
-            case checked(Results) of
-                {ok, Values} -> {results, Values, State1};
-                error -> {failure, {invalid_answer, {ok, Results}}, State1}
-            end;
-        {error, Reason} -> {failure, Reason, State};
-        {error, Reason, State1} -> {failure, Reason, State1};
-        Other -> {failure, {invalid_answer, Other}, State}
+        {ok, Results, State1} -> {given({ok, Results}), State1};
+        {error, Reason} -> {given({error, Reason}), State};
+        {error, Reason, State1} -> {given({error, Reason}), State1};
+        Other -> {{failure, {invalid_answer, Other}}, State}
     catch
-        Class:Reason:Stacktrace -> {failure, {raised, Class, Reason, Stacktrace}, State}
+        Class:Reason:Stacktrace -> {{failure, {raised, Class, Reason, Stacktrace}}, State}
     end.
 
 %% @doc What the library is given for an answer: results, or the reason of a failure in a form that it passes through
 %% unread.
 -spec answer(term()) -> list() | binary().
-answer({ok, Results}) ->
+answer(Answer) ->
+    case given(Answer) of
+        {results, Values} -> Values;
+        {failure, Reason} -> term_to_binary(Reason)
+    end.
+
+given({ok, Results}) ->
     case checked(Results) of
-        {ok, Values} -> Values;
-        error -> term_to_binary({invalid_answer, {ok, Results}})
+        {ok, Values} -> {results, Values};
+        error -> {failure, {invalid_answer, {ok, Results}}}
     end;
-answer({error, Reason}) ->
-    term_to_binary(Reason);
-answer(Other) ->
-    term_to_binary({invalid_answer, Other}).
+given({error, Reason}) ->
+    {failure, Reason};
+given(Other) ->
+    {failure, {invalid_answer, Other}}.
 
 %% The library tells what it knows; what the caller passed is added here.
 reason({invalid_args, Signature, Position}, _Failure, Run) ->

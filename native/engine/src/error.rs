@@ -87,7 +87,7 @@ pub enum Limit {
     Fuel,
     /// Bytes of an image.
     Image,
-    /// Instances of the process, which its address space bounds.
+    /// Instances of the process, which its address space and its memory mappings bound.
     Instances,
 }
 

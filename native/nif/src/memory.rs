@@ -4,8 +4,8 @@ use crate::atoms;
 use crate::handle;
 use crate::steps::Operation;
 use crate::{not_local, terms};
+use hb_wasm64_engine::Thread;
 use hb_wasm64_engine::error::Error;
-use hb_wasm64_engine::{Thread, TicketId};
 use rustler::{Binary, Encoder, Env, NifResult, OwnedBinary, OwnedEnv, Term};
 
 /// Bytes that a write copies once more rather than keeping the binary alive, as that is cheaper.
@@ -192,10 +192,7 @@ fn read_string_now<'a>(
 fn grow<'a>(env: Env<'a>, handle: Term<'a>, reference: Term<'a>, ticket: u64, bytes: u64) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
     let operation = Operation::new(env, &handle, reference, ticket, None);
-    Ok(operation.step(|it: &Operation<'_, '_>| {
-        let ticket: TicketId = it.ticket;
-        handle.instance.grow(it.scope(), ticket, bytes, Thread::Worker, || it.owner())
-    }))
+    Ok(operation.step(|it| handle.instance.grow(it.scope(), it.ticket, bytes, Thread::Worker, || it.owner())))
 }
 
 /// Zeros memory without touching what is zero already: pages that were never written cost nothing as long as they are
