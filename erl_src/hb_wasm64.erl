@@ -21,7 +21,7 @@
 %% `{host, Text}' alone speaks of the node: it was out of something that the guest is not to blame for.
 -module(hb_wasm64).
 
--export([start/1, start/2, describe/1, stop/1]).
+-export([start/1, start/2, describe/1, status/1, stop/1]).
 -export([call/3, call/4, call/6, call_async/4, respond/2, cancel/1]).
 -export([memory_size/1, read/3, write/3, read_string/2, write_string/2, malloc/2, free/2]).
 -export([read_memory/1, write_memory/2, grow/2]).
@@ -157,6 +157,11 @@ instantiate(Loaded, Deadline) ->
     | {error, stopped | not_local}.
 describe(Handle) ->
     hb_wasm64_nif:describe(Handle).
+
+%% @doc Whether an instance is there and what it does, at once and on any scheduler.
+-spec status(handle()) -> {ok, idle | running | suspended} | {error, stopped | not_local}.
+status(Handle) ->
+    hb_wasm64_nif:status(Handle).
 
 %% @doc Ends an instance. Calls in progress end with `stopped'. Stopping twice does no harm.
 -spec stop(handle()) -> ok | {error, not_local}.

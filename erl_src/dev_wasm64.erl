@@ -1,0 +1,403 @@
+%% @doc The device `~wasm64@1.0': runs a WebAssembly image as a part of a process.
+%%
+%% `P' is the message's output prefix, `In' its input prefix (see HyperBEAM's `dev_stack'); an empty prefix is no level of
+%% its own. Every key takes the base message, the request and the node's options.
+%% <table>
+%% <tr><th>key</th><th>reads</th><th>gives</th></tr>
+%% <tr><td>`init'</td><td>`In/image': the ID of a message or of an image, a message with the image in `body', or the image
+%%     itself; without it `body'. `In/mode': `WASM' or `AOT'</td>
+%%     <td>in the private state `P/instance', `P/write' (binary to `{ok, Pointer}'), `P/read' (pointer, or a list with one,
+%%     to `{ok, Binary}') and `P/import-resolver'</td></tr>
+%% <tr><td>`compute'</td><td>`function' and `parameters': each in the request's `body', the request, or the base</td>
+%%     <td>`results/P/type' (`ok' or `error') and `results/P/output' (a list, or the text of the error). Without a function,
+%%     and in the second pass of a stack and later ones, the base as it is</td></tr>
+%% <tr><td>`import'</td><td>`module', `func', `args', `func-sig' of the request</td>
+%%     <td>what the device at `P/stdlib/MODULE' answers to FUNC: `state' and `results'. Where there is none: zeros, and the
+%%     request is kept under `results/P/undefined-calls' of the base's `state'</td></tr>
+%% <tr><td>`snapshot'</td><td>the instance</td><td>its linear memory as `body'</td></tr>
+%% <tr><td>`normalize'</td><td>the instance, or else `snapshot/body' (in a stack `snapshot/DEVICE-KEY/body')</td>
+%%     <td>the base with an instance and without `snapshot'</td></tr>
+%% <tr><td>`terminate'</td><td>the instance</td><td>the base without it; it is stopped</td></tr>
+%% </table>
+%%
+%% == Errors ==
+%% What is wrong with an image, a mode, a function, parameters or a snapshot is `{error, Message}' with the `key' that is
+%% to blame, a `status' and a text as `body'. `normalize' and `compute' on a base with neither instance nor snapshot throw
+%% `{error, no_wasm_instance_or_snapshot}'.
+%%
+%% What a guest does wrong is a result: `results/P/type' is `error', and every node finds the same text. What this node
+%% could not do (time ran out, the host had no memory) is none, as others would not find it: it is `{error, Message}', and
+%% the instance is stopped, for it is in a state that no other node can reach.
+%%
+%% == Options of the node ==
+%% `wasm_timeout' (milliseconds of a call) and `wasm_fuel' (instructions of a call; nodes agree on results only if they
+%% agree on this), both `infinity' by default. `wasm_allow_aot' (`false' by default): without it the mode `AOT' is `WASM'.
+-module(dev_wasm64).
+
+-export([info/1, init/3, compute/3, import/3, snapshot/3, normalize/3, terminate/3]).
+-export([instance/3]).
+
+-include_lib("kernel/include/logger.hrl").
+
+-type message() :: map().
+-type opts() :: map().
+-type answer() :: {ok, message()} | {error, message()}.
+
+%% How many calls of undefined imports a message keeps.
+-define(MAX_UNDEFINED_CALLS, 1000).
+%% The image messages that a node's cache is asked for by ID: native, base64url, and an address of 20 bytes in hex.
+-define(IS_ID(Bin), (byte_size(Bin) =:= 32 orelse byte_size(Bin) =:= 43 orelse byte_size(Bin) =:= 42)).
+
+%% @doc What AO-Core may not resolve: {@link instance/3} is for other devices.
+-spec info(message()) -> map().
+info(_Base) ->
+    #{excludes => [<<"instance">>]}.
+
+%% @doc Starts an instance.
+-spec init(message(), message(), opts()) -> answer().
+init(Base, _Request, Opts) ->
+    maybe_ok(find_image(Base, Opts), fun(Key, Image) ->
+        maybe_ok(find_mode(Base, Opts), fun(_Key, wasm) -> start(Base, Key, Image, Opts) end)
+    end).
+
+start(Base, Key, Image, Opts) ->
+    case hb_wasm64:start(Image) of
+        {ok, Handle} ->
+            Private = maps:put(<<"import-resolver">>, fun resolve_import/3, access(Handle)),
+            {ok, dev_wasm64_message:merge_private(prefix(Base, Opts), Private, Base)};
+        {error, Reason} ->
+            {error, dev_wasm64_error:message(Key, Reason)}
+    end.
+
+%% What other devices have of an instance.
+access(Handle) ->
+    #{
+        <<"instance">> => Handle,
+        <<"write">> => fun(Binary) -> hb_wasm64:write_string(Handle, Binary) end,
+        <<"read">> => fun
+            ([Pointer]) -> hb_wasm64:read_string(Handle, Pointer);
+            (Pointer) -> hb_wasm64:read_string(Handle, Pointer)
+        end
+    }.
+
+find_image(Base, Opts) ->
+    Path = input_prefix(Base, Opts) ++ [<<"image">>],
+    Key = dev_wasm64_message:path(Path),
+    case dev_wasm64_message:find(Path, Base, Opts) of
+        {ok, Image} ->
+            image(Key, Image, Opts);
+        not_found ->
+            case dev_wasm64_message:find([<<"body">>], Base, Opts) of
+                {ok, Image} when is_binary(Image) -> {ok, <<"body">>, Image};
+                {ok, _} -> refuse(Key, 400, <<"there is no image here, and body is no binary">>);
+                not_found -> refuse(Key, 400, <<"there is no image here, and no body">>)
+            end
+    end.
+
+image(Key, <<"\0asm", _/binary>> = Image, _Opts) ->
+    {ok, Key, Image};
+image(Key, ID, Opts) when is_binary(ID), ?IS_ID(ID) ->
+    case read(ID, Opts) of
+        {ok, Image} when is_binary(Image) -> {ok, Key, Image};
+        {ok, Message} when is_map(Message) -> image(Key, Message, Opts);
+        _ -> refuse(Key, 404, <<"no message with this ID can be read">>)
+    end;
+image(Key, Message, Opts) when is_map(Message) ->
+    case dev_wasm64_message:find([<<"body">>], Message, Opts) of
+        {ok, Image} when is_binary(Image) -> {ok, Key, Image};
+        {ok, _} -> refuse(Key, 400, <<"the body of the image message is no binary">>);
+        not_found -> refuse(Key, 400, <<"the image message has no body">>)
+    end;
+image(Key, Image, _Opts) when is_binary(Image) ->
+    {ok, Key, Image};
+image(Key, _Other, _Opts) ->
+    refuse(Key, 400, <<"this is neither an ID nor a message nor an image">>).
+
+%% Stores raise for what they cannot reach.
+read(ID, Opts) ->
+    try
+        hb_cache:read(ID, Opts)
+    catch
+        Class:Reason ->
+            ?LOG_WARNING("the image ~ts cannot be read: ~p:~0P", [printable(ID), Class, Reason, 20], #{domain => [hb_wasm64]}),
+            not_found
+    end.
+
+printable(<<Native:32/binary>>) -> binary:encode_hex(Native);
+printable(ID) -> ID.
+
+find_mode(Base, Opts) ->
+    In = input_prefix(Base, Opts),
+    Path = In ++ [<<"mode">>],
+    case dev_wasm64_message:find(Path, Base, Opts) of
+        not_found -> {ok, mode, wasm};
+        {ok, <<"WASM">>} -> {ok, mode, wasm};
+        {ok, <<"AOT">>} -> aot(dev_wasm64_message:path(Path), Opts);
+        %% The key is the stack's own where nothing keeps the two apart.
+        {ok, Mode} when In =:= [], Mode =:= <<"Fold">> orelse Mode =:= <<"Map">> -> {ok, mode, wasm};
+        {ok, _} -> refuse(dev_wasm64_message:path(Path), 400, <<"the modes are WASM and AOT">>)
+    end.
+
+aot(Key, Opts) ->
+    case hb_opts:get(wasm_allow_aot, false, Opts) of
+        true -> refuse(Key, 501, <<"AOT artifacts cannot be loaded; give the WebAssembly module with the mode WASM">>);
+        _ -> {ok, mode, wasm}
+    end.
+
+%% @doc Calls the guest, with imports resolved on AO-Core. Normalizes the base first.
+-spec compute(message(), message(), opts()) -> answer().
+compute(RawBase, Request, Opts) ->
+    Prefix = prefix(RawBase, Opts),
+    case normalize(Prefix, RawBase, Request, Opts) of
+        {ok, Base} ->
+            case dev_wasm64_message:find([<<"pass">>], Base, Opts) of
+                {ok, Pass} when Pass =/= 1 -> {ok, Base};
+                _ -> compute_function(Prefix, Base, Request, Opts)
+            end;
+        {error, _} = Error ->
+            Error
+    end.
+
+compute_function(Prefix, Base, Request, Opts) ->
+    case find_argument(<<"function">>, Base, Request, Opts) of
+        not_found ->
+            {ok, Base};
+        {ok, Function} when is_binary(Function); is_integer(Function) ->
+            maybe_ok(find_parameters(Base, Request, Opts), fun(_Key, Parameters) ->
+                call(Prefix, Function, Parameters, Base, Opts)
+            end);
+        {ok, _} ->
+            refuse(<<"function">>, 400, <<"this is neither the name of an export nor the index of a table entry">>)
+    end.
+
+find_argument(Key, Base, Request, Opts) ->
+    case dev_wasm64_message:ask([<<"body">>, Key], Request, Opts) of
+        {ok, _} = Found ->
+            Found;
+        not_found ->
+            case dev_wasm64_message:ask([Key], Request, Opts) of
+                {ok, _} = Found -> Found;
+                not_found -> dev_wasm64_message:find([Key], Base, Opts)
+            end
+    end.
+
+find_parameters(Base, Request, Opts) ->
+    Key = <<"parameters">>,
+    case find_argument(Key, Base, Request, Opts) of
+        not_found ->
+            {ok, Key, []};
+        {ok, Given} ->
+            case dev_wasm64_message:list(Given, Opts) of
+                {ok, Parameters} -> {ok, Key, Parameters};
+                error -> refuse(Key, 400, <<"this is no list">>)
+            end
+    end.
+
+call(Prefix, Function, Parameters, Base, Opts) ->
+    Access = #{<<"instance">> := Handle} = dev_wasm64_message:private(Prefix, Base),
+    Resolver = maps:get(<<"import-resolver">>, Access, fun resolve_import/3),
+    Import = fun(State, Import, _) -> Resolver(State, Import, Opts) end,
+    Options = #{
+        timeout => hb_opts:get(wasm_timeout, infinity, Opts),
+        fuel => hb_opts:get(wasm_fuel, infinity, Opts)
+    },
+    case hb_wasm64:call(Handle, Function, Parameters, Import, Base, Options) of
+        {ok, Results, State} ->
+            {ok, finish(Prefix, Access, ok, Results, State, Base, Opts)};
+        {error, Reason, State} ->
+            case dev_wasm64_error:is_of_node(Reason) of
+                false ->
+                    {ok, finish(Prefix, Access, error, dev_wasm64_error:text(Reason), State, Base, Opts)};
+                true ->
+                    _ = hb_wasm64:stop(Handle),
+                    {error, dev_wasm64_error:message(<<"function">>, Reason)}
+            end
+    end.
+
+%% Whatever import devices did with the state they were given, it goes on with the instance, and not with one that was
+%% bound to their import.
+finish(Prefix, Access, Type, Output, State, _Base, Opts) when is_map(State) ->
+    Private = maps:with([<<"instance">>, <<"write">>, <<"read">>, <<"import-resolver">>], Access),
+    Results = #{<<"type">> => Type, <<"output">> => Output},
+    dev_wasm64_message:set(
+        [<<"results">> | Prefix], Results, dev_wasm64_message:merge_private(Prefix, Private, State), Opts
+    );
+finish(Prefix, Access, Type, Output, _NoMessage, Base, Opts) ->
+    finish(Prefix, Access, Type, Output, Base, Base, Opts).
+
+%% The import function of a call: {@link import/3} on the state so far, which has the instance as it is to be had while
+%% the guest waits.
+resolve_import(State, #{instance := Scope, module := Module, func := Func, args := Args, func_sig := Signature}, Opts) ->
+    Waiting = dev_wasm64_message:merge_private(prefix(State, Opts), access(Scope), State),
+    Request = #{
+        <<"path">> => <<"import">>,
+        <<"module">> => unicode:characters_to_binary(Module),
+        <<"func">> => unicode:characters_to_binary(Func),
+        <<"args">> => Args,
+        <<"func-sig">> => list_to_binary(Signature)
+    },
+    try import(Waiting, Request, Opts) of
+        {ok, Answer} ->
+            case dev_wasm64_message:ask([<<"results">>], Answer, Opts) of
+                {ok, Given} ->
+                    {ok, results(Given, Opts), dev_wasm64_message:value(<<"state">>, Answer, State, Opts)};
+                not_found ->
+                    {error, dev_wasm64_error:import(Module, Func, no_results), State}
+            end;
+        {error, Reason} ->
+            {error, dev_wasm64_error:import(Module, Func, Reason), State};
+        _ ->
+            {error, dev_wasm64_error:import(Module, Func, no_answer), State}
+    catch
+        Class:Reason:Stacktrace ->
+            ?LOG_WARNING(
+                "import ~ts.~ts raised ~p:~0P ~0P", [Module, Func, Class, Reason, 30, Stacktrace, 60],
+                #{domain => [hb_wasm64]}
+            ),
+            {error, dev_wasm64_error:import(Module, Func, {raised, Class}), State}
+    end.
+
+results(Given, Opts) ->
+    case dev_wasm64_message:list(Given, Opts) of
+        {ok, Results} -> Results;
+        error -> Given
+    end.
+
+%% @doc Answers an import of the guest: with what the device at `P/stdlib/MODULE' makes of FUNC, or else with zeros.
+-spec import(message(), message(), opts()) -> {ok, message()} | {error, term()}.
+import(Base, Request, Opts) ->
+    Prefix = prefix(Base, Opts),
+    Module = dev_wasm64_message:value(<<"module">>, Request, <<>>, Opts),
+    Func = dev_wasm64_message:value(<<"func">>, Request, <<>>, Opts),
+    case dev_wasm64_message:find(Prefix ++ [<<"stdlib">> | dev_wasm64_message:parts(Module)], Base, Opts) of
+        {ok, #{<<"device">> := _} = Library} ->
+            %% What an import does is no step of the process's history, and no answer for the next time.
+            Internal = Opts#{hashpath => ignore, cache_control => [<<"no-cache">>, <<"no-store">>]},
+            case hb_ao:resolve(Library#{<<"state">> => Base}, Request#{<<"path">> => Func}, Internal) of
+                {error, not_found} -> undefined_import(Prefix, Base, Request, Opts);
+                Answer -> Answer
+            end;
+        _ ->
+            undefined_import(Prefix, Base, Request, Opts)
+    end.
+
+undefined_import(Prefix, Base, Request, Opts) ->
+    Path = [<<"state">>, <<"results">> | Prefix],
+    Before =
+        case dev_wasm64_message:find(Path ++ [<<"undefined-calls">>], Base, Opts) of
+            {ok, Calls} when is_list(Calls) -> lists:sublist(Calls, ?MAX_UNDEFINED_CALLS - 1);
+            _ -> []
+        end,
+    State = dev_wasm64_message:set(Path, #{<<"undefined-calls">> => [Request | Before]}, Base, Opts),
+    Signature = dev_wasm64_message:value(<<"func-sig">>, Request, <<>>, Opts),
+    {ok, #{<<"state">> => State, <<"results">> => zeros(Signature)}}.
+
+zeros(Signature) ->
+    case binary:split(Signature, <<")">>) of
+        [_Parameters, Results] -> [zero(Type) || <<Type>> <= Results];
+        _ -> [0]
+    end.
+
+zero(Type) when Type =:= $i; Type =:= $I -> 0;
+zero(Type) when Type =:= $f; Type =:= $F -> 0.0;
+zero($v) -> <<0:128>>;
+zero(_Reference) -> null.
+
+%% @doc The linear memory of the instance, as `body'.
+-spec snapshot(message(), message(), opts()) -> answer().
+snapshot(Base, Request, Opts) ->
+    case instance(Base, Request, Opts) of
+        not_found ->
+            refuse(<<"instance">>, 404, <<"there is no instance to take a snapshot of">>);
+        Handle ->
+            case hb_wasm64:read_memory(Handle) of
+                {ok, Memory} -> {ok, #{<<"body">> => Memory}};
+                {error, Reason} -> {error, dev_wasm64_error:message(<<"instance">>, Reason)}
+            end
+    end.
+
+%% @doc The base with an instance and without a literal snapshot. Its hashpath is the same, so that it does not matter
+%% which of the two it came with.
+-spec normalize(message(), message(), opts()) -> answer().
+normalize(Base, Request, Opts) ->
+    normalize(prefix(Base, Opts), Base, Request, Opts).
+
+normalize(Prefix, Base, Request, Opts) ->
+    case live(dev_wasm64_message:private(Prefix, Base)) of
+        {ok, _Handle} -> {ok, without_snapshot(Base, Opts)};
+        not_found -> restore(Prefix, Base, Request, Opts)
+    end.
+
+live(#{<<"instance">> := Handle}) when is_reference(Handle) ->
+    case hb_wasm64:status(Handle) of
+        {ok, _} -> {ok, Handle};
+        {error, _} -> not_found
+    end;
+live(_) ->
+    not_found.
+
+restore(Prefix, Base, Request, Opts) ->
+    DeviceKey =
+        case dev_wasm64_message:find([<<"device-key">>], Base, Opts) of
+            {ok, Key} -> [Key];
+            not_found -> []
+        end,
+    Path = [<<"snapshot">>] ++ DeviceKey ++ [<<"body">>],
+    case hb_ao:get(Path, {as, dev_message, Base}, not_found, Opts#{hashpath => ignore}) of
+        Memory when is_binary(Memory) ->
+            case init(Base, Request, Opts) of
+                {ok, Started} -> restore_memory(Prefix, Started, Memory, Opts);
+                {error, _} = Error -> Error
+            end;
+        not_found ->
+            throw({error, no_wasm_instance_or_snapshot});
+        _ ->
+            refuse(dev_wasm64_message:path(Path), 400, <<"this is no binary">>)
+    end.
+
+restore_memory(Prefix, Base, Memory, Opts) ->
+    #{<<"instance">> := Handle} = dev_wasm64_message:private(Prefix, Base),
+    case hb_wasm64:write_memory(Handle, Memory) of
+        ok ->
+            {ok, without_snapshot(Base, Opts)};
+        {error, Reason} ->
+            _ = hb_wasm64:stop(Handle),
+            {error, dev_wasm64_error:message(<<"snapshot">>, Reason)}
+    end.
+
+%% @doc Stops the instance and takes it out of the private state.
+-spec terminate(message(), message(), opts()) -> answer().
+terminate(Base, _Request, Opts) ->
+    Prefix = prefix(Base, Opts),
+    case live(dev_wasm64_message:private(Prefix, Base)) of
+        {ok, Handle} -> _ = hb_wasm64:stop(Handle);
+        not_found -> ok
+    end,
+    Keys = [<<"instance">>, <<"write">>, <<"read">>, <<"import-resolver">>],
+    {ok, dev_wasm64_message:without_private(Prefix, Keys, Base)}.
+
+%% @doc The instance of a message, for other devices.
+-spec instance(message(), message(), opts()) -> hb_wasm64:handle() | not_found.
+instance(Base, _Request, Opts) ->
+    case dev_wasm64_message:private(prefix(Base, Opts), Base) of
+        #{<<"instance">> := Handle} -> Handle;
+        _ -> not_found
+    end.
+
+prefix(Base, Opts) -> dev_wasm64_message:prefix(<<"output-prefix">>, Base, Opts).
+
+input_prefix(Base, Opts) -> dev_wasm64_message:prefix(<<"input-prefix">>, Base, Opts).
+
+without_snapshot(Base, Opts) ->
+    case dev_wasm64_message:has(<<"snapshot">>, Base) of
+        true ->
+            {ok, Without} = dev_message:set(Base, #{<<"snapshot">> => unset}, Opts),
+            Without;
+        false ->
+            Base
+    end.
+
+maybe_ok({ok, Key, Value}, Then) -> Then(Key, Value);
+maybe_ok({error, _} = Error, _Then) -> Error.
+
+refuse(Key, Status, Text) -> {error, dev_wasm64_error:message(Key, Status, Text)}.
