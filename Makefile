@@ -36,7 +36,7 @@ build: setup compile ## build the NIF and the Erlang library (the default)
 nif: ## build only the NIF, into priv/
 	@scripts/build-nif.sh
 
-demo: build ## run the demo: [IMAGE=file.wasm] [EVAL='code']
+demo: build ## run a process on AO-Core: [IMAGE=file.wasm] [EVAL='code']
 	@scripts/demo.sh
 
 bench: build ## measure

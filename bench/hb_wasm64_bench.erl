@@ -25,7 +25,7 @@ main([Reference, Guests, Aos]) ->
     Bench = #bench{port = open_port({spawn_executable, Reference}, Options), guests = Guests, aos = Aos},
     try
         heading(),
-        [Part(Bench) || Part <- [fun calls/1, fun computing/1, fun aos/1, fun starts/1, fun memory/1]],
+        [Part(Bench) || Part <- [fun calls/1, fun computing/1, fun aos/1, fun starts/1, fun memory/1, fun device/1]],
         halt(0)
     catch
         Class:Reason:Stack ->
@@ -142,6 +142,52 @@ memory(Bench) ->
          {"read 64 bytes", 20_000, fun() -> {ok, _} = hb_wasm64:read(H, 64, 64), <<>> end},
          {"describe", 1_000, fun() -> {ok, _} = hb_wasm64:describe(H), <<>> end}
      ]].
+
+%% On the small AO-Core of the tests. On a node each AO-Core call takes many times as long, so that what counts there is
+%% how many there are.
+device(Bench) ->
+    [begin
+         Process = process(Bench, Guest, Func, Args),
+         [Ours, Reference] = Computes = [compute(Process, Device) || Device <- [dev_wasm64, dev_bench_paths]],
+         line(Title, "the same by paths", #{
+             turns => 200, reference => erlang(Reference), ours => Ours, target => {times, 0.25}
+         }),
+         [Calls, Calls0] = [ao_core_calls(Compute) || Compute <- Computes],
+         print("  AO-Core calls in it", "", [
+             integer_to_list(Calls), integer_to_list(Calls0), compared({times, 0.25}, Calls / Calls0), "", "0.25x",
+             verdict({times, 0.25}, Calls, Calls / Calls0)
+         ])
+     end
+     || {Title, Guest, Func, Args} <- [
+         {"compute of fac(5.0)", "numbers", <<"fac">>, [5.0]},
+         {"compute with an import", "imports", <<"call_add">>, [3, 4]}
+     ]].
+
+%% One and the same message with either device behind its name: results and hashpath have to be the same.
+compute(Process, Device) ->
+    Known = hb_opts:get(preloaded_devices),
+    Opts = #{preloaded_devices => [#{<<"name">> => <<"wasm64@1.0">>, <<"module">> => Device} | Known]},
+    {ok, Base} = hb_ao:resolve(Process, <<"init">>, Opts),
+    fun() ->
+        {ok, Result = #{<<"results">> := Results}} = hb_ao:resolve(Base, <<"compute">>, Opts),
+        {Results, hb_path:hashpath(Result, Opts)}
+    end.
+
+process(Bench, Guest, Func, Args) ->
+    {ok, Image} = file:read_file(guest(Bench, Guest)),
+    {ok, ID} = hb_cache:write(#{<<"body">> => Image}, #{}),
+    #{
+        <<"device">> => <<"wasm64@1.0">>,
+        <<"image">> => ID,
+        <<"stdlib">> => #{<<"env">> => #{<<"device">> => <<"test-math@1.0">>}},
+        <<"function">> => Func,
+        <<"parameters">> => Args
+    }.
+
+%% Those that resolve a path, or change a message through its device, and those that these lead to.
+ao_core_calls(Compute) ->
+    {_, Counts} = ao_core_counter:count(Compute),
+    lists:sum([Count || {{Module, Function}, Count} <- maps:to_list(Counts), {Module, Function} =/= {dev_message, get}]).
 
 guest(#bench{guests = Guests}, Name) -> filename:join(Guests, Name ++ ".wasm").
 

@@ -13,7 +13,7 @@ beams=$(mktemp -d)
 trap 'rm -rf "$beams"' EXIT
 trap 'exit 1' INT TERM
 # Compiled: the shell's and "erl -eval"'s interpreter costs more than what is measured.
-erlc -Werror -o "$beams" bench/hb_wasm64_bench.erl
+erlc -Werror -o "$beams" -pa _build/default/lib/hb_wasm64/ebin bench/*.erl test/ao_core/*.erl
 
 erl +Bd -noinput -pa _build/default/lib/hb_wasm64/ebin "$beams" \
     -run hb_wasm64_bench main "$reference" test/guests ../shared/data/aos-2-pure-xs.wasm
