@@ -74,11 +74,11 @@ compile:
 
 xref: ## calls to functions that do not exist
 	$(call heading,cross references)
-	rebar3 xref
+	rebar3 as ao_core xref
 
 dialyzer: ## type analysis
 	$(call heading,type analysis)
-	rebar3 dialyzer
+	rebar3 as ao_core dialyzer
 
 eunit: ## Erlang tests
 	$(call heading,Erlang tests)

@@ -264,7 +264,7 @@ results(Given, Opts) ->
     end.
 
 %% @doc Answers an import of the guest: with what the device at `P/stdlib/MODULE' makes of FUNC, or else with zeros.
--spec import(message(), message(), opts()) -> {ok, message()} | {error, term()}.
+-spec import(message(), message(), opts()) -> {Status :: atom(), term()} | {error, device_call, term()}.
 import(Base, Request, Opts) ->
     Prefix = prefix(Base, Opts),
     Module = dev_wasm64_message:value(<<"module">>, Request, <<>>, Opts),
@@ -369,10 +369,7 @@ restore_memory(Prefix, Base, Memory, Opts) ->
 -spec terminate(message(), message(), opts()) -> answer().
 terminate(Base, _Request, Opts) ->
     Prefix = prefix(Base, Opts),
-    case live(dev_wasm64_message:private(Prefix, Base)) of
-        {ok, Handle} -> _ = hb_wasm64:stop(Handle);
-        not_found -> ok
-    end,
+    _ = [hb_wasm64:stop(Handle) || {ok, Handle} <- [live(dev_wasm64_message:private(Prefix, Base))]],
     Keys = [<<"instance">>, <<"write">>, <<"read">>, <<"import-resolver">>],
     {ok, dev_wasm64_message:without_private(Prefix, Keys, Base)}.
 

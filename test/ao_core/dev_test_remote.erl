@@ -35,10 +35,15 @@ answer(Base, Request, RawOpts, Work) ->
     {NewState, Results} = elsewhere(fun() -> Work(Instance, Args, State) end),
     {ok, #{<<"state">> => NewState, <<"results">> => Results}}.
 
-%% The answer is the other process's last word, so whatever happens to it ends the wait.
+%% The answer comes, or the end of the process that was to give it.
 elsewhere(Work) ->
-    {Pid, Monitor} = spawn_monitor(fun() -> exit({answer, Work()}) end),
+    Asker = self(),
+    Tag = make_ref(),
+    {Pid, Monitor} = spawn_monitor(fun() -> Asker ! {Tag, Work()} end),
     receive
-        {'DOWN', Monitor, process, Pid, {answer, Answer}} -> Answer;
-        {'DOWN', Monitor, process, Pid, Reason} -> error({remote_died, Reason})
+        {Tag, Answer} ->
+            true = demonitor(Monitor, [flush]),
+            Answer;
+        {'DOWN', Monitor, process, Pid, Reason} ->
+            error({remote_died, Reason})
     end.
