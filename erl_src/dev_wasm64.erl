@@ -14,8 +14,10 @@
 %% <tr><td>`import'</td><td>`module', `func', `args', `func-sig' of the request</td>
 %%     <td>what the device at `P/stdlib/MODULE' answers to FUNC: `state' and `results'. Where there is none: zeros, and the
 %%     request is kept under `results/P/undefined-calls' of the base's `state'</td></tr>
-%% <tr><td>`snapshot'</td><td>the instance</td><td>its linear memory as `body'</td></tr>
-%% <tr><td>`normalize'</td><td>the instance, or else `snapshot/body' (in a stack `snapshot/DEVICE-KEY/body')</td>
+%% <tr><td>`snapshot'</td><td>the instance</td><td>its linear memory as `body'; what else there is of its state, where that is
+%%     not as in a fresh instance, as `wasm-state' (a snapshot of the engine without that memory)</td></tr>
+%% <tr><td>`normalize'</td><td>the instance, or else `snapshot/body' and `snapshot/wasm-state' (in a stack
+%%     `snapshot/DEVICE-KEY/...')</td>
 %%     <td>the base with an instance and without `snapshot'</td></tr>
 %% <tr><td>`terminate'</td><td>the instance</td><td>the base without it; it is stopped</td></tr>
 %% </table>
@@ -43,6 +45,8 @@
 -type opts() :: map().
 -type answer() :: {ok, message()} | {error, message()}.
 
+%% What a snapshot has beside the memory.
+-define(REST, <<"wasm-state">>).
 %% How many calls of undefined imports a message keeps.
 -define(MAX_UNDEFINED_CALLS, 1000).
 %% The image messages that a node's cache is asked for by ID: native, base64url, and an address of 20 bytes in hex.
@@ -303,15 +307,16 @@ zero(Type) when Type =:= $f; Type =:= $F -> 0.0;
 zero($v) -> <<0:128>>;
 zero(_Reference) -> null.
 
-%% @doc The linear memory of the instance, as `body'.
+%% @doc The state of the instance: the raw memory, and the rest where it is worth telling.
 -spec snapshot(message(), message(), opts()) -> answer().
 snapshot(Base, Request, Opts) ->
     case instance(Base, Request, Opts) of
         not_found ->
             refuse(<<"instance">>, 404, <<"there is no instance to take a snapshot of">>);
         Handle ->
-            case hb_wasm64:read_memory(Handle) of
-                {ok, Memory} -> {ok, #{<<"body">> => Memory}};
+            case hb_wasm64:read_state(Handle) of
+                {ok, Memory, none} -> {ok, #{<<"body">> => Memory}};
+                {ok, Memory, Rest} -> {ok, #{<<"body">> => Memory, ?REST => Rest}};
                 {error, Reason} -> {error, dev_wasm64_error:message(<<"instance">>, Reason)}
             end
     end.
@@ -342,22 +347,23 @@ restore(Prefix, Base, Request, Opts) ->
             {ok, Key} -> [Key];
             not_found -> []
         end,
-    Path = [<<"snapshot">>] ++ DeviceKey ++ [<<"body">>],
-    case hb_ao:get(Path, {as, dev_message, Base}, not_found, Opts#{hashpath => ignore}) of
-        Memory when is_binary(Memory) ->
+    Path = [<<"snapshot">> | DeviceKey],
+    Find = fun(Key) -> hb_ao:get(Path ++ [Key], {as, dev_message, Base}, none, Opts#{hashpath => ignore}) end,
+    case {Find(<<"body">>), Find(?REST)} of
+        {none, _} ->
+            throw({error, no_wasm_instance_or_snapshot});
+        {Memory, Rest} when is_binary(Memory), is_binary(Rest) orelse Rest =:= none ->
             case init(Base, Request, Opts) of
-                {ok, Started} -> restore_memory(Prefix, Started, Memory, Opts);
+                {ok, Started} -> restore_state(Prefix, Started, Memory, Rest, Opts);
                 {error, _} = Error -> Error
             end;
-        not_found ->
-            throw({error, no_wasm_instance_or_snapshot});
         _ ->
-            refuse(dev_wasm64_message:path(Path), 400, <<"this is no binary">>)
+            refuse(dev_wasm64_message:path(Path), 400, <<"the body of a snapshot is a binary, and so is its rest">>)
     end.
 
-restore_memory(Prefix, Base, Memory, Opts) ->
+restore_state(Prefix, Base, Memory, Rest, Opts) ->
     #{<<"instance">> := Handle} = dev_wasm64_message:private(Prefix, Base),
-    case hb_wasm64:write_memory(Handle, Memory) of
+    case hb_wasm64:write_state(Handle, Memory, Rest) of
         ok ->
             {ok, without_snapshot(Base, Opts)};
         {error, Reason} ->

@@ -25,8 +25,10 @@
 -export([call/3, call/4, call/6, call_async/4, respond/2, cancel/1]).
 -export([memory_size/1, read/3, write/3, read_string/2, write_string/2, malloc/2, free/2]).
 -export([read_memory/1, write_memory/2, grow/2]).
+-export([snapshot/1, snapshot/2, restore/2, merge/1, fork/1, read_state/1, write_state/3, migrate/2]).
 -export([log_level/1]).
--export_type([handle/0, import_ref/0, func/0, value/0, request/0, import_fun/0, options/0, reason/0]).
+-export([start_loaded/2]).
+-export_type([handle/0, import_ref/0, func/0, value/0, request/0, import_fun/0, options/0, snapshot/0, reason/0]).
 
 -type handle() :: hb_wasm64_nif:handle().
 %% An instance. The one in a {@link request()} is bound to the pending import: while that waits for its answer, whoever
@@ -49,12 +51,15 @@
 ).
 -type options() :: #{
     timeout => timeout(),
+    snapshot => snapshot(),
     fuel => non_neg_integer() | infinity,
     handler => pid(),
     _ => _
 }.
 %% `timeout' in milliseconds, for all of the call; `fuel' in wasm instructions, roughly: the same number on every machine.
 %% `handler' is for {@link call_async/4} only. Other keys are left to import functions.
+-type snapshot() :: binary() | [binary()].
+%% A snapshot, or a whole one and deltas, each against the one before. `docs/snapshot.md' has the format.
 -type reason() ::
     {invalid_module, Text :: binary()}
     | {unsupported, Text :: binary()}
@@ -68,6 +73,9 @@
     | {limit, memory | table | fuel | image | instances}
     | {out_of_bounds, #{offset := integer(), size := integer(), memory := non_neg_integer()}}
     | malloc_failed
+    | {invalid_snapshot, Text :: binary()}
+    | {uncapturable, Text :: binary()}
+    | {node, Reason :: term()}
     | timeout
     | cancelled
     | stopped
@@ -86,14 +94,14 @@ start(Image) ->
 %% @doc Starts an instance of an image: compiles it, unless that has been done, instantiates it and runs its start
 %% function. Imports that the start function calls are answered with zeros.
 %%
-%% `Options': `timeout' in milliseconds bounds all of it.
+%% `Options': `timeout' in milliseconds bounds all of it. With `snapshot' the instance starts in that state.
 -spec start(Image :: binary(), options()) -> {ok, handle()} | {error, reason()}.
 start(Image, Options) when is_binary(Image) ->
     case hb_wasm64_run:deadline(Options) of
         {ok, Deadline} ->
             ok = hb_wasm64_log:ensure_started(),
             case load(Image, Deadline) of
-                {ok, Loaded} -> instantiate(Loaded, Deadline);
+                {ok, Loaded} -> instantiate(Loaded, Options, Deadline);
                 {error, _} = Error -> Error
             end;
         {error, _} = Error ->
@@ -132,9 +140,21 @@ load(Image, Deadline) ->
         end
     end.
 
-instantiate(Loaded, Deadline) ->
-    Handle = hb_wasm64_nif:new_instance(Loaded),
-    case hb_wasm64_run:sync(hb_wasm64_run:new_start(Handle, Deadline), zero, none) of
+%% @private Starts an instance of an image that the library has.
+-spec start_loaded(hb_wasm64_nif:image(), options()) -> {ok, handle()} | {error, reason()}.
+start_loaded(Loaded, Options) ->
+    instantiate(Loaded, Options, infinity).
+
+instantiate(Loaded, #{snapshot := Snapshot}, Deadline) ->
+    case hb_wasm64_state:snapshots(Snapshot) of
+        {ok, Snapshots} -> run_new(hb_wasm64_nif:new_instance(Loaded), {restore, whole, Snapshots}, Deadline);
+        error -> {error, {invalid_option, snapshot, Snapshot}}
+    end;
+instantiate(Loaded, _Options, Deadline) ->
+    run_new(hb_wasm64_nif:new_instance(Loaded), start, Deadline).
+
+run_new(Handle, Operation, Deadline) ->
+    case hb_wasm64_run:sync(hb_wasm64_run:new(Handle, Operation, Deadline), zero, none) of
         {ok, [], none} ->
             {ok, Handle};
         {error, Reason, none} ->
@@ -240,14 +260,14 @@ cancel(Ref) ->
 %% first exported one, or else the first.
 -spec memory_size(handle()) -> {ok, non_neg_integer()} | {error, reason()}.
 memory_size(Handle) ->
-    in_turn(fun(Ref, Ticket) -> hb_wasm64_nif:memory_size(Handle, Ref, Ticket) end).
+    hb_wasm64_run:in_turn(fun(Ref, Ticket) -> hb_wasm64_nif:memory_size(Handle, Ref, Ticket) end).
 
 %% @doc Reads `Size' bytes of the linear memory.
 -spec read(handle(), Offset :: non_neg_integer(), Size :: non_neg_integer()) -> {ok, binary()} | {error, reason()}.
 read(Handle, Offset, Size) when ?IS_U64(Offset), ?IS_U64(Size), Size =< ?SHORT ->
-    in_turn(fun(Ref, Ticket) -> hb_wasm64_nif:read(Handle, Ref, Ticket, Offset, Size) end);
+    hb_wasm64_run:in_turn(fun(Ref, Ticket) -> hb_wasm64_nif:read(Handle, Ref, Ticket, Offset, Size) end);
 read(Handle, Offset, Size) when ?IS_U64(Offset), ?IS_U64(Size) ->
-    in_turn(fun(Ref, Ticket) -> hb_wasm64_nif:read_dirty(Handle, Ref, Ticket, Offset, Size) end);
+    hb_wasm64_run:in_turn(fun(Ref, Ticket) -> hb_wasm64_nif:read_dirty(Handle, Ref, Ticket, Offset, Size) end);
 read(Handle, Offset, Size) when is_integer(Offset), is_integer(Size) ->
     out_of_bounds(Handle, Offset, Size);
 read(Handle, Offset, Size) ->
@@ -257,9 +277,9 @@ read(Handle, Offset, Size) ->
 %% @doc Writes a binary to the linear memory.
 -spec write(handle(), Offset :: non_neg_integer(), binary()) -> ok | {error, reason()}.
 write(Handle, Offset, Binary) when ?IS_U64(Offset), is_binary(Binary), byte_size(Binary) =< ?SHORT ->
-    in_turn(fun(Ref, Ticket) -> hb_wasm64_nif:write(Handle, Ref, Ticket, Offset, Binary) end);
+    hb_wasm64_run:in_turn(fun(Ref, Ticket) -> hb_wasm64_nif:write(Handle, Ref, Ticket, Offset, Binary) end);
 write(Handle, Offset, Binary) when ?IS_U64(Offset), is_binary(Binary) ->
-    in_turn(fun(Ref, Ticket) -> hb_wasm64_nif:write_dirty(Handle, Ref, Ticket, Offset, Binary) end);
+    hb_wasm64_run:in_turn(fun(Ref, Ticket) -> hb_wasm64_nif:write_dirty(Handle, Ref, Ticket, Offset, Binary) end);
 write(Handle, Offset, Binary) when is_integer(Offset), is_binary(Binary) ->
     out_of_bounds(Handle, Offset, byte_size(Binary));
 write(Handle, Offset, Binary) ->
@@ -269,8 +289,8 @@ write(Handle, Offset, Binary) ->
 %% @doc Reads a string up to its NUL, which is left out.
 -spec read_string(handle(), Offset :: non_neg_integer()) -> {ok, binary()} | {error, reason()}.
 read_string(Handle, Offset) when ?IS_U64(Offset) ->
-    case in_turn(fun(Ref, Ticket) -> hb_wasm64_nif:read_string(Handle, Ref, Ticket, Offset, ?SHORT) end) of
-        more -> in_turn(fun(Ref, Ticket) -> hb_wasm64_nif:read_string_dirty(Handle, Ref, Ticket, Offset) end);
+    case hb_wasm64_run:in_turn(fun(Ref, Ticket) -> hb_wasm64_nif:read_string(Handle, Ref, Ticket, Offset, ?SHORT) end) of
+        more -> hb_wasm64_run:in_turn(fun(Ref, Ticket) -> hb_wasm64_nif:read_string_dirty(Handle, Ref, Ticket, Offset) end);
         Result -> Result
     end;
 read_string(Handle, Offset) when is_integer(Offset) ->
@@ -324,13 +344,13 @@ free(Handle, Pointer) ->
 %% @doc All of the linear memory, as the guest sees it.
 -spec read_memory(handle()) -> {ok, binary()} | {error, reason()}.
 read_memory(Handle) ->
-    in_turn(fun(Ref, Ticket) -> hb_wasm64_nif:read_all(Handle, Ref, Ticket) end).
+    hb_wasm64_run:in_turn(fun(Ref, Ticket) -> hb_wasm64_nif:read_all(Handle, Ref, Ticket) end).
 
 %% @doc Makes `Binary' the linear memory, with zeros behind it. A memory that is smaller grows first.
 -spec write_memory(handle(), binary()) -> ok | {error, reason()}.
 write_memory(Handle, Binary) when is_binary(Binary) ->
     case grow(Handle, byte_size(Binary)) of
-        ok -> in_turn(fun(Ref, Ticket) -> hb_wasm64_nif:write_all(Handle, Ref, Ticket, Binary) end);
+        ok -> hb_wasm64_run:in_turn(fun(Ref, Ticket) -> hb_wasm64_nif:write_all(Handle, Ref, Ticket, Binary) end);
         {error, _} = Error -> Error
     end;
 write_memory(Handle, Other) ->
@@ -339,12 +359,61 @@ write_memory(Handle, Other) ->
 %% @doc Grows the linear memory to at least `Bytes'.
 -spec grow(handle(), Bytes :: non_neg_integer()) -> ok | {error, reason()}.
 grow(Handle, Bytes) when ?IS_U64(Bytes) ->
-    case in_turn(fun(Ref, Ticket) -> hb_wasm64_nif:grow(Handle, Ref, Ticket, Bytes) end) of
+    case hb_wasm64_run:in_turn(fun(Ref, Ticket) -> hb_wasm64_nif:grow(Handle, Ref, Ticket, Bytes) end) of
         {ok, []} -> ok;
         {error, _} = Error -> Error
     end;
 grow(Handle, Bytes) ->
     {error, hb_wasm64_run:wrong_argument("grow(Handle, Bytes)", [Handle, Bytes], 2)}.
+
+%% @equiv snapshot(Handle, #{})
+-spec snapshot(handle()) -> {ok, binary()} | {error, reason()}.
+snapshot(Handle) ->
+    snapshot(Handle, #{}).
+
+%% @doc All of the state: memories, mutable globals, tables, dropped segments. The same state of the same image gives the
+%% same bytes on every machine. Waits for its turn, and is refused within a call: what is on the guest's stack is lost.
+%%
+%% `compress => true' compresses it (zstd). `base => Snapshot' makes it a delta, with only what has changed since.
+-spec snapshot(handle(), #{compress => boolean(), base => snapshot(), _ => _}) -> {ok, binary()} | {error, reason()}.
+snapshot(Handle, Options) ->
+    hb_wasm64_state:snapshot(Handle, Options).
+
+%% @doc Puts an instance into the state of a snapshot of the same image. An instance that refuses one is as it was.
+-spec restore(handle(), snapshot()) -> ok | {error, reason()}.
+restore(Handle, Snapshot) ->
+    hb_wasm64_state:restore(Handle, Snapshot).
+
+%% @doc A snapshot and its deltas as one whole snapshot: the one that {@link snapshot/1} would have given.
+-spec merge(snapshot()) -> {ok, binary()} | {error, reason()}.
+merge(Snapshot) ->
+    hb_wasm64_state:merge(Snapshot).
+
+%% @doc A second instance in the state of the first.
+-spec fork(handle()) -> {ok, handle()} | {error, reason()}.
+fork(Handle) ->
+    hb_wasm64_state:fork(Handle).
+
+%% @doc The linear memory as it is, and what else there is of the state: a snapshot without that memory, or `none' where it
+%% is as in a fresh instance. Both at one moment.
+-spec read_state(handle()) -> {ok, Memory :: binary(), Rest :: binary() | none} | {error, reason()}.
+read_state(Handle) ->
+    hb_wasm64_state:read_state(Handle).
+
+%% @doc Puts an instance into the state that {@link read_state/1} gave. With `none' everything but the memory is as in a
+%% fresh instance; a smaller memory grows, and what is left of a larger one is zeros.
+-spec write_state(handle(), Memory :: binary(), Rest :: binary() | none) -> ok | {error, reason()}.
+write_state(Handle, Memory, Rest) ->
+    hb_wasm64_state:write_state(Handle, Memory, Rest).
+
+%% @doc Moves an instance to another node, which needs this library and not the image. Gives the handle there: it is for
+%% functions that run on that node, and what it names lives there until it is stopped.
+%%
+%% While it moves the instance is nobody else's. Those who waited for it are told `stopped' in the end. If anything goes
+%% wrong it stays here, as it was.
+-spec migrate(handle(), node()) -> {ok, handle()} | {error, reason()}.
+migrate(Handle, Node) ->
+    hb_wasm64_migrate:migrate(Handle, Node).
 
 %% @doc Sets the level from which on the library's own records go to `logger', with the domain `[hb_wasm64]'.
 %% It is `warning' at first.
@@ -362,15 +431,3 @@ out_of_bounds(Handle, Offset, Size) ->
         {error, _} = Error -> Error
     end.
 
-%% Does something as soon as it is its turn.
-in_turn(Operation) ->
-    Ref = make_ref(),
-    in_turn(Operation(Ref, 0), Ref, Operation).
-
-in_turn({wait, Ticket}, Ref, Operation) ->
-    %% The library wakes everyone who waits: when the turn has come, and when the instance is stopped.
-    receive
-        {hb_wasm64, Ref, turn} -> in_turn(Operation(Ref, Ticket), Ref, Operation)
-    end;
-in_turn(Result, _Ref, _Operation) ->
-    Result.

@@ -5,10 +5,12 @@
 %% a dirty CPU scheduler.
 -module(hb_wasm64_nif).
 
--export([find_image/1, load_image/2, new_instance/1, start/2, call/7, resume/4, answer/5, respond/2, respond_dirty/2, cancel/2, stop/1]).
+-export([find_image/1, load_image/2, image_bytes/1, find_hash/1, new_instance/1, new_sibling/1]).
+-export([start/2, call/7, resume/4, answer/5, respond/2, respond_dirty/2, cancel/2, hold/3, stop/1]).
 -export([status/1, describe/1]).
 -export([memory_size/3, read/5, read_dirty/5, read_all/3, write/5, write_dirty/5, write_all/4]).
 -export([read_string/5, read_string_dirty/4, grow/4]).
+-export([survey/3, snapshot/5, read_state/3, merge/1, restore/5, fork/4]).
 -export([new_async/1, runner/1]).
 -export([log_to/2, log_level/1]).
 -export_type([image/0, handle/0, ticket/0, step/0, responder/0]).
@@ -51,6 +53,18 @@ load_image(_Ref, _Image) -> erlang:nif_error(nif_not_loaded).
 -spec new_instance(image()) -> handle().
 new_instance(_Image) -> erlang:nif_error(nif_not_loaded).
 
+%% The bytes of the image of an instance.
+-spec image_bytes(handle()) -> {ok, binary()} | {error, term()}.
+image_bytes(_Handle) -> erlang:nif_error(nif_not_loaded).
+
+%% Whether the image with this hash can be had without its bytes.
+-spec find_hash(binary()) -> {ok, image()} | not_found.
+find_hash(_Hash) -> erlang:nif_error(nif_not_loaded).
+
+%% An instance of the same image that has yet to be started.
+-spec new_sibling(handle()) -> {ok, handle()} | {error, term()}.
+new_sibling(_Handle) -> erlang:nif_error(nif_not_loaded).
+
 -spec start(handle(), reference()) -> step().
 start(_Handle, _Ref) -> erlang:nif_error(nif_not_loaded).
 
@@ -75,6 +89,9 @@ cancel(_Handle, _Ticket) -> erlang:nif_error(nif_not_loaded).
 
 -spec stop(handle()) -> ok | {error, not_local}.
 stop(_Handle) -> erlang:nif_error(nif_not_loaded).
+
+-spec hold(handle(), reference(), ticket()) -> {ok, Scope :: handle(), ticket()} | {error, term()} | wait().
+hold(_Handle, _Ref, _Ticket) -> erlang:nif_error(nif_not_loaded).
 
 -spec status(handle()) -> {ok, idle | running | suspended} | {error, term()}.
 status(_Handle) -> erlang:nif_error(nif_not_loaded).
@@ -115,6 +132,26 @@ read_string_dirty(_Handle, _Ref, _Ticket, _Offset) -> erlang:nif_error(nif_not_l
 
 -spec grow(handle(), reference(), ticket(), non_neg_integer()) -> step().
 grow(_Handle, _Ref, _Ticket, _Bytes) -> erlang:nif_error(nif_not_loaded).
+
+-spec survey(handle(), reference(), ticket()) -> step().
+survey(_Handle, _Ref, _Ticket) -> erlang:nif_error(nif_not_loaded).
+
+-spec snapshot(handle(), reference(), ticket(), Compressed :: boolean(), Base :: [binary()]) ->
+    {ok, binary()} | survey | {error, term()} | wait().
+snapshot(_Handle, _Ref, _Ticket, _Compressed, _Base) -> erlang:nif_error(nif_not_loaded).
+
+-spec read_state(handle(), reference(), ticket()) ->
+    {ok, {Memory :: binary(), Rest :: binary() | none}} | survey | {error, term()} | wait().
+read_state(_Handle, _Ref, _Ticket) -> erlang:nif_error(nif_not_loaded).
+
+-spec merge([binary()]) -> {ok, binary()} | {error, term()}.
+merge(_Snapshots) -> erlang:nif_error(nif_not_loaded).
+
+-spec restore(handle(), reference(), ticket(), raw | whole, [binary()]) -> step().
+restore(_Handle, _Ref, _Ticket, _Form, _Snapshots) -> erlang:nif_error(nif_not_loaded).
+
+-spec fork(handle(), reference(), ticket(), handle()) -> step().
+fork(_Handle, _Ref, _Ticket, _Other) -> erlang:nif_error(nif_not_loaded).
 
 -spec new_async(pid()) -> reference().
 new_async(_Runner) -> erlang:nif_error(nif_not_loaded).

@@ -4,14 +4,14 @@
 %% watches the driver: when it dies, the guest is stopped and the instance is free for the next one.
 -module(hb_wasm64_run).
 
--export([new/4, new_start/2, deadline/1, left/1]).
--export([sync/3, async/2, cancel/1]).
+-export([new/4, new/3, deadline/1, left/1]).
+-export([sync/3, async/2, cancel/1, in_turn/1]).
 -export([answer/1, wrong_argument/3]).
--export_type([run/0]).
+-export_type([run/0, operation/0]).
 
 -record(run, {
     handle :: hb_wasm64_nif:handle(),
-    func :: start | binary() | non_neg_integer(),
+    func :: operation() | binary() | non_neg_integer(),
     %% The function as the caller named it.
     name :: term(),
     args = [] :: list(),
@@ -23,6 +23,9 @@
     responder = zero :: hb_wasm64_nif:responder()
 }).
 -opaque run() :: #run{}.
+-type operation() ::
+    start | survey | {restore, raw | whole, [binary()]} | {fork, hb_wasm64_nif:handle()}.
+%% What is driven like a call: it may run the start function of the image.
 -type deadline() :: integer() | infinity.
 %% Native time units of erlang:monotonic_time/0.
 
@@ -55,10 +58,10 @@ new(Handle, Func, Args, Options) ->
         end)
     end).
 
-%% @doc The start of an instance, as something to be driven like a call.
--spec new_start(hb_wasm64:handle(), deadline()) -> run().
-new_start(Handle, Deadline) ->
-    #run{handle = Handle, func = start, deadline = Deadline}.
+%% @doc An operation other than a call, as something to be driven like one.
+-spec new(hb_wasm64:handle(), operation(), deadline()) -> run().
+new(Handle, Operation, Deadline) ->
+    #run{handle = Handle, func = Operation, deadline = Deadline}.
 
 maybe_ok({ok, Value}, Then) -> Then(Value);
 maybe_ok({error, _} = Error, _Then) -> Error.
@@ -132,11 +135,17 @@ sync(Run, Import, State) ->
     Ref = make_ref(),
     sync(first(Mine, Ref), Ref, entering, Mine, Import, {none, State}).
 
-first(#run{handle = Handle, func = start}, Ref) ->
-    hb_wasm64_nif:start(Handle, Ref);
 first(Run, Ref) ->
     enter(Run, Ref, 0).
 
+enter(#run{handle = Handle, func = start}, Ref, 0) ->
+    hb_wasm64_nif:start(Handle, Ref);
+enter(#run{handle = Handle, func = survey}, Ref, Ticket) ->
+    hb_wasm64_nif:survey(Handle, Ref, Ticket);
+enter(#run{handle = Handle, func = {restore, Form, Snapshots}}, Ref, Ticket) ->
+    hb_wasm64_nif:restore(Handle, Ref, Ticket, Form, Snapshots);
+enter(#run{handle = Handle, func = {fork, Other}}, Ref, Ticket) ->
+    hb_wasm64_nif:fork(Handle, Ref, Ticket, Other);
 enter(#run{handle = Handle, func = Func, args = Args, fuel = Fuel, responder = Responder}, Ref, Ticket) ->
     hb_wasm64_nif:call(Handle, Ref, Ticket, Func, Args, Fuel, Responder).
 
@@ -233,6 +242,20 @@ reason({import_failed, {refused, Failure}}, _Failure, _Run) ->
     {import_failed, binary_to_term(Failure)};
 reason(Reason, _Failure, _Run) ->
     Reason.
+
+%% @doc Does something that is done in one step, as soon as it is its turn.
+-spec in_turn(fun((reference(), hb_wasm64_nif:ticket()) -> {wait, hb_wasm64_nif:ticket()} | Result)) -> Result.
+in_turn(Operation) ->
+    Ref = make_ref(),
+    in_turn(Operation(Ref, 0), Ref, Operation).
+
+in_turn({wait, Ticket}, Ref, Operation) ->
+    %% The library wakes everyone who waits: when the turn has come, and when the instance is stopped.
+    receive
+        {hb_wasm64, Ref, turn} -> in_turn(Operation(Ref, Ticket), Ref, Operation)
+    end;
+in_turn(Result, _Ref, _Operation) ->
+    Result.
 
 %% @doc The reason for an argument of an API function that is no such thing.
 -spec wrong_argument(string(), [term()], pos_integer()) -> hb_wasm64:reason().

@@ -71,6 +71,12 @@ pub enum Error {
     /// The answer came too late, or twice.
     #[error("no pending import")]
     NoPendingImport,
+    /// Bytes that are no snapshot, a damaged one, or one of another image or state.
+    #[error("invalid snapshot: {0}")]
+    InvalidSnapshot(String),
+    /// A state that no snapshot can hold.
+    #[error("no snapshot of this: {0}")]
+    Uncapturable(String),
     /// The host could not do its part; the guest is not to blame.
     #[error("host: {0}")]
     Host(String),

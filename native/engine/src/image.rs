@@ -2,15 +2,17 @@
 
 use crate::config;
 use crate::error::Error;
-use crate::expose::{self, expose};
+use crate::expose::{self, Exposed, Layout, expose};
 use crate::import::{self, ImportInfo};
 use crate::lower;
 use crate::reaper;
+use crate::snapshot::Rest;
+use crate::state::StateExports;
 use crate::task::Data;
 use crate::value::Signature;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use wasmparser::{Validator, WasmFeatures};
 use wasmtime::{ExternType, InstancePre, Linker, Module, ModuleExport};
 
@@ -23,13 +25,16 @@ const FUNCTION_TABLE: &str = "__indirect_function_table";
 /// A module, ready to be instantiated.
 pub struct Image {
     hash: Hash,
-    bytes: usize,
+    source: Box<[u8]>,
     pre: InstancePre<Data>,
     imports: Vec<Arc<ImportInfo>>,
     exports: Vec<Export>,
     funcs: HashMap<Box<str>, FuncExport>,
     memory: Option<ModuleExport>,
     table: Option<ModuleExport>,
+    layout: Layout,
+    state: StateExports,
+    fresh: OnceLock<Rest>,
 }
 
 /// What an image exports under one name.
@@ -60,7 +65,7 @@ impl Image {
         refuse_other_formats(bytes)?;
         validate(bytes)?;
         let lowered = lower::lower(bytes).map_err(|error| Error::InvalidModule(error.to_string()))?;
-        let exposed = expose(&lowered)?;
+        let Exposed { module: exposed, layout } = expose(&lowered)?;
         let module = Module::new(engine, &exposed).map_err(|error| Error::Host(format!("compiler: {error:#}")))?;
         // The memory image is made here, or the first instance would make it on a scheduler.
         module.initialize_copy_on_write_image().map_err(|error| Error::Host(format!("memory image: {error:#}")))?;
@@ -69,8 +74,10 @@ impl Image {
         let imports = import::define(&mut linker, &module)?;
         let pre = linker.instantiate_pre(&module).map_err(|error| Error::Host(format!("linker: {error:#}")))?;
         let (exports, funcs) = exports(&module);
-        let (memory, table) = (default_memory(&module), default_table(&module));
-        Ok(Image { hash, bytes: bytes.len(), pre, imports, exports, funcs, memory, table })
+        let (memory, table) = (default_memory(&module), default_table(&module, &layout));
+        let state = StateExports::of(&module, &layout);
+        let (source, fresh) = (bytes.into(), OnceLock::new());
+        Ok(Image { hash, source, pre, imports, exports, funcs, memory, table, layout, state, fresh })
     }
 
     /// The hash that names the image.
@@ -78,9 +85,9 @@ impl Image {
         &self.hash
     }
 
-    /// Size of the module as it came, in bytes.
-    pub fn bytes(&self) -> usize {
-        self.bytes
+    /// The module as it came.
+    pub fn source(&self) -> &[u8] {
+        &self.source
     }
 
     /// What the image imports, in the order of the module.
@@ -107,6 +114,26 @@ impl Image {
 
     pub(crate) fn table(&self) -> Option<&ModuleExport> {
         self.table.as_ref()
+    }
+
+    /// Where the state of an instance is to be found.
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The same as exports of the module.
+    pub(crate) fn state(&self) -> &StateExports {
+        &self.state
+    }
+
+    /// What a fresh instance is like, memories apart, once that is known.
+    pub(crate) fn fresh(&self) -> Option<&Rest> {
+        self.fresh.get()
+    }
+
+    /// It is a function of the image: whoever finds out first is right.
+    pub(crate) fn set_fresh(&self, fresh: Rest) {
+        let _ = self.fresh.set(fresh);
     }
 }
 
@@ -152,7 +179,7 @@ fn validate(bytes: &[u8]) -> Result<(), Error> {
 fn exports(module: &Module) -> (Vec<Export>, HashMap<Box<str>, FuncExport>) {
     let mut exports = Vec::new();
     let mut funcs = HashMap::new();
-    for export in module.exports().filter(|export| !export.name().starts_with(expose::RESERVED)) {
+    for export in module.exports().filter(|export| !is_reserved(export.name())) {
         let (kind, signature) = match export.ty() {
             ExternType::Func(ty) => ("func", Signature::of(&ty)),
             ExternType::Memory(_) => ("memory", None),
@@ -169,6 +196,7 @@ fn exports(module: &Module) -> (Vec<Export>, HashMap<Box<str>, FuncExport>) {
     (exports, funcs)
 }
 
+/// The memory of an image that exports none is its first: the others come behind it among the reserved exports.
 fn default_memory(module: &Module) -> Option<ModuleExport> {
     let exports = module.exports().filter(|export| matches!(export.ty(), ExternType::Memory(_)));
     let names: Vec<&str> = exports.map(|export| export.name()).collect();
@@ -176,12 +204,18 @@ fn default_memory(module: &Module) -> Option<ModuleExport> {
     module.get_export_index(name)
 }
 
-fn default_table(module: &Module) -> Option<ModuleExport> {
+/// A table that is the only one of the image need not be exported.
+fn default_table(module: &Module, layout: &Layout) -> Option<ModuleExport> {
     let exports = module.exports().filter(|export| matches!(export.ty(), ExternType::Table(_)));
-    let names: Vec<&str> = exports.map(|export| export.name()).collect();
-    let name = match names.as_slice() {
-        [only] => only,
-        many => many.iter().find(|name| **name == FUNCTION_TABLE)?,
+    let names: Vec<&str> = exports.map(|export| export.name()).filter(|name| !is_reserved(name)).collect();
+    let name = match (names.as_slice(), layout.tables.as_slice()) {
+        ([], [only]) => only.name.as_str(),
+        ([only], _) => only,
+        (many, _) => many.iter().find(|name| **name == FUNCTION_TABLE)?,
     };
     module.get_export_index(name)
+}
+
+fn is_reserved(name: &str) -> bool {
+    name.starts_with(expose::RESERVED)
 }

@@ -118,7 +118,7 @@ impl Cache {
         self.entries.insert(newest, Entry::Ready(image, self.time));
         loop {
             let ready = self.entries.iter().filter_map(|(hash, entry)| match entry {
-                Entry::Ready(image, used) => Some((*used, *hash, image.bytes())),
+                Entry::Ready(image, used) => Some((*used, *hash, image.source().len())),
                 Entry::Compiling(_) => None,
             });
             let (mut count, mut bytes, mut oldest) = (0, 0, None);

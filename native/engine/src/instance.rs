@@ -8,6 +8,7 @@ use crate::error::{Error, ImportFailure};
 use crate::image::Image;
 use crate::import::{Answer, ImportInfo};
 use crate::reaper;
+use crate::state::{self, Snapshots, View};
 use crate::task::{self, Call, Command, Outcome, Port, Starting, Target, TaskFuture};
 use crate::ticker::Running;
 use crate::turns::{Entry, News, Scope, Status, TicketId, Turns};
@@ -87,7 +88,8 @@ pub enum FuncName<'a> {
 
 /// One pending import, as long as its scope is open.
 struct Pending<R> {
-    import: Arc<ImportInfo>,
+    /// What the guest has called; none where the instance is only held.
+    import: Option<Arc<ImportInfo>>,
     answer: Option<Answer>,
     responder: Option<R>,
 }
@@ -199,6 +201,40 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
         self.command(scope, ticket, thread, None, owner, |ticket, _| Command::Grow(bytes, ticket))
     }
 
+    /// Finds out what a fresh instance of the image is like, which [`view`](Self::view) has to know.
+    pub fn survey(&self, scope: Option<&Scope>, ticket: TicketId, owner: impl FnOnce() -> O) -> Step<O> {
+        self.command(scope, ticket, Thread::Worker, None, owner, |ticket, cancelled| {
+            Command::Survey(Starting { ticket, cancelled })
+        })
+    }
+
+    /// Starts the instance afresh, in the state that snapshots hold. Until that is done it is as it was.
+    pub fn restore(
+        &self,
+        scope: Option<&Scope>,
+        ticket: TicketId,
+        snapshots: Snapshots,
+        owner: impl FnOnce() -> O,
+    ) -> Step<O> {
+        self.command(scope, ticket, Thread::Worker, None, owner, |ticket, cancelled| {
+            Command::Restore(Starting { ticket, cancelled }, snapshots)
+        })
+    }
+
+    /// Starts `other`, a new instance of the same image, in the state of this one.
+    pub fn fork(
+        &self,
+        scope: Option<&Scope>,
+        ticket: TicketId,
+        other: &Instance<O, R>,
+        owner: impl FnOnce() -> O,
+    ) -> Step<O> {
+        let port = other.port.clone();
+        self.command(scope, ticket, Thread::Worker, None, owner, |ticket, cancelled| {
+            Command::Fork(Starting { ticket, cancelled }, port)
+        })
+    }
+
     fn command(
         &self,
         scope: Option<&Scope>,
@@ -258,7 +294,8 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
     pub fn respond(&self, scope: &Scope, results: Result<&[Arg], ImportFailure>) -> Result<News<O>, Error> {
         let mut inner = self.inner.lock();
         let pending = inner.turns.pending(scope).ok_or(Error::NoPendingImport)?;
-        pending.answer = Some(results.and_then(|results| pending.import.answer(results)));
+        let import = pending.import.clone().ok_or(Error::NoPendingImport)?;
+        pending.answer = Some(results.and_then(|results| import.answer(results)));
         inner.turns.answered(scope);
         Ok(inner.tell(News::default()))
     }
@@ -271,6 +308,39 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
         owner: impl FnOnce() -> O,
         access: impl FnOnce(&mut [u8]) -> T + Send + 'static,
     ) -> Step<O, Access<T>> {
+        self.at_once(scope, ticket, owner, |slot| {
+            Command::Access(Box::new(move |memory| *slot.lock() = Some(Ok(access(memory)))))
+        })
+    }
+
+    /// Whether [`view`](Self::view) can be had without a [`survey`](Self::survey).
+    pub fn is_surveyed(&self) -> bool {
+        self.image.fresh().is_some()
+    }
+
+    /// Runs `look` on all of the state. Refused while a call is in progress, and where a part of it means nothing outside.
+    pub fn view<T: Send + 'static>(
+        &self,
+        scope: Option<&Scope>,
+        ticket: TicketId,
+        owner: impl FnOnce() -> O,
+        look: impl FnOnce(&View<'_>) -> T + Send + 'static,
+    ) -> Step<O, Access<T>> {
+        self.at_once(scope, ticket, owner, |slot| {
+            Command::Inspect(Box::new(move |store| {
+                *slot.lock() = Some(store.and_then(|store| state::view(store, look)));
+            }))
+        })
+    }
+
+    /// Sends a command that is done in one poll and leaves its result in a slot.
+    fn at_once<T: Send + 'static>(
+        &self,
+        scope: Option<&Scope>,
+        ticket: TicketId,
+        owner: impl FnOnce() -> O,
+        command: impl FnOnce(Arc<Mutex<Option<Result<T, Error>>>>) -> Command,
+    ) -> Step<O, Access<T>> {
         let mut inner = self.inner.lock();
         if !inner.running() {
             return Step::quiet(Access::Refused(Error::Stopped));
@@ -280,18 +350,35 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
             Entry::InLine => return Step::quiet(Access::Waiting),
             Entry::Cancelled => return Step::quiet(Access::Refused(Error::Cancelled)),
         };
-        let result = Arc::new(Mutex::new(None));
-        let slot = result.clone();
-        self.port.send(Command::Access(Box::new(move |memory| *slot.lock() = Some(access(memory)))));
+        let slot = Arc::default();
+        self.port.send(command(Arc::clone(&slot)));
         let (mut inner, _) = self.poll(inner, Thread::Worker);
         let mut news = inner.tell(News::default());
         news.spent.extend(owner);
         drop(inner);
-        let progress = match result.lock().take() {
-            Some(value) => Access::Done(value),
+        let progress = match slot.lock().take() {
+            Some(Ok(value)) => Access::Done(value),
+            Some(Err(error)) => Access::Refused(error),
             None => Access::Refused(Error::Stopped),
         };
         Step { progress, news }
+    }
+
+    /// Reserves the instance: until the ticket is cancelled it moves only in the scope that this gives.
+    pub fn hold(&self, scope: Option<&Scope>, ticket: TicketId, owner: impl Fn() -> O) -> Step<O, Access<Scope>> {
+        let mut inner = self.inner.lock();
+        if !inner.running() {
+            return Step::quiet(Access::Refused(Error::Stopped));
+        }
+        let known = match inner.turns.enter(scope, ticket, &owner) {
+            Entry::Now(known) => known,
+            Entry::InLine => return Step::quiet(Access::Waiting),
+            Entry::Cancelled => return Step::quiet(Access::Refused(Error::Cancelled)),
+        };
+        inner.turns.begin(ticket, known);
+        inner.turns.own(ticket, false, owner);
+        let held = inner.turns.suspend(ticket, Pending { import: None, answer: None, responder: None });
+        Step::quiet(held.map_or(Access::Refused(Error::Cancelled), Access::Done))
     }
 
     /// Says who drives the call of a ticket, and whether the driver waits to be woken when its import is answered.
@@ -357,7 +444,7 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
                 Progress::Finished(result)
             }
             Some(Outcome::Import(id, import, args)) if id == ticket => {
-                let pending = Pending { import: import.clone(), answer: None, responder };
+                let pending = Pending { import: Some(import.clone()), answer: None, responder };
                 match inner.turns.suspend(id, pending) {
                     Some(scope) => Progress::Import(Request { scope, import, args }),
                     None => Progress::Finished(Err(Error::Cancelled)),
@@ -414,7 +501,7 @@ pub enum Access<R> {
     Done(R),
     /// It is somebody else's turn: the owner will be woken.
     Waiting,
-    /// The instance has been stopped, or the scope cancelled.
+    /// The instance has been stopped, or the scope cancelled, or what was asked for cannot be had.
     Refused(Error),
 }
 

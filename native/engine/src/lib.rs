@@ -17,11 +17,15 @@ mod instance;
 mod limits;
 pub mod lower;
 pub mod reaper;
+pub mod snapshot;
+mod state;
 mod task;
 mod ticker;
+mod touched;
 mod turns;
 pub mod value;
 
 pub use import::ImportInfo;
 pub use instance::{Access, CallRequest, FuncName, Instance, Progress, Request, Step, Thread};
+pub use state::{Kept, Snapshots, View};
 pub use turns::{News, Scope, Status, TicketId};

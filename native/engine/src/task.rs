@@ -1,5 +1,8 @@
 //! The task: an async function that owns the store of an instance.
 //!
+//! A state is never put into the store that is there: it goes into a fresh one, which then takes the place of the old
+//! one. So a snapshot that is refused half way leaves the instance as it was.
+//!
 //! It waits for commands, one at a time, and leaves at most one outcome each time it stops. Whoever polls it is the only
 //! one to touch the store; see `instance` for who may poll.
 
@@ -8,6 +11,8 @@ use crate::error::{Error, Limit, TrapInfo};
 use crate::image::{FuncExport, Image};
 use crate::import::{Answer, ImportInfo};
 use crate::limits::Limits;
+use crate::reaper;
+use crate::state::{self, Outline, Snapshots};
 use crate::ticker::SLICE_TICKS;
 use crate::turns::TicketId;
 use crate::value::{self, Arg, Signature, Value};
@@ -27,14 +32,25 @@ pub(crate) type TaskFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// What is done with a linear memory.
 type Access = Box<dyn FnOnce(&mut [u8]) + Send>;
 
+/// What is done with all of the state.
+type Inspect = Box<dyn FnOnce(Result<&mut StoreContextMut<'_, Data>, Error>) + Send>;
+
 /// One command, and what comes of it.
 pub(crate) enum Command {
     /// Instantiate the image and run its start function.
     Start(Starting),
+    /// Find out what a fresh instance of the image is like, unless that is known.
+    Survey(Starting),
+    /// Start afresh, in the state that snapshots hold.
+    Restore(Starting, Snapshots),
+    /// Start another instance in the state of this one. The port is the other's.
+    Fork(Starting, Arc<Port>),
     /// Call a function.
     Call(Call),
     /// Let a closure see the linear memory, empty where there is none.
     Access(Access),
+    /// Let a closure see the store, or why it may not.
+    Inspect(Inspect),
     /// Grow the linear memory to at least so many bytes.
     Grow(u64, TicketId),
     /// Results for the innermost pending import.
@@ -95,6 +111,8 @@ impl Pace {
 /// Where commands go in and outcomes come out.
 pub(crate) struct Port {
     slot: Mutex<Slot>,
+    /// A store to go on with, from the next command on.
+    seed: Mutex<Option<Store<Data>>>,
     pub(crate) pace: Arc<Pace>,
     /// Size of the linear memory when the guest last stopped.
     pub(crate) memory_bytes: AtomicU64,
@@ -108,7 +126,7 @@ struct Slot {
 
 impl Port {
     pub(crate) fn new() -> Port {
-        Port { slot: Mutex::default(), pace: Arc::default(), memory_bytes: AtomicU64::new(0) }
+        Port { slot: Mutex::default(), seed: Mutex::default(), pace: Arc::default(), memory_bytes: AtomicU64::new(0) }
     }
 
     /// Leaves a command for the next poll, in place of one that was never taken.
@@ -148,6 +166,18 @@ pub(crate) struct Data {
     stub: bool,
 }
 
+impl Data {
+    pub(crate) fn image(&self) -> &Arc<Image> {
+        &self.image
+    }
+
+    /// # Errors
+    /// [`Error::Stopped`] before it has been started.
+    pub(crate) fn instance(&self) -> Result<wasmtime::Instance, Error> {
+        self.instance.ok_or(Error::Stopped)
+    }
+}
+
 /// Stops the task once without an outcome.
 pub(crate) async fn yield_once() {
     let mut yielded = false;
@@ -156,24 +186,112 @@ pub(crate) async fn yield_once() {
 
 /// The task itself. Its future is dropped to end it.
 pub(crate) async fn run(image: Arc<Image>, port: Arc<Port>) {
-    let Ok(engine) = config::engine() else { return };
+    let Ok(mut store) = new_store(&image, &port) else { return };
+    loop {
+        let command = port.next().await;
+        if let Some(seed) = port.seed.lock().take() {
+            store = seed;
+        }
+        let (ticket, result) = match command {
+            Command::Survey(starting) => (starting.ticket, survey(&image, &starting).await),
+            Command::Fork(starting, other) => {
+                let result = fork(store.as_context_mut(), &other, &starting).await;
+                (starting.ticket, result.map(|forked| *other.seed.lock() = Some(forked)))
+            }
+            Command::Restore(starting, snapshots) => {
+                let result = restore(&image, &port, &starting, snapshots).await;
+                (starting.ticket, result.map(|restored| reaper::dispose(std::mem::replace(&mut store, restored))))
+            }
+            command => {
+                serve(store.as_context_mut(), command).await;
+                continue;
+            }
+        };
+        publish_size(&mut store.as_context_mut());
+        port.stop_with(Outcome::Finished(ticket, result.map(|()| Vec::new())));
+    }
+}
+
+fn new_store(image: &Arc<Image>, port: &Arc<Port>) -> Result<Store<Data>, Error> {
     let data = Data {
         limits: Limits::new(port.pace.clone()),
         port: port.clone(),
-        image,
+        image: image.clone(),
         instance: None,
         memory: None,
         depth: 0,
         ticket: TicketId::default(),
         stub: true,
     };
-    let mut store = Store::new(engine, data);
+    let mut store = Store::new(config::engine()?, data);
     store.limiter_async(|data| &mut data.limits);
     store.epoch_deadline_async_yield_and_update(SLICE_TICKS);
-    loop {
-        let command = port.next().await;
-        serve(store.as_context_mut(), command).await;
+    Ok(store)
+}
+
+/// A store with a fresh instance.
+async fn fresh(image: &Arc<Image>, port: &Arc<Port>, starting: &Starting) -> Result<Store<Data>, Error> {
+    let mut store = new_store(image, port)?;
+    let started = start(&mut store.as_context_mut(), starting).await;
+    done(store, started)
+}
+
+/// The store if nothing has gone wrong with it.
+fn done(mut store: Store<Data>, result: Result<(), Error>) -> Result<Store<Data>, Error> {
+    match result {
+        Ok(()) => {
+            publish_size(&mut store.as_context_mut());
+            Ok(store)
+        }
+        Err(error) => {
+            reaper::dispose(store);
+            Err(error)
+        }
     }
+}
+
+async fn survey(image: &Arc<Image>, starting: &Starting) -> Result<(), Error> {
+    if image.fresh().is_none() {
+        let port = Arc::new(Port::new());
+        let mut store = fresh(image, &port, starting).await?;
+        let rest = state::rest(&mut store.as_context_mut());
+        reaper::dispose(store);
+        image.set_fresh(rest?);
+    }
+    Ok(())
+}
+
+async fn restore(
+    image: &Arc<Image>,
+    port: &Arc<Port>,
+    starting: &Starting,
+    snapshots: Snapshots,
+) -> Result<Store<Data>, Error> {
+    // What is no snapshot is refused before anything is started.
+    let outline = snapshots.outline(image)?;
+    let mut store = fresh(image, port, starting).await?;
+    let mut context = store.as_context_mut();
+    let mut result = state::put(&mut context, &outline).await;
+    if result.is_ok() {
+        result = snapshots.put_memories(&mut context);
+    }
+    done(store, result)
+}
+
+async fn fork(
+    mut from: StoreContextMut<'_, Data>,
+    other: &Arc<Port>,
+    starting: &Starting,
+) -> Result<Store<Data>, Error> {
+    let outline = Outline::Rest(state::rest(&mut from)?);
+    let image = from.data().image.clone();
+    let mut store = fresh(&image, other, starting).await?;
+    let mut context = store.as_context_mut();
+    let mut result = state::put(&mut context, &outline).await;
+    if result.is_ok() {
+        result = state::copy_memories(&mut from, &mut context);
+    }
+    done(store, result)
 }
 
 /// Does what a command asks for, in the root of the task or inside an import.
@@ -188,11 +306,21 @@ async fn serve(mut store: StoreContextMut<'_, Data>, command: Command) {
                 None => access(&mut []),
             };
         }
+        Command::Inspect(inspect) if store.data().depth > 0 => return inspect(Err(in_progress())),
+        Command::Inspect(inspect) => return inspect(Ok(&mut store)),
+        // `run` serves these, where no call is in progress.
+        Command::Survey(starting) | Command::Restore(starting, _) | Command::Fork(starting, _) => {
+            (starting.ticket, Err(in_progress()))
+        }
         // Only `suspend` waits for answers; `instance` sends none elsewhere.
         Command::Answer(_) => return,
     };
     publish_size(&mut store);
     store.data().port.stop_with(Outcome::Finished(ticket, result));
+}
+
+fn in_progress() -> Error {
+    Error::Uncapturable("a call is in progress".into())
 }
 
 fn publish_size(store: &mut StoreContextMut<'_, Data>) {
@@ -317,7 +445,7 @@ fn tag_name(store: &mut StoreContextMut<'_, Data>, tag: &Tag) -> Option<String> 
 }
 
 fn resolve(store: &mut StoreContextMut<'_, Data>, target: &Target) -> Result<(Func, Arc<Signature>), Error> {
-    let instance = store.data().instance.ok_or(Error::Stopped)?;
+    let instance = store.data().instance()?;
     match target {
         Target::Export(export) => {
             let func = instance.get_module_export(&mut *store, &export.index).and_then(wasmtime::Extern::into_func);
@@ -337,20 +465,10 @@ fn resolve(store: &mut StoreContextMut<'_, Data>, target: &Target) -> Result<(Fu
 }
 
 async fn grow(store: &mut StoreContextMut<'_, Data>, bytes: u64) -> Result<(), Error> {
-    let Some(memory) = store.data().memory else {
-        return if bytes == 0 { Ok(()) } else { Err(Error::Limit(Limit::Memory)) };
-    };
-    let missing = bytes.saturating_sub(memory.data_size(&*store) as u64);
-    let pages = missing.div_ceil(memory.page_size(&*store));
-    if pages == 0 {
-        return Ok(());
-    }
-    match memory.grow_async(&mut *store, pages).await {
-        Ok(_) => Ok(()),
-        Err(error) => match Error::from_call(&error) {
-            trap @ Error::Trap(_) => Err(trap),
-            _ => Err(Error::Limit(Limit::Memory)),
-        },
+    match store.data().memory {
+        Some(memory) => state::grow_memory(store, &memory, bytes).await,
+        None if bytes == 0 => Ok(()),
+        None => Err(Error::Limit(Limit::Memory)),
     }
 }
 

@@ -11,6 +11,7 @@ mod loading;
 mod logger;
 mod memory;
 mod messenger;
+mod state;
 mod steps;
 mod terms;
 

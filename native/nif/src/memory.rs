@@ -206,13 +206,16 @@ fn clear(memory: &mut [u8]) {
 }
 
 /// A binary with these bytes. A host that has no room for it is an error: an ordinary allocation would end the node.
-fn copied(bytes: &[u8]) -> Result<OwnedBinary, Error> {
-    let mut binary = OwnedBinary::new(0);
-    if !binary.realloc(bytes.len()) {
-        return Err(Error::Host(format!("no room for a binary of {} bytes", bytes.len())));
-    }
+pub fn copied(bytes: &[u8]) -> Result<OwnedBinary, Error> {
+    let mut binary = allocated(bytes.len())?;
     binary.as_mut_slice().copy_from_slice(bytes);
     Ok(binary)
+}
+
+/// A binary of this size, to be filled.
+pub fn allocated(size: usize) -> Result<OwnedBinary, Error> {
+    let mut binary = OwnedBinary::new(0);
+    if binary.realloc(size) { Ok(binary) } else { Err(Error::Host(format!("no room for a binary of {size} bytes"))) }
 }
 
 fn bytes_or_error(env: Env<'_>, result: Result<OwnedBinary, Error>) -> Term<'_> {

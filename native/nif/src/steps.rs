@@ -7,7 +7,7 @@
 use crate::atoms;
 use crate::handle::{Handle, Owner, Responder, tell};
 use crate::terms;
-use hb_wasm64_engine::{Access, Progress, Request, Scope, Step, TicketId};
+use hb_wasm64_engine::{Access, Progress, Request, Scope, Step, TicketId, View};
 use rustler::{Encoder, Env, LocalPid, NifResult, ResourceArc, Term};
 use std::cell::Cell;
 use std::sync::Arc;
@@ -108,11 +108,39 @@ impl<'a, 'h> Operation<'a, 'h> {
         access: impl FnOnce(&mut [u8]) -> R + Send + 'static,
         encode: impl FnOnce(Env<'a>, R) -> Term<'a>,
     ) -> Term<'a> {
+        self.at_once(|it| it.handle.instance.access(it.scope(), it.ticket, || it.owner(), access), encode)
+    }
+
+    /// Runs a closure on all of the state and encodes what it gives.
+    pub fn view<R: Send + 'static>(
+        self,
+        look: impl FnOnce(&View<'_>) -> R + Send + 'static,
+        encode: impl FnOnce(Env<'a>, R) -> Term<'a>,
+    ) -> Term<'a> {
+        self.at_once(|it| it.handle.instance.view(it.scope(), it.ticket, || it.owner(), look), encode)
+    }
+
+    /// Reserves the instance: `{ok, Scope, Ticket}`.
+    pub fn hold(self) -> Term<'a> {
+        let (instance, ticket) = (self.handle.instance.clone(), self.ticket.0);
+        let held = |env, scope| {
+            let scoped = ResourceArc::new(Handle { instance, scope: Some(scope) });
+            (atoms::ok(), scoped, ticket).encode(env)
+        };
+        self.at_once(|it| it.handle.instance.hold(it.scope(), it.ticket, || it.owner()), held)
+    }
+
+    /// Does what is over in one step.
+    fn at_once<R>(
+        self,
+        step: impl FnOnce(&Self) -> Step<Arc<Owner>, Access<R>>,
+        encode: impl FnOnce(Env<'a>, R) -> Term<'a>,
+    ) -> Term<'a> {
         let began = Instant::now();
-        let Step { progress, news } = self.handle.instance.access(self.scope(), self.ticket, || self.owner(), access);
+        let Step { progress, news } = step(&self);
         tell(self.env, news);
         let term = match progress {
-            Access::Done(value) => encode(self.env, value),
+            Access::Done(value) => self.abandon_if_exiting(encode(self.env, value)),
             Access::Waiting => self.abandon_if_exiting((atoms::wait(), self.ticket.0).encode(self.env)),
             Access::Refused(error) => terms::error(self.env, &error),
         };

@@ -1,0 +1,189 @@
+%% @doc An instance on its way to another node.
+%%
+%% The process that moves it reserves it, so that its state stands still, and sends image and state in pieces, each after
+%% the one before has arrived. A process there puts them together and starts the instance. Only when that has been told is
+%% the one here stopped.
+%%
+%% ```
+%% here                                        there
+%% spawn ------------------------------------> accept
+%%       <------------------------------------ want image | have image
+%%       {piece, Bytes} ---------------------> (image, then snapshot; each piece answered by `next')
+%%       last -------------------------------> start
+%%       <------------------------------------ {started, Handle}
+%% stop
+%%       settled ----------------------------> keeps the handle until the instance is stopped
+%% '''
+%% When the process here dies before it has settled, the one there stops what it has started: the instance is here, as its
+%% reservation ended with the process. When the connection breaks the one there cannot know which of the two it is, and
+%% keeps the instance: rather two than none.
+-module(hb_wasm64_migrate).
+
+-export([migrate/2]).
+%% Called on the other node.
+-export([accept/3]).
+
+-include_lib("kernel/include/logger.hrl").
+
+-define(PIECE, (1 bsl 20)).
+%% How often a keeper looks whether its instance has been stopped, in milliseconds.
+-define(LOOK, 1000).
+
+-spec migrate(hb_wasm64:handle(), term()) -> {ok, hb_wasm64:handle()} | {error, hb_wasm64:reason()}.
+migrate(Handle, Node) when is_atom(Node) ->
+    case hold(Handle) of
+        {ok, Scope, Ticket} ->
+            %% An exception leaves the instance where it is, like any other failure.
+            try move(Handle, Scope, Node) of
+                Result -> Result
+            after
+                hb_wasm64_nif:cancel(Handle, Ticket)
+            end;
+        {error, _} = Error ->
+            Error
+    end;
+migrate(Handle, Other) ->
+    {error, hb_wasm64_run:wrong_argument("migrate(Handle, Node)", [Handle, Other], 2)}.
+
+hold(Handle) ->
+    hb_wasm64_run:in_turn(fun(Ref, Ticket) -> hb_wasm64_nif:hold(Handle, Ref, Ticket) end).
+
+move(Handle, Scope, Node) ->
+    case hb_wasm64_state:snapshot(Scope, #{compress => true}) of
+        {ok, Snapshot} ->
+            {ok, #{image := Hash}} = hb_wasm64:describe(Handle),
+            %% Both the name of this move and where its answers go. What comes when it is over goes nowhere.
+            Ref = alias(),
+            {There, Watch} = spawn_monitor(Node, ?MODULE, accept, [self(), Ref, Hash]),
+            Result = send_all(Handle, Snapshot, There, Ref, Watch),
+            true = demonitor(Watch, [flush]),
+            _ = unalias(Ref),
+            flush(Ref),
+            settle(Result, Handle, There, Ref);
+        {error, _} = Error ->
+            Error
+    end.
+
+flush(Ref) ->
+    receive
+        {Ref, _} -> flush(Ref)
+    after 0 -> ok
+    end.
+
+settle({started, There}, Handle, Pid, Ref) ->
+    ok = hb_wasm64:stop(Handle),
+    Pid ! {Ref, settled},
+    {ok, There};
+settle({error, _} = Error, _Handle, Pid, Ref) ->
+    Pid ! {Ref, given_up},
+    Error.
+
+send_all(Handle, Snapshot, There, Ref, Watch) ->
+    case answer(Ref, Watch) of
+        want_image ->
+            case hb_wasm64_nif:image_bytes(Handle) of
+                {ok, Image} -> send_both(Image, Snapshot, There, Ref, Watch);
+                {error, _} = Error -> Error
+            end;
+        have_image ->
+            send_last(Snapshot, There, Ref, Watch);
+        {error, _} = Error ->
+            Error
+    end.
+
+send_both(Image, Snapshot, There, Ref, Watch) ->
+    case send(Image, There, Ref, Watch) of
+        next -> send_last(Snapshot, There, Ref, Watch);
+        {error, _} = Error -> Error
+    end.
+
+send_last(Snapshot, There, Ref, Watch) ->
+    case send(Snapshot, There, Ref, Watch) of
+        next -> answer(Ref, Watch);
+        {error, _} = Error -> Error
+    end.
+
+%% A binary in pieces, and its end.
+send(<<Piece:?PIECE/binary, Rest/binary>>, There, Ref, Watch) ->
+    There ! {Ref, piece, Piece},
+    case answer(Ref, Watch) of
+        next -> send(Rest, There, Ref, Watch);
+        {error, _} = Error -> Error
+    end;
+send(Last, There, Ref, Watch) ->
+    There ! {Ref, last, Last},
+    answer(Ref, Watch).
+
+%% The other process answers each message, or ends, or its node is lost: one of them comes.
+answer(Ref, Watch) ->
+    receive
+        {Ref, Answer} -> Answer;
+        {'DOWN', Watch, process, _, Reason} -> {error, {node, Reason}}
+    end.
+
+%% @doc The process on the other node.
+-spec accept(pid(), reference(), Hash :: binary()) -> ok.
+accept(From, Ref, Hash) ->
+    Watch = monitor(process, From),
+    Image =
+        case hb_wasm64_nif:find_hash(Hash) of
+            {ok, Loaded} ->
+                Ref ! {Ref, have_image},
+                {loaded, Loaded};
+            not_found ->
+                Ref ! {Ref, want_image},
+                collect(Ref, Watch, [])
+        end,
+    case Image =/= gone andalso collect(Ref, Watch, []) of
+        Snapshot when is_binary(Snapshot) ->
+            case start(Image, Snapshot) of
+                {ok, Handle} ->
+                    Ref ! {Ref, {started, Handle}},
+                    started(Handle, Ref, Watch);
+                {error, _} = Error ->
+                    Ref ! {Ref, Error},
+                    ok
+            end;
+        _ ->
+            ok
+    end.
+
+start({loaded, Image}, Snapshot) -> hb_wasm64:start_loaded(Image, #{snapshot => Snapshot});
+start(Image, Snapshot) -> hb_wasm64:start(Image, #{snapshot => Snapshot}).
+
+collect(Ref, Watch, Before) ->
+    receive
+        {Ref, piece, Piece} ->
+            Ref ! {Ref, next},
+            collect(Ref, Watch, [Piece | Before]);
+        {Ref, last, Piece} ->
+            Ref ! {Ref, next},
+            iolist_to_binary(lists:reverse(Before, [Piece]));
+        {Ref, given_up} ->
+            gone;
+        {'DOWN', Watch, process, _, _} ->
+            gone
+    end.
+
+started(Handle, Ref, Watch) ->
+    receive
+        {Ref, settled} ->
+            true = demonitor(Watch, [flush]),
+            keep(Handle);
+        {'DOWN', Watch, process, _, noconnection} ->
+            ?LOG_WARNING("an instance has arrived here, and the node it came from is gone", #{domain => [hb_wasm64]}),
+            keep(Handle);
+        {'DOWN', Watch, process, _, _} ->
+            _ = hb_wasm64:stop(Handle),
+            ok
+    end.
+
+%% Without somebody who holds it here the instance would be gone before anybody has used it.
+keep(Handle) ->
+    case hb_wasm64:status(Handle) of
+        {ok, _} ->
+            timer:sleep(?LOOK),
+            keep(Handle);
+        {error, _} ->
+            ok
+    end.

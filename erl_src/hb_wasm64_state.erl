@@ -1,0 +1,92 @@
+%% @doc The state of instances: snapshots, restoring, forking. The functions of {@link hb_wasm64} by the same names.
+-module(hb_wasm64_state).
+
+-export([snapshot/2, restore/2, merge/1, fork/1, read_state/1, write_state/3]).
+-export([snapshots/1]).
+
+-spec snapshot(hb_wasm64:handle(), term()) -> {ok, binary()} | {error, hb_wasm64:reason()}.
+snapshot(Handle, Options) when is_map(Options) ->
+    Base = maps:get(base, Options, []),
+    case {maps:get(compress, Options, false), snapshots(Base)} of
+        {Compress, _} when not is_boolean(Compress) ->
+            {error, {invalid_option, compress, Compress}};
+        {_, error} ->
+            {error, {invalid_option, base, Base}};
+        {Compress, {ok, Snapshots}} ->
+            surveyed(Handle, fun(Ref, Ticket) -> hb_wasm64_nif:snapshot(Handle, Ref, Ticket, Compress, Snapshots) end)
+    end;
+snapshot(_Handle, Options) ->
+    {error, {invalid_option, options, Options}}.
+
+%% Does something that wants to know what a fresh instance is like: once for each image that is to be found out.
+surveyed(Handle, Operation) ->
+    case hb_wasm64_run:in_turn(Operation) of
+        survey ->
+            case run(Handle, survey) of
+                ok -> hb_wasm64_run:in_turn(Operation);
+                {error, _} = Error -> Error
+            end;
+        Result ->
+            Result
+    end.
+
+run(Handle, Operation) ->
+    case hb_wasm64_run:sync(hb_wasm64_run:new(Handle, Operation, infinity), zero, none) of
+        {ok, [], none} -> ok;
+        {error, Reason, none} -> {error, Reason}
+    end.
+
+-spec restore(hb_wasm64:handle(), term()) -> ok | {error, hb_wasm64:reason()}.
+restore(Handle, Snapshot) ->
+    case snapshots(Snapshot) of
+        {ok, Snapshots} ->
+            run(Handle, {restore, whole, Snapshots});
+        error ->
+            {error, hb_wasm64_run:wrong_argument("restore(Handle, Snapshot)", [Handle, Snapshot], 2)}
+    end.
+
+-spec merge(term()) -> {ok, binary()} | {error, hb_wasm64:reason()}.
+merge(Snapshot) ->
+    case snapshots(Snapshot) of
+        {ok, Snapshots} -> hb_wasm64_nif:merge(Snapshots);
+        error -> {error, hb_wasm64_run:wrong_argument("merge(Snapshot)", [Snapshot], 1)}
+    end.
+
+-spec fork(hb_wasm64:handle()) -> {ok, hb_wasm64:handle()} | {error, hb_wasm64:reason()}.
+fork(Handle) ->
+    case hb_wasm64_nif:new_sibling(Handle) of
+        {ok, Other} ->
+            case run(Handle, {fork, Other}) of
+                ok -> {ok, Other};
+                {error, _} = Error -> Error
+            end;
+        {error, _} = Error ->
+            Error
+    end.
+
+-spec read_state(hb_wasm64:handle()) -> {ok, binary(), binary() | none} | {error, hb_wasm64:reason()}.
+read_state(Handle) ->
+    case surveyed(Handle, fun(Ref, Ticket) -> hb_wasm64_nif:read_state(Handle, Ref, Ticket) end) of
+        {ok, {Memory, Rest}} -> {ok, Memory, Rest};
+        {error, _} = Error -> Error
+    end.
+
+-spec write_state(hb_wasm64:handle(), term(), term()) -> ok | {error, hb_wasm64:reason()}.
+write_state(Handle, Memory, none) when is_binary(Memory) ->
+    run(Handle, {restore, raw, [Memory]});
+write_state(Handle, Memory, Rest) when is_binary(Memory), is_binary(Rest) ->
+    run(Handle, {restore, raw, [Memory, Rest]});
+write_state(Handle, Memory, Rest) ->
+    Position = if is_binary(Memory) -> 3; true -> 2 end,
+    Given = [Handle, Memory, Rest],
+    {error, hb_wasm64_run:wrong_argument("write_state(Handle, Memory, Rest)", Given, Position)}.
+
+%% @doc A snapshot as the list of its parts.
+-spec snapshots(term()) -> {ok, [binary()]} | error.
+snapshots(Snapshot) when is_binary(Snapshot) -> {ok, [Snapshot]};
+snapshots(Snapshots) when is_list(Snapshots) -> check(Snapshots, Snapshots);
+snapshots(_Other) -> error.
+
+check([], All) -> {ok, All};
+check([Snapshot | Rest], All) when is_binary(Snapshot) -> check(Rest, All);
+check(_Other, _All) -> error.

@@ -1,0 +1,244 @@
+//! From files to a state: a full snapshot, the deltas after it, and what comes of them.
+
+use super::decode::{Snapshot, split};
+use super::error::{Result, SnapshotError};
+use super::frame;
+use super::layout::{Entry, IdHasher, ZEROED, hash_page};
+use super::pages::{PageRef, is_zero, touched};
+use super::{PAGE, Rest, StateId};
+use crate::image::Hash;
+use std::ops::Range;
+
+/// A state, spread over the files of a chain. It borrows their bytes and copies none of their pages.
+pub struct Resolved<'a> {
+    image: Hash,
+    id: StateId,
+    partial: bool,
+    rest: Rest,
+    rest_bytes: &'a [u8],
+    files: Vec<File<'a>>,
+    memories: Vec<Vec<PageRef<'a>>>,
+}
+
+/// Where the pages of one file are.
+struct File<'a> {
+    data: &'a [u8],
+    compressed: bool,
+    stored: usize,
+}
+
+/// Puts a chain together: a snapshot that stands by itself, then deltas, each made against the state before it.
+///
+/// # Errors
+/// [`SnapshotError`] says which files do not belong together, or that the state is not the one named by the last.
+pub fn resolve<'a>(chain: &[Snapshot<'a>]) -> Result<Resolved<'a>> {
+    let (first, last) = chain.first().zip(chain.last()).ok_or(SnapshotError::NoSnapshot)?;
+    let mut memories = vec![Vec::new(); first.tables.len()];
+    for (number, snapshot) in chain.iter().enumerate() {
+        let before = number.checked_sub(1).and_then(|before| chain.get(before));
+        check_order(before, snapshot)?;
+        let sizes = snapshot.rest.memories.iter();
+        let mut slot = 0;
+        for (memory, ((pages, entries), size)) in memories.iter_mut().zip(&snapshot.tables).zip(sizes).enumerate() {
+            let before = std::mem::take(pages);
+            let end = size / PAGE as u64;
+            *pages = overlay(before, entries, end, number, &mut slot)
+                .map_err(|(page, what)| SnapshotError::MalformedPage { memory, page, what })?;
+        }
+    }
+    let (image, partial) = (*last.image(), last.is_partial());
+    let mut id = IdHasher::new(partial, &image, last.rest_bytes);
+    for (memory, pages) in memories.iter().enumerate() {
+        pages.iter().for_each(|page| id.page(memory, page.page, page.hash));
+    }
+    let id = id.finish();
+    if id != *last.id() {
+        return Err(SnapshotError::OtherState);
+    }
+    let file = |file: &Snapshot<'a>| File { data: file.data, compressed: file.is_compressed(), stored: file.stored };
+    let files = chain.iter().map(file).collect();
+    Ok(Resolved { image, id, partial, rest: last.rest.clone(), rest_bytes: last.rest_bytes, files, memories })
+}
+
+fn check_order(before: Option<&Snapshot>, snapshot: &Snapshot) -> Result<()> {
+    match (before, snapshot.base()) {
+        (None, None) => Ok(()),
+        (None, Some(_)) => Err(SnapshotError::NoBase),
+        (Some(_), None) => Err(SnapshotError::NoDelta),
+        (Some(before), Some(_)) if before.image() != snapshot.image() => Err(SnapshotError::OtherImage),
+        (Some(before), Some(base)) if before.id() != base => Err(SnapshotError::OtherBase),
+        (Some(before), Some(_)) if before.is_partial() != snapshot.is_partial() => Err(SnapshotError::OtherBase),
+        (Some(before), Some(_)) if before.tables.len() != snapshot.tables.len() => {
+            Err(SnapshotError::Malformed("a delta with more or less memories than its base"))
+        }
+        (Some(_), Some(_)) => Ok(()),
+    }
+}
+
+/// Lays the entries of a file over the pages before it. Entries that change nothing are refused: there is one delta
+/// between two states, not many.
+fn overlay<'a>(
+    before: Vec<PageRef<'a>>,
+    entries: &'a [Entry],
+    end: u64,
+    file: usize,
+    slot: &mut usize,
+) -> std::result::Result<Vec<PageRef<'a>>, (u64, &'static str)> {
+    let mut pages = Vec::with_capacity(before.len() + entries.len());
+    let mut before = before.into_iter().take_while(|page| page.page < end).peekable();
+    for (page, hash) in entries.iter().map(split) {
+        while let Some(kept) = before.next_if(|kept| kept.page < page) {
+            pages.push(kept);
+        }
+        let same = before.next_if(|before| before.page == page).map_or(&ZEROED, |before| before.hash);
+        if same == hash {
+            return Err((page, "is stored in a delta, but unchanged"));
+        }
+        if *hash != ZEROED {
+            pages.push(PageRef { page, hash, file, slot: *slot });
+            *slot += 1;
+        }
+    }
+    pages.extend(before);
+    Ok(pages)
+}
+
+impl<'a> Resolved<'a> {
+    /// The hash of the image that the state belongs to.
+    pub fn image(&self) -> &Hash {
+        &self.image
+    }
+
+    /// The id of the state.
+    pub fn id(&self) -> &StateId {
+        &self.id
+    }
+
+    /// Whether the contents of memory 0 are kept elsewhere.
+    pub fn is_partial(&self) -> bool {
+        self.partial
+    }
+
+    /// Everything but the contents of memories.
+    pub fn rest(&self) -> &Rest {
+        &self.rest
+    }
+
+    /// How many pages of a memory are not zero; 0 for a memory that does not exist or is kept elsewhere.
+    pub fn page_count(&self, memory: usize) -> usize {
+        self.pages(memory).len()
+    }
+
+    /// Makes `bytes` the contents of a memory. `dirty` are the ascending ranges of it that may differ from zero before:
+    /// pages there that are zero in the state become so, and everything else outside of the stored pages stays.
+    ///
+    /// Each page is checked just before it is copied. After an error the memory is neither what it was nor what it
+    /// should be.
+    ///
+    /// # Errors
+    /// [`SnapshotError::DamagedPage`] at the first page that is not what its hash says; [`SnapshotError::NoMemory`],
+    /// [`SnapshotError::MemoryElsewhere`] or [`SnapshotError::WrongSize`] where these bytes cannot be that memory.
+    pub fn restore_into(&self, memory: usize, bytes: &mut [u8], dirty: &[Range<usize>]) -> Result<()> {
+        let (wanted, found) = (self.size_of(memory)?, bytes.len() as u64);
+        if wanted != found {
+            return Err(SnapshotError::WrongSize { wanted, found });
+        }
+        let dirty = touched(dirty, bytes.len())?;
+        let (places, _) = bytes.as_chunks_mut::<PAGE>();
+        let mut stored = self.pages(memory).iter().peekable();
+        for page in dirty {
+            while stored.next_if(|stored| stored.page < page as u64).is_some() {}
+            let is_stored = stored.peek().is_some_and(|stored| stored.page == page as u64);
+            // Looking costs less than writing: a page that was never written may have no memory of its own yet.
+            if let Some(place) = places.get_mut(page).filter(|place| !is_stored && !is_zero(place)) {
+                *place = [0; PAGE];
+            }
+        }
+        self.for_each_page(Some(memory), |place, contents| {
+            let target = usize::try_from(place.page).ok().and_then(|page| places.get_mut(page));
+            *target.ok_or(SnapshotError::WrongSize { wanted, found })? = *contents;
+            Ok(())
+        })
+    }
+
+    /// Checks the pages of the state that the files hold.
+    ///
+    /// # Errors
+    /// [`SnapshotError::DamagedPage`] at the first page that is not what its hash says.
+    pub fn verify(&self) -> Result<()> {
+        self.for_each_page(None, |_, _| Ok(()))
+    }
+
+    fn size_of(&self, memory: usize) -> Result<u64> {
+        let size = self.rest.memories.get(memory).ok_or(SnapshotError::NoMemory(memory))?;
+        if self.partial && memory == 0 { Err(SnapshotError::MemoryElsewhere) } else { Ok(*size) }
+    }
+
+    pub(super) fn rest_bytes(&self) -> &'a [u8] {
+        self.rest_bytes
+    }
+
+    pub(super) fn memories(&self) -> &[Vec<PageRef<'a>>] {
+        &self.memories
+    }
+
+    pub(super) fn pages(&self, memory: usize) -> &[PageRef<'a>] {
+        self.memories.get(memory).map_or(&[], Vec::as_slice)
+    }
+
+    /// The contents of a page as they stand in the file, unchecked; `None` where they are compressed.
+    pub(super) fn contents(&self, page: &PageRef) -> Option<&'a [u8; PAGE]> {
+        let file = self.files.get(page.file).filter(|file| !file.compressed)?;
+        file.data.as_chunks().0.get(page.slot)
+    }
+
+    /// Hands on every page, or those of one memory, checked. First those that are not compressed, in order; then those
+    /// of one compressed file after the other, so that one decompressor at a time is enough.
+    pub(super) fn for_each_page(
+        &self,
+        only: Option<usize>,
+        mut take: impl FnMut(Place, &[u8; PAGE]) -> Result<()>,
+    ) -> Result<()> {
+        let mut compressed: Vec<Vec<(Place, &PageRef)>> = vec![Vec::new(); self.files.len()];
+        let memories = self.memories.iter().enumerate().filter(|(memory, _)| only.is_none_or(|only| only == *memory));
+        let pages = memories.flat_map(|(memory, pages)| pages.iter().map(move |page| (memory, page)));
+        for (number, (memory, page)) in pages.enumerate() {
+            let place = Place { memory, page: page.page, number };
+            if let Some(contents) = self.contents(page) {
+                place.check(contents, page.hash)?;
+                take(place, contents)?;
+            } else if let Some(later) = compressed.get_mut(page.file) {
+                later.push((place, page));
+            }
+        }
+        let mut contents = [0; PAGE];
+        for (file, pages) in self.files.iter().zip(compressed).filter(|(_, pages)| !pages.is_empty()) {
+            let mut frame = frame::Pages::new(file.data, file.stored)?;
+            for (place, page) in pages {
+                frame.read(page.slot, &mut contents).ok_or(place.damaged())?;
+                place.check(&contents, page.hash)?;
+                take(place, &contents)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where a page belongs.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    memory: usize,
+    page: u64,
+    /// How many of the pages that are handed on belong before it.
+    pub(super) number: usize,
+}
+
+impl Place {
+    fn check(&self, contents: &[u8; PAGE], hash: &Hash) -> Result<()> {
+        if hash_page(contents) == *hash { Ok(()) } else { Err(self.damaged()) }
+    }
+
+    fn damaged(&self) -> SnapshotError {
+        SnapshotError::DamagedPage { memory: self.memory, page: self.page }
+    }
+}

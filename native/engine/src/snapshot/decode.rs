@@ -1,0 +1,147 @@
+//! From a file to what it says, checked as far as one file can be checked by itself.
+
+use super::error::{Result, SnapshotError};
+use super::layout::{Entry, HASH, HEADER, Header, Reader, ZERO_PAGE, ZEROED};
+use super::{PAGE, Rest, StateId, frame, rest};
+use crate::image::Hash;
+use sha2::{Digest, Sha256};
+
+/// What a reader is willing to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Entries of all stored tables together.
+    pub table_entries: u64,
+}
+
+/// One file. It borrows the bytes; nothing in it is larger than they are.
+#[derive(Clone, Debug)]
+pub struct Snapshot<'a> {
+    pub(super) header: Header,
+    pub(super) rest: Rest,
+    pub(super) rest_bytes: &'a [u8],
+    /// The page table, by memory.
+    pub(super) tables: Vec<&'a [Entry]>,
+    pub(super) data: &'a [u8],
+    pub(super) stored: usize,
+}
+
+impl<'a> Snapshot<'a> {
+    /// Reads everything but the contents of pages, which are checked as they are used.
+    ///
+    /// # Errors
+    /// [`SnapshotError`] says what is wrong with the bytes, or which limit they exceed.
+    pub fn parse(file: &'a [u8], limits: &Limits) -> Result<Snapshot<'a>> {
+        let header = Header::decode(file)?;
+        let found = file.len() as u64;
+        let parts = [HEADER as u64, u64::from(header.rest), header.table, HASH as u64, header.data];
+        // A sum beyond all numbers is certainly beyond the end.
+        let wanted = parts.iter().fold(0_u64, |sum, part| sum.saturating_add(*part));
+        if found < wanted {
+            return Err(SnapshotError::CutShort { wanted, found });
+        }
+        if found > wanted {
+            return Err(SnapshotError::TooLong { wanted, found });
+        }
+        let mut input = Reader(file);
+        let [_, rest_bytes, table, check, data] = parts.map(|part| input.take(part as usize));
+        let (rest_bytes, table, check, data) = (rest_bytes?, table?, check?, data?);
+        let head = file.get(..file.len() - data.len() - HASH).unwrap_or_default();
+        if Sha256::digest(head).as_slice() != check {
+            return Err(SnapshotError::Check);
+        }
+        let rest = rest::decode(rest_bytes, limits)?;
+        let (tables, stored) = decode_table(table, &rest, &header)?;
+        check_data(data, stored, header.compressed)?;
+        Ok(Snapshot { header, rest, rest_bytes, tables, data, stored })
+    }
+
+    /// The hash of the image that the state belongs to.
+    pub fn image(&self) -> &Hash {
+        &self.header.image
+    }
+
+    /// The id of the state that restoring gives, as the file says: [`resolve`](super::resolve) checks it.
+    pub fn id(&self) -> &StateId {
+        &self.header.id
+    }
+
+    /// The id of the state that a delta was made against; `None` for one that stands by itself.
+    pub fn base(&self) -> Option<&StateId> {
+        self.header.base.as_ref()
+    }
+
+    /// Whether the contents of memory 0 are kept elsewhere.
+    pub fn is_partial(&self) -> bool {
+        self.header.partial
+    }
+
+    /// Whether the pages are compressed.
+    pub fn is_compressed(&self) -> bool {
+        self.header.compressed
+    }
+
+    /// Everything but the contents of memories.
+    pub fn rest(&self) -> &Rest {
+        &self.rest
+    }
+
+    /// How many pages the file holds.
+    pub fn stored_pages(&self) -> usize {
+        self.stored
+    }
+}
+
+fn decode_table<'a>(table: &'a [u8], rest: &Rest, header: &Header) -> Result<(Vec<&'a [Entry]>, usize)> {
+    let mut input = Reader(table);
+    let mut tables = Vec::with_capacity(rest.memories.len());
+    let mut stored = 0_usize;
+    for (memory, size) in rest.memories.iter().enumerate() {
+        let bytes = input.u64()?.checked_mul((8 + HASH) as u64).and_then(|bytes| usize::try_from(bytes).ok());
+        let bytes = input.take(bytes.unwrap_or(usize::MAX))?;
+        let (entries, _) = bytes.as_chunks();
+        if header.partial && memory == 0 && !entries.is_empty() {
+            return Err(SnapshotError::Malformed("pages of memory 0 in a partial snapshot"));
+        }
+        let mut least = 0;
+        for entry in entries {
+            let (page, hash) = split(entry);
+            let refuse = |what| Err(SnapshotError::MalformedPage { memory, page, what });
+            if page < least {
+                return refuse("is out of order");
+            }
+            if page >= size / PAGE as u64 {
+                return refuse("lies beyond the end of the memory");
+            }
+            if *hash == ZERO_PAGE {
+                return refuse("is zero, but stored");
+            }
+            if *hash != ZEROED {
+                stored = stored.saturating_add(1);
+            } else if header.base.is_none() {
+                return refuse("is marked as zero, but not in a delta");
+            }
+            least = page + 1;
+        }
+        tables.push(entries);
+    }
+    if input.0.is_empty() { Ok((tables, stored)) } else { Err(SnapshotError::Malformed("bytes after the page table")) }
+}
+
+fn check_data(data: &[u8], stored: usize, compressed: bool) -> Result<()> {
+    if compressed && stored > 0 {
+        return frame::check(data, stored as u64);
+    }
+    if stored.checked_mul(PAGE) == Some(data.len()) {
+        Ok(())
+    } else {
+        Err(SnapshotError::Malformed("more or less page data than the page table wants"))
+    }
+}
+
+/// The index of a page, and its hash.
+pub(super) fn split(entry: &Entry) -> (u64, &Hash) {
+    match entry.split_first_chunk::<8>() {
+        Some((page, hash)) => (u64::from_le_bytes(*page), hash.first_chunk().unwrap_or(&ZEROED)),
+        None => (0, &ZEROED),
+    }
+}

@@ -1,0 +1,289 @@
+//! From a state to a file.
+
+use super::chain::Resolved;
+use super::error::{Result, SnapshotError};
+use super::frame::Compressor;
+use super::layout::{HASH, HEADER, Header, IdHasher, ZEROED, hash_page};
+use super::pages::{PageRef, is_zero, touched};
+use super::{PAGE, Rest, StateId, rest};
+use crate::image::Hash;
+use sha2::{Digest, Sha256};
+use std::ops::Range;
+
+/// A memory, and where in it something may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory<'a> {
+    /// All its bytes.
+    pub bytes: &'a [u8],
+    /// Ascending ranges of bytes that may differ from zero: everything outside is known to be zero.
+    pub candidates: &'a [Range<usize>],
+}
+
+/// What is to be written.
+#[derive(Clone, Copy)]
+pub enum Kind<'a> {
+    /// Everything.
+    Full,
+    /// Everything but the contents of memory 0. What is passed as that memory is not looked at.
+    Partial,
+    /// What differs from a state; partial if that one is. The pages of that state must be sound: a page that equals
+    /// damaged contents of the base is taken for unchanged, and is found damaged when it is restored. Whoever restored
+    /// from these files, or [verified](Resolved::verify) them, is safe.
+    Delta(&'a Resolved<'a>),
+}
+
+/// A state that has been looked at, ready to be written.
+pub struct Plan<'a> {
+    image: Hash,
+    base: Option<StateId>,
+    partial: bool,
+    rest: Vec<u8>,
+    memories: Vec<Pages<'a>>,
+    sizes: Sizes,
+}
+
+struct Pages<'a> {
+    bytes: &'a [u8],
+    planned: Vec<(u64, Planned<'a>)>,
+}
+
+enum Planned<'a> {
+    /// As in the base.
+    Unchanged(&'a Hash),
+    /// Not as in the base, where it had this hash.
+    Changed(&'a Hash),
+    /// Not as in the base, and hashed already in order to know that.
+    Hashed(Hash),
+    /// Zero in the base, if there is one.
+    Fresh,
+    /// Not zero in the base, but now.
+    Zeroed,
+}
+
+/// How many bytes the parts of a file take.
+#[derive(Clone, Copy)]
+pub(super) struct Sizes {
+    pub(super) rest: u32,
+    pub(super) table: usize,
+    pub(super) pages: usize,
+}
+
+impl Sizes {
+    pub(super) fn new(rest: &[u8], memories: usize, entries: usize, pages: usize) -> Result<Sizes> {
+        let rest = u32::try_from(rest.len()).map_err(|_| TOO_LARGE)?;
+        let table = entries.checked_mul(8 + HASH).and_then(|bytes| bytes.checked_add(8 * memories));
+        let data = pages.checked_mul(PAGE);
+        let table = table.zip(data).filter(|(table, data)| table.checked_add(*data).is_some_and(|sum| sum < LARGEST));
+        let (table, _) = table.ok_or(TOO_LARGE)?;
+        Ok(Sizes { rest, table, pages })
+    }
+
+    /// Everything before the page data.
+    pub(super) fn head(&self) -> usize {
+        HEADER + self.rest as usize + self.table + HASH
+    }
+
+    pub(super) fn file(&self) -> usize {
+        self.head() + PAGE * self.pages
+    }
+}
+
+/// Far beyond any file, and far from where sums of sizes overflow.
+const LARGEST: usize = usize::MAX / 2;
+
+const TOO_LARGE: SnapshotError = SnapshotError::Unencodable("the state is too large");
+
+impl<'a> Plan<'a> {
+    /// Looks at the candidates: which are zero, and which are as in the base.
+    ///
+    /// # Errors
+    /// [`SnapshotError::Unencodable`] or [`SnapshotError::WrongSize`] where the parts of the state do not fit together;
+    /// [`SnapshotError::OtherImage`] where the base belongs to another image.
+    pub fn new(image: &Hash, rest: &Rest, memories: &[Memory<'a>], kind: Kind<'a>) -> Result<Plan<'a>> {
+        let base = if let Kind::Delta(base) = kind { Some(base) } else { None };
+        let partial = base.map_or(matches!(kind, Kind::Partial), Resolved::is_partial);
+        if base.is_some_and(|base| base.image() != image) {
+            return Err(SnapshotError::OtherImage);
+        }
+        let count = rest.memories.len();
+        if memories.len() != count || base.is_some_and(|base| base.rest().memories.len() != count) {
+            return Err(SnapshotError::Unencodable("memories are missing, or too many"));
+        }
+        let encoded = rest::encode(rest)?;
+        let mut planned = Vec::with_capacity(count);
+        for (index, (memory, size)) in memories.iter().zip(&rest.memories).enumerate() {
+            if partial && index == 0 {
+                planned.push(Pages { bytes: &[], planned: Vec::new() });
+                continue;
+            }
+            let found = memory.bytes.len() as u64;
+            if found != *size {
+                return Err(SnapshotError::WrongSize { wanted: *size, found });
+            }
+            let planned_pages = match base {
+                Some(base) => compare(memory, base, base.pages(index))?,
+                None => scan(memory)?,
+            };
+            planned.push(Pages { bytes: memory.bytes, planned: planned_pages });
+        }
+        let all = || planned.iter().flat_map(|memory| &memory.planned);
+        let entries = all().filter(|(_, planned)| !matches!(planned, Planned::Unchanged(_))).count();
+        let zeroed = all().filter(|(_, planned)| matches!(planned, Planned::Zeroed)).count();
+        let sizes = Sizes::new(&encoded, count, entries, entries - zeroed)?;
+        let base = base.map(|base| *base.id());
+        Ok(Plan { image: *image, base, partial, rest: encoded, memories: planned, sizes })
+    }
+
+    /// Bytes of the file without compression.
+    pub fn size(&self) -> usize {
+        self.sizes.file()
+    }
+
+    /// How many pages the file will hold.
+    pub fn stored_pages(&self) -> usize {
+        self.sizes.pages
+    }
+
+    /// Writes the file into a buffer of [exactly its size](Plan::size), and answers with the id of the state.
+    ///
+    /// # Errors
+    /// [`SnapshotError::WrongSize`] where the buffer has another size; [`SnapshotError::DamagedPage`] where the base of
+    /// a delta is damaged.
+    pub fn write(&self, out: &mut [u8]) -> Result<StateId> {
+        let (wanted, found) = (self.sizes.file() as u64, out.len() as u64);
+        let (head, data) = out
+            .split_at_mut_checked(self.sizes.head())
+            .filter(|_| wanted == found)
+            .ok_or(SnapshotError::WrongSize { wanted, found })?;
+        let (places, _) = data.as_chunks_mut::<PAGE>();
+        let mut places = places.iter_mut();
+        let (table, id) = self.pages(|page| {
+            *places.next().ok_or(TOO_LARGE)? = *page;
+            Ok(())
+        })?;
+        let data = (PAGE * self.sizes.pages) as u64;
+        write_head(head, &self.header(id, data, false), &self.rest, &table)?;
+        Ok(id)
+    }
+
+    /// The file with its pages compressed, and the id of the state. `level` is one of zstd's; those above 19 count as
+    /// 19. The same state, version of zstd and level give the same bytes, the same state alone does not.
+    ///
+    /// # Errors
+    /// As of [`Plan::write`]; [`SnapshotError::Host`] where zstd fails, for want of memory.
+    pub fn compress(&self, level: i32) -> Result<(Vec<u8>, StateId)> {
+        let head = self.sizes.head();
+        let space = vec![0; head];
+        let (table, id, mut file) = if self.sizes.pages == 0 {
+            let (table, id) = self.pages(|_| Ok(()))?;
+            (table, id, space)
+        } else {
+            let mut frame = Compressor::new(space, self.sizes.pages, level)?;
+            let (table, id) = self.pages(|page| frame.page(page))?;
+            (table, id, frame.finish()?)
+        };
+        let (head, data) = file.split_at_mut_checked(head).ok_or(TOO_LARGE)?;
+        write_head(head, &self.header(id, data.len() as u64, true), &self.rest, &table)?;
+        Ok((file, id))
+    }
+
+    fn header(&self, id: StateId, data: u64, compressed: bool) -> Header {
+        let Sizes { rest, table, .. } = self.sizes;
+        let (image, base, partial) = (self.image, self.base, self.partial);
+        Header { compressed, partial, image, id, base, rest, table: table as u64, data }
+    }
+
+    /// Makes the page table and the id. Each page that is stored is handed on right after it was hashed, while it is in
+    /// the cache.
+    fn pages(&self, mut store: impl FnMut(&[u8; PAGE]) -> Result<()>) -> Result<(Vec<u8>, StateId)> {
+        let mut id = IdHasher::new(self.partial, &self.image, &self.rest);
+        let mut table = Vec::with_capacity(self.sizes.table);
+        for (memory, Pages { bytes, planned }) in self.memories.iter().enumerate() {
+            let (contents, _) = bytes.as_chunks::<PAGE>();
+            let entries = planned.iter().filter(|(_, planned)| !matches!(planned, Planned::Unchanged(_))).count();
+            table.extend_from_slice(&(entries as u64).to_le_bytes());
+            for (page, planned) in planned {
+                let page = *page;
+                let hash = match planned {
+                    Planned::Unchanged(hash) => {
+                        id.page(memory, page, hash);
+                        continue;
+                    }
+                    Planned::Zeroed => ZEROED,
+                    Planned::Hashed(_) | Planned::Changed(_) | Planned::Fresh => {
+                        let contents = usize::try_from(page).ok().and_then(|page| contents.get(page));
+                        let contents = contents.ok_or(TOO_LARGE)?;
+                        let hash = if let Planned::Hashed(hash) = planned { *hash } else { hash_page(contents) };
+                        if matches!(planned, Planned::Changed(before) if **before == hash) {
+                            return Err(SnapshotError::DamagedPage { memory, page });
+                        }
+                        id.page(memory, page, &hash);
+                        store(contents)?;
+                        hash
+                    }
+                };
+                table.extend_from_slice(&page.to_le_bytes());
+                table.extend_from_slice(&hash);
+            }
+        }
+        Ok((table, id.finish()))
+    }
+}
+
+/// Fills the part of a file that stands before the page data.
+pub(super) fn write_head(out: &mut [u8], header: &Header, rest: &[u8], table: &[u8]) -> Result<()> {
+    let mut head = Vec::with_capacity(out.len());
+    header.encode(&mut head);
+    head.extend_from_slice(rest);
+    head.extend_from_slice(table);
+    head.extend_from_slice(&Sha256::digest(&head));
+    if head.len() != out.len() {
+        return Err(SnapshotError::WrongSize { wanted: head.len() as u64, found: out.len() as u64 });
+    }
+    out.copy_from_slice(&head);
+    Ok(())
+}
+
+fn scan<'a>(memory: &Memory<'a>) -> Result<Vec<(u64, Planned<'a>)>> {
+    let (contents, _) = memory.bytes.as_chunks::<PAGE>();
+    let stored = |page: usize| contents.get(page).is_some_and(|contents| !is_zero(contents));
+    let candidates = touched(memory.candidates, memory.bytes.len())?;
+    Ok(candidates.filter(|page| stored(*page)).map(|page| (page as u64, Planned::Fresh)).collect())
+}
+
+/// Pages of the base that lie beyond the end of the memory are gone with the bytes that they were: nothing is planned.
+fn compare<'a>(memory: &Memory<'a>, base: &'a Resolved, pages: &'a [PageRef]) -> Result<Vec<(u64, Planned<'a>)>> {
+    let (contents, _) = memory.bytes.as_chunks::<PAGE>();
+    let mut planned = Vec::with_capacity(pages.len());
+    let mut before = pages.iter().take_while(|before| before.page < contents.len() as u64).peekable();
+    for page in touched(memory.candidates, memory.bytes.len())? {
+        let (Some(now), page) = (contents.get(page), page as u64) else { continue };
+        while let Some(gone) = before.next_if(|before| before.page < page) {
+            planned.push((gone.page, Planned::Zeroed));
+        }
+        planned.push(match before.next_if(|before| before.page == page) {
+            Some(before) => (page, compare_page(now, before.hash, base.contents(before))),
+            None if is_zero(now) => continue,
+            None => (page, Planned::Fresh),
+        });
+    }
+    planned.extend(before.map(|gone| (gone.page, Planned::Zeroed)));
+    Ok(planned)
+}
+
+/// Comparing bytes is fastest; where those of the base are compressed, hashing is faster than decompressing.
+fn compare_page<'a>(now: &[u8; PAGE], hash: &'a Hash, before: Option<&[u8; PAGE]>) -> Planned<'a> {
+    if before == Some(now) {
+        return Planned::Unchanged(hash);
+    }
+    if is_zero(now) {
+        return Planned::Zeroed;
+    }
+    if before.is_some() {
+        return Planned::Changed(hash);
+    }
+    match hash_page(now) {
+        same if same == *hash => Planned::Unchanged(hash),
+        other => Planned::Hashed(other),
+    }
+}

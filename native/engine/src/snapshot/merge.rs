@@ -1,0 +1,87 @@
+//! A chain as one snapshot: byte for byte the one that would have been taken of its state directly.
+
+use super::PAGE;
+use super::chain::Resolved;
+use super::encode::{Sizes, write_head};
+use super::error::{Result, SnapshotError};
+use super::frame::Compressor;
+use super::layout::Header;
+use super::pages::PageRef;
+
+impl Resolved<'_> {
+    /// Bytes of the state as one snapshot without compression; partial if the chain is.
+    ///
+    /// # Errors
+    /// [`SnapshotError::Unencodable`] where no file can be that large.
+    pub fn merged_size(&self) -> Result<usize> {
+        self.sizes().map(|sizes| sizes.file())
+    }
+
+    /// Writes the state as one snapshot into a buffer of [exactly its size](Resolved::merged_size).
+    ///
+    /// # Errors
+    /// [`SnapshotError::WrongSize`] where the buffer has another size; [`SnapshotError::DamagedPage`] where the files
+    /// are damaged.
+    pub fn merge_into(&self, out: &mut [u8]) -> Result<()> {
+        let sizes = self.sizes()?;
+        let (wanted, found) = (sizes.file() as u64, out.len() as u64);
+        let wrong = SnapshotError::WrongSize { wanted, found };
+        if wanted != found {
+            return Err(wrong);
+        }
+        let (head, data) = out.split_at_mut_checked(sizes.head()).ok_or(wrong.clone())?;
+        let (places, _) = data.as_chunks_mut::<PAGE>();
+        self.for_each_page(None, |place, contents| {
+            *places.get_mut(place.number).ok_or(wrong.clone())? = *contents;
+            Ok(())
+        })?;
+        write_head(head, &self.header(&sizes, (PAGE * sizes.pages) as u64, false), self.rest_bytes(), &self.table())
+    }
+
+    /// The state as one snapshot with its pages compressed. The pages are in memory once without compression meanwhile.
+    ///
+    /// # Errors
+    /// As of [`Resolved::merge_into`]; [`SnapshotError::Host`] where zstd fails, for want of memory.
+    pub fn merge_compressed(&self, level: i32) -> Result<Vec<u8>> {
+        let sizes = self.sizes()?;
+        let mut plain = vec![[0; PAGE]; sizes.pages];
+        self.for_each_page(None, |place, contents| {
+            *plain.get_mut(place.number).ok_or(SnapshotError::NoSnapshot)? = *contents;
+            Ok(())
+        })?;
+        let mut file = vec![0; sizes.head()];
+        if !plain.is_empty() {
+            let mut frame = Compressor::new(file, sizes.pages, level)?;
+            plain.iter().try_for_each(|page| frame.page(page))?;
+            file = frame.finish()?;
+        }
+        let (wanted, found) = (sizes.head() as u64, file.len() as u64);
+        let wrong = SnapshotError::WrongSize { wanted, found };
+        let (head, data) = file.split_at_mut_checked(sizes.head()).ok_or(wrong)?;
+        write_head(head, &self.header(&sizes, data.len() as u64, true), self.rest_bytes(), &self.table())?;
+        Ok(file)
+    }
+
+    fn sizes(&self) -> Result<Sizes> {
+        let pages = self.memories().iter().map(Vec::len).sum();
+        Sizes::new(self.rest_bytes(), self.memories().len(), pages, pages)
+    }
+
+    fn header(&self, sizes: &Sizes, data: u64, compressed: bool) -> Header {
+        let Sizes { rest, table, .. } = *sizes;
+        let (partial, image, id) = (self.is_partial(), *self.image(), *self.id());
+        Header { compressed, partial, image, id, base: None, rest, table: table as u64, data }
+    }
+
+    fn table(&self) -> Vec<u8> {
+        let mut table = Vec::new();
+        for pages in self.memories() {
+            table.extend_from_slice(&(pages.len() as u64).to_le_bytes());
+            for PageRef { page, hash, .. } in pages {
+                table.extend_from_slice(&page.to_le_bytes());
+                table.extend_from_slice(*hash);
+            }
+        }
+        table
+    }
+}

@@ -1,0 +1,76 @@
+//! Snapshots: the state of an instance as bytes, and back.
+//!
+//! The format, and nothing of wasmtime: whoever captures a state hands over the bytes of its memories and a [`Rest`], and
+//! whoever applies one gets them back. `docs/snapshot.md` describes the format byte by byte.
+//!
+//! ```text
+//! capture:  memories + Rest ── Plan::new ── size ── write into a buffer of that size ──► file
+//! apply:    files ── Snapshot::parse each ── resolve the chain ── rest(), restore_into each memory
+//! ```
+
+mod chain;
+mod decode;
+mod encode;
+mod entries;
+mod error;
+mod frame;
+mod layout;
+mod merge;
+mod pages;
+mod rest;
+
+pub use chain::{Resolved, resolve};
+pub use decode::{Limits, Snapshot};
+pub use encode::{Kind, Memory, Plan};
+pub use entries::Entries;
+pub use error::SnapshotError;
+pub use layout::VERSION;
+
+use crate::image::Hash;
+
+/// Bytes of a page: the unit in which the contents of a memory are stored, compared and hashed.
+pub const PAGE: usize = 4096;
+
+/// The name of a state. Equal states of one image have equal ids, however they are stored.
+pub type StateId = Hash;
+
+/// Everything of a state but the contents of its memories.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rest {
+    /// Bytes of each memory, in index order.
+    pub memories: Vec<u64>,
+    /// All mutable globals, by ascending index.
+    pub globals: Vec<(u32, GlobalValue)>,
+    /// The tables that differ from those of a fresh instance, by ascending index.
+    pub tables: Vec<(u32, Entries)>,
+    /// The passive segments that have been dropped, data segments first, by ascending index.
+    pub dropped: Vec<Segment>,
+}
+
+/// The value of a global. Floats are bits, so that a NaN arrives as it left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GlobalValue {
+    /// The bits of a 32-bit integer.
+    I32(u32),
+    /// The bits of a 64-bit integer.
+    I64(u64),
+    /// The bits of a 32-bit float.
+    F32(u32),
+    /// The bits of a 64-bit float.
+    F64(u64),
+    /// A vector; its lane 0 holds the least significant bits.
+    V128(u128),
+    /// A reference to a function, by its index in the module, or the null one.
+    Func(Option<u32>),
+    /// The null reference of any other reference type. References that are not null cannot be stored.
+    Null,
+}
+
+/// A passive segment of a module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Segment {
+    /// A data segment, by its index.
+    Data(u32),
+    /// An element segment, by its index.
+    Elem(u32),
+}

@@ -1,0 +1,170 @@
+//! [`Rest`] as bytes: one encoding for each state, so that equal states have equal hashes.
+
+use super::entries::Entries;
+use super::error::{Result, SnapshotError};
+use super::layout::Reader;
+use super::{GlobalValue, Limits, Rest, Segment};
+
+/// Memories grow in pages of this size; custom page sizes are off.
+const WASM_PAGE: u64 = 65_536;
+
+/// Stands for the null reference where the index of a function is wanted. No module has that many functions: their
+/// count is 32 bits wide.
+const NULL: u32 = u32::MAX;
+
+const TAG_NULL: u8 = 0;
+const TAG_I32: u8 = 1;
+const TAG_I64: u8 = 2;
+const TAG_F32: u8 = 3;
+const TAG_F64: u8 = 4;
+const TAG_V128: u8 = 5;
+const TAG_FUNC: u8 = 6;
+
+const MEMORY_SIZE: &str = "the size of a memory is no multiple of 64 KiB";
+const GLOBAL_ORDER: &str = "globals are not in ascending order";
+const TABLE_ORDER: &str = "tables are not in ascending order";
+const SEGMENT_ORDER: &str = "dropped segments are not in ascending order";
+
+pub(super) fn encode(rest: &Rest) -> Result<Vec<u8>> {
+    let mut out = Vec::with_capacity(64 + 21 * rest.globals.len());
+    count(&mut out, rest.memories.len())?;
+    for size in &rest.memories {
+        require(size % WASM_PAGE == 0, MEMORY_SIZE)?;
+        out.extend_from_slice(&size.to_le_bytes());
+    }
+    count(&mut out, rest.globals.len())?;
+    require(rest.globals.is_sorted_by(|(a, _), (b, _)| a < b), GLOBAL_ORDER)?;
+    for (index, value) in &rest.globals {
+        out.extend_from_slice(&index.to_le_bytes());
+        encode_global(&mut out, *value)?;
+    }
+    count(&mut out, rest.tables.len())?;
+    require(rest.tables.is_sorted_by(|(a, _), (b, _)| a < b), TABLE_ORDER)?;
+    for (index, entries) in &rest.tables {
+        out.extend_from_slice(&index.to_le_bytes());
+        let length = u32::try_from(entries.len()).map_err(|_| SnapshotError::Unencodable("a table is too large"))?;
+        out.extend_from_slice(&length.to_le_bytes());
+        for (times, entry) in entries.runs() {
+            out.extend_from_slice(&times.to_le_bytes());
+            out.extend_from_slice(&func(entry)?.to_le_bytes());
+        }
+    }
+    require(rest.dropped.is_sorted_by(|a, b| a < b), SEGMENT_ORDER)?;
+    let data = |segment: &Segment| if let Segment::Data(index) = segment { Some(*index) } else { None };
+    let elem = |segment: &Segment| if let Segment::Elem(index) = segment { Some(*index) } else { None };
+    segments(&mut out, rest.dropped.iter().filter_map(data).collect())?;
+    segments(&mut out, rest.dropped.iter().filter_map(elem).collect())?;
+    Ok(out)
+}
+
+fn require(holds: bool, otherwise: &'static str) -> Result<()> {
+    if holds { Ok(()) } else { Err(SnapshotError::Unencodable(otherwise)) }
+}
+
+fn count(out: &mut Vec<u8>, count: usize) -> Result<()> {
+    let count = u32::try_from(count).map_err(|_| SnapshotError::Unencodable("a list is too long"))?;
+    out.extend_from_slice(&count.to_le_bytes());
+    Ok(())
+}
+
+fn segments(out: &mut Vec<u8>, indices: Vec<u32>) -> Result<()> {
+    count(out, indices.len())?;
+    indices.iter().for_each(|index| out.extend_from_slice(&index.to_le_bytes()));
+    Ok(())
+}
+
+fn func(entry: Option<u32>) -> Result<u32> {
+    require(entry != Some(NULL), "no function has the index 4294967295")?;
+    Ok(entry.unwrap_or(NULL))
+}
+
+fn encode_global(out: &mut Vec<u8>, value: GlobalValue) -> Result<()> {
+    let mut put = |tag: u8, bytes: &[u8]| {
+        out.push(tag);
+        out.extend_from_slice(bytes);
+    };
+    match value {
+        GlobalValue::Null => put(TAG_NULL, &[]),
+        GlobalValue::I32(bits) => put(TAG_I32, &bits.to_le_bytes()),
+        GlobalValue::I64(bits) => put(TAG_I64, &bits.to_le_bytes()),
+        GlobalValue::F32(bits) => put(TAG_F32, &bits.to_le_bytes()),
+        GlobalValue::F64(bits) => put(TAG_F64, &bits.to_le_bytes()),
+        GlobalValue::V128(bits) => put(TAG_V128, &bits.to_le_bytes()),
+        GlobalValue::Func(entry) => put(TAG_FUNC, &func(entry)?.to_le_bytes()),
+    }
+    Ok(())
+}
+
+/// Lists grow with the bytes that are read, never by the count that announces them.
+pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Rest> {
+    let mut input = Reader(bytes);
+    let mut rest = Rest::default();
+    for _ in 0..input.u32()? {
+        let size = input.u64()?;
+        ensure(size % WASM_PAGE == 0, MEMORY_SIZE)?;
+        rest.memories.push(size);
+    }
+    for _ in 0..input.u32()? {
+        let index = input.u32()?;
+        ensure(rest.globals.last().is_none_or(|(last, _)| *last < index), GLOBAL_ORDER)?;
+        rest.globals.push((index, decode_global(&mut input)?));
+    }
+    let mut left = limits.table_entries;
+    for _ in 0..input.u32()? {
+        let index = input.u32()?;
+        ensure(rest.tables.last().is_none_or(|(last, _)| *last < index), TABLE_ORDER)?;
+        let length = input.u32()?;
+        left = left
+            .checked_sub(u64::from(length))
+            .ok_or(SnapshotError::Limit { what: "entries in tables", limit: limits.table_entries })?;
+        rest.tables.push((index, decode_entries(&mut input, length)?));
+    }
+    decode_segments(&mut input, &mut rest.dropped, Segment::Data)?;
+    decode_segments(&mut input, &mut rest.dropped, Segment::Elem)?;
+    ensure(input.0.is_empty(), "bytes after the dropped segments")?;
+    Ok(rest)
+}
+
+fn ensure(holds: bool, otherwise: &'static str) -> Result<()> {
+    if holds { Ok(()) } else { Err(SnapshotError::Malformed(otherwise)) }
+}
+
+fn decode_global(input: &mut Reader) -> Result<GlobalValue> {
+    Ok(match input.u8()? {
+        TAG_NULL => GlobalValue::Null,
+        TAG_I32 => GlobalValue::I32(input.u32()?),
+        TAG_I64 => GlobalValue::I64(input.u64()?),
+        TAG_F32 => GlobalValue::F32(input.u32()?),
+        TAG_F64 => GlobalValue::F64(input.u64()?),
+        TAG_V128 => GlobalValue::V128(u128::from_le_bytes(input.array()?)),
+        TAG_FUNC => GlobalValue::Func(decode_func(input)?),
+        _ => return Err(SnapshotError::Malformed("a global of an unknown type")),
+    })
+}
+
+fn decode_func(input: &mut Reader) -> Result<Option<u32>> {
+    Ok(Some(input.u32()?).filter(|index| *index != NULL))
+}
+
+fn decode_entries(input: &mut Reader, length: u32) -> Result<Entries> {
+    let mut entries = Entries::new();
+    let (mut left, mut last) = (length, None);
+    while left > 0 {
+        let (times, entry) = (input.u32()?, decode_func(input)?);
+        ensure(times > 0, "an empty run of table entries")?;
+        ensure(last != Some(entry), "two runs of the same table entry side by side")?;
+        left = left.checked_sub(times).ok_or(SnapshotError::Malformed("more table entries than announced"))?;
+        last = Some(entry);
+        entries.push_run(times, entry);
+    }
+    Ok(entries)
+}
+
+fn decode_segments(input: &mut Reader, dropped: &mut Vec<Segment>, kind: fn(u32) -> Segment) -> Result<()> {
+    for _ in 0..input.u32()? {
+        let segment = kind(input.u32()?);
+        ensure(dropped.last().is_none_or(|last| *last < segment), SEGMENT_ORDER)?;
+        dropped.push(segment);
+    }
+    Ok(())
+}

@@ -1,0 +1,571 @@
+//! The state of an instance: read out, put into a fresh instance, copied from one to another.
+//!
+//! What a module keeps to itself is reached through the exports that `expose` has added. References to functions are told
+//! by the numbers of the functions; the table of all functions that a reference can lead to is one of those exports.
+
+use crate::error::{Error, Limit};
+use crate::expose::{self, Layout};
+use crate::image::Image;
+use crate::snapshot::{self, Entries, GlobalValue, Kind, PAGE, Plan, Resolved, Rest, Segment, Snapshot, SnapshotError};
+use crate::task::Data;
+use crate::touched::touched;
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+use wasmtime::{
+    Func, Global, Memory, Module, ModuleExport, Ref, RootScope, StoreContextMut, Table, V128, Val,
+};
+
+/// Table entries that a snapshot may have, whatever its image allows: the limit of a table.
+const TABLE_ENTRIES: u64 = 10_000_000;
+
+/// Where the state of an instance is, as exports of its module.
+pub(crate) struct StateExports {
+    memories: Vec<(ModuleExport, Option<Vec<Range<usize>>>)>,
+    globals: Vec<(u32, ModuleExport)>,
+    tables: Vec<(u32, ModuleExport)>,
+    flags: Vec<(Segment, ModuleExport)>,
+    functions: Option<ModuleExport>,
+    drop: Option<ModuleExport>,
+}
+
+impl StateExports {
+    pub(crate) fn of(module: &Module, layout: &Layout) -> StateExports {
+        // Everything that a layout names is an export of its module.
+        let find = |name: &str| module.get_export_index(name);
+        let memories = layout.memories.iter().filter_map(|memory| {
+            let to_usize = |range: &Range<u64>| Some(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?);
+            let initial = memory.initial.as_ref().and_then(|ranges| ranges.iter().map(to_usize).collect());
+            Some((find(&memory.name)?, initial))
+        });
+        let flags = layout.segments.iter().filter_map(|at| {
+            let segment = match at.segment {
+                expose::Segment::Data(index) => Segment::Data(index),
+                expose::Segment::Element(index) => Segment::Elem(index),
+            };
+            Some((segment, find(&at.flag)?))
+        });
+        StateExports {
+            memories: memories.collect(),
+            globals: layout.globals.iter().filter_map(|at| Some((at.index, find(&at.name)?))).collect(),
+            tables: layout.tables.iter().filter_map(|at| Some((at.index, find(&at.name)?))).collect(),
+            flags: flags.collect(),
+            functions: find(expose::FUNCTIONS),
+            drop: find(expose::DROP),
+        }
+    }
+
+    /// Where a memory of `bytes` bytes holds what instantiation wrote; all of it where the module does not tell.
+    fn initial(&self, index: usize, bytes: usize) -> Option<&[Range<usize>]> {
+        let (_, initial) = self.memories.get(index)?;
+        initial.as_deref().filter(|ranges| ranges.last().is_none_or(|last| last.end <= bytes))
+    }
+}
+
+/// The state of an instance at one moment, between two calls.
+pub struct View<'a> {
+    image: &'a Image,
+    rest: Rest,
+    memories: &'a [snapshot::Memory<'a>],
+}
+
+impl View<'_> {
+    /// The first memory, as the guest sees it; empty where the image has none.
+    pub fn memory(&self) -> &[u8] {
+        self.memories.first().map_or(&[], |memory| memory.bytes)
+    }
+
+    /// Whether everything but the bytes of the first memory is as in a fresh instance.
+    pub fn is_fresh_beside_memory(&self) -> bool {
+        self.memories.len() < 2
+            && self.rest.dropped.is_empty()
+            && self.rest.tables.is_empty()
+            && self.image.fresh().is_some_and(|fresh| fresh.globals == self.rest.globals)
+    }
+
+    /// The state on its way to becoming a snapshot.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSnapshot`] where the base of a delta is none of this image's.
+    pub fn plan<'s>(&'s self, kind: Kind<'s>) -> Result<Plan<'s>, Error> {
+        Plan::new(self.image.hash(), &self.rest, self.memories, kind).map_err(Error::from)
+    }
+}
+
+/// Bytes that are kept somewhere else while they are needed.
+pub trait Kept: Send {
+    /// Lets `look` see them.
+    fn with(&self, look: &mut dyn FnMut(&[&[u8]]));
+}
+
+/// Snapshots to be read: a chain of them, or the raw first memory and the rest of the state.
+pub struct Snapshots {
+    kept: Box<dyn Kept>,
+    raw: bool,
+}
+
+/// What snapshots hold.
+struct Given<'a> {
+    raw: Option<&'a [u8]>,
+    state: Option<Resolved<'a>>,
+}
+
+impl Snapshots {
+    /// A whole snapshot, and any number of deltas, each against the one before.
+    pub fn whole(kept: impl Kept + 'static) -> Snapshots {
+        Snapshots { kept: Box::new(kept), raw: false }
+    }
+
+    /// The bytes of the first memory, and the rest of the state unless that is as in a fresh instance.
+    pub fn raw(kept: impl Kept + 'static) -> Snapshots {
+        Snapshots { kept: Box::new(kept), raw: true }
+    }
+
+    /// Gives `look` the state that the snapshots make together.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSnapshot`], and those of `look`.
+    pub fn resolve<T>(&self, look: impl FnOnce(&Resolved<'_>) -> Result<T, Error>) -> Result<T, Error> {
+        self.with(|given| match given.state {
+            Some(state) => look(&state),
+            None => Err(SnapshotError::NoSnapshot.into()),
+        })
+    }
+
+    /// The snapshots as one whole snapshot.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSnapshot`].
+    pub fn merge(&self) -> Result<Vec<u8>, Error> {
+        self.resolve(|state| {
+            let mut merged = vec![0; state.merged_size()?];
+            state.merge_into(&mut merged)?;
+            Ok(merged)
+        })
+    }
+
+    fn with<T>(&self, look: impl FnOnce(Given<'_>) -> Result<T, Error>) -> Result<T, Error> {
+        let (mut look, mut result) = (Some(look), None);
+        self.kept.with(&mut |parts| {
+            if let Some(look) = look.take() {
+                result = Some(self.given(parts).and_then(look));
+            }
+        });
+        result.unwrap_or_else(|| Err(SnapshotError::NoSnapshot.into()))
+    }
+
+    fn given<'a>(&self, parts: &[&'a [u8]]) -> Result<Given<'a>, Error> {
+        let (raw, chain) = match parts {
+            [raw, chain @ ..] if self.raw => (Some(*raw), chain),
+            chain => (None, chain),
+        };
+        if raw.is_some() && chain.is_empty() {
+            return Ok(Given { raw, state: None });
+        }
+        let limits = snapshot::Limits { table_entries: TABLE_ENTRIES };
+        let parsed: Result<Vec<_>, _> = chain.iter().map(|bytes| Snapshot::parse(bytes, &limits)).collect();
+        let state = snapshot::resolve(&parsed?)?;
+        match raw {
+            Some(raw) if !state.is_partial() || state.rest().memories.first() != Some(&(raw.len() as u64)) => {
+                Err(invalid("the rest of a state with another memory"))
+            }
+            None if state.is_partial() => Err(SnapshotError::MemoryElsewhere.into()),
+            _ => Ok(Given { raw, state: Some(state) }),
+        }
+    }
+
+    /// What is to be made of an instance of `image` before its memories are filled.
+    pub(crate) fn outline(&self, image: &Image) -> Result<Outline, Error> {
+        self.with(|given| match given {
+            Given { state: Some(state), .. } if state.image() != image.hash() => Err(SnapshotError::OtherImage.into()),
+            Given { state: Some(state), .. } => Ok(Outline::Rest(state.rest().clone())),
+            Given { raw, state: None } => Ok(Outline::Memory(raw.map_or(0, |raw| raw.len() as u64))),
+        })
+    }
+
+    /// Fills the memories of an instance that has been made as the outline says.
+    pub(crate) fn put_memories(&self, store: &mut StoreContextMut<'_, Data>) -> Result<(), Error> {
+        self.with(|given| {
+            let items = Items::of(store)?;
+            for index in 0..items.memories.len() {
+                let (memory, initial) = items.memory_mut(store, index)?;
+                match (given.raw, &given.state) {
+                    (Some(raw), _) if index == 0 => put_raw(memory, raw, &initial),
+                    (_, Some(state)) => state.restore_into(index, memory, &initial).map_err(Error::from)?,
+                    // Only the first memory was asked for.
+                    (_, None) => {}
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+impl From<SnapshotError> for Error {
+    fn from(error: SnapshotError) -> Error {
+        match error {
+            SnapshotError::Host(text) => Error::Host(text),
+            error => Error::InvalidSnapshot(error.to_string()),
+        }
+    }
+}
+
+fn invalid(text: &str) -> Error {
+    Error::InvalidSnapshot(text.into())
+}
+
+/// What a fresh instance has to become before its memories are filled.
+pub(crate) enum Outline {
+    /// This, with memories of its sizes.
+    Rest(Rest),
+    /// A fresh instance whose first memory has at least so many bytes.
+    Memory(u64),
+}
+
+/// Reads out the state and lets `look` see it.
+///
+/// # Errors
+/// [`Error::Uncapturable`] where a part of it means nothing outside of this instance.
+pub(crate) fn view<T>(store: &mut StoreContextMut<'_, Data>, look: impl FnOnce(&View<'_>) -> T) -> Result<T, Error> {
+    let items = Items::of(store)?;
+    let mut rest = items.rest(store)?;
+    if let Some(fresh) = items.image.fresh() {
+        rest.tables.retain(|table| !fresh.tables.contains(table));
+    }
+    let candidates = items.candidates(store);
+    let memories: Vec<_> = items.memories(store, &candidates).collect();
+    Ok(look(&View { image: &items.image, rest, memories: &memories }))
+}
+
+/// Everything but the contents of memories, tables as they are.
+pub(crate) fn rest(store: &mut StoreContextMut<'_, Data>) -> Result<Rest, Error> {
+    Items::of(store)?.rest(store)
+}
+
+/// Makes a fresh instance what the outline says.
+///
+/// # Errors
+/// [`Error::InvalidSnapshot`] where the image has no such state, [`Error::Limit`] where it is too large.
+pub(crate) async fn put(store: &mut StoreContextMut<'_, Data>, outline: &Outline) -> Result<(), Error> {
+    let items = Items::of(store)?;
+    match outline {
+        Outline::Rest(rest) => items.put_rest(store, rest).await,
+        Outline::Memory(bytes) => match items.memories.first() {
+            Some(memory) => grow_memory(store, memory, *bytes).await,
+            None if *bytes == 0 => Ok(()),
+            None => Err(Error::Limit(Limit::Memory)),
+        },
+    }
+}
+
+/// Copies what memories hold to an instance with memories of the same sizes.
+pub(crate) fn copy_memories(
+    from: &mut StoreContextMut<'_, Data>,
+    to: &mut StoreContextMut<'_, Data>,
+) -> Result<(), Error> {
+    let (source, target) = (Items::of(from)?, Items::of(to)?);
+    let candidates = source.candidates(from);
+    for (index, memory) in source.memories(from, &candidates).enumerate() {
+        let (bytes, _) = target.memory_mut(to, index)?;
+        for range in memory.candidates {
+            copy_changed(bytes, memory.bytes, range.clone());
+        }
+    }
+    Ok(())
+}
+
+/// Copies a range page by page where the two differ: a page that is not written stays shared.
+fn copy_changed(to: &mut [u8], from: &[u8], range: Range<usize>) {
+    let (Some(to), Some(from)) = (to.get_mut(range.clone()), from.get(range)) else { return };
+    for (to, from) in to.chunks_mut(PAGE).zip(from.chunks(PAGE)) {
+        if to != from {
+            to.copy_from_slice(from);
+        }
+    }
+}
+
+/// Makes `raw` the memory of a fresh instance, with zeros behind it. Outside of `initial` that memory is zeros.
+fn put_raw(memory: &mut [u8], raw: &[u8], initial: &[Range<usize>]) {
+    for range in initial {
+        if let Some(behind) = memory.get_mut(range.start.max(raw.len()).min(range.end)..range.end) {
+            behind.fill(0);
+        }
+    }
+    let mut start = 0;
+    for (page, bytes) in memory.chunks_mut(PAGE).zip(raw.chunks(PAGE)) {
+        let is_initial = initial.iter().any(|range| range.start < start + PAGE && start < range.end);
+        start += PAGE;
+        if is_initial || bytes.iter().fold(0, |all, byte| all | byte) != 0 {
+            if let Some(page) = page.get_mut(..bytes.len()).filter(|page| *page != bytes) {
+                page.copy_from_slice(bytes);
+            }
+        }
+    }
+}
+
+/// Grows a memory to at least `bytes`.
+pub(crate) async fn grow_memory(store: &mut StoreContextMut<'_, Data>, memory: &Memory, bytes: u64) -> Result<(), Error> {
+    let missing = bytes.saturating_sub(memory.data_size(&*store) as u64);
+    let pages = missing.div_ceil(memory.page_size(&*store));
+    if pages == 0 {
+        return Ok(());
+    }
+    memory.grow_async(&mut *store, pages).await.map(drop).map_err(|error| too_large(&error, Limit::Memory))
+}
+
+/// Why something could not grow.
+fn too_large(error: &wasmtime::Error, limit: Limit) -> Error {
+    match Error::from_call(error) {
+        trap @ Error::Trap(_) => trap,
+        _ => Error::Limit(limit),
+    }
+}
+
+/// The items of an instance that hold state.
+struct Items {
+    image: Arc<Image>,
+    memories: Vec<Memory>,
+    globals: Vec<(u32, Global)>,
+    tables: Vec<(u32, Table)>,
+    flags: Vec<(Segment, Global)>,
+    functions: Option<Table>,
+    drop: Option<Func>,
+}
+
+impl Items {
+    fn of(store: &mut StoreContextMut<'_, Data>) -> Result<Items, Error> {
+        let image = store.data().image().clone();
+        let instance = store.data().instance()?;
+        // The image has found all of these.
+        let mut find = |export: &ModuleExport| instance.get_module_export(&mut *store, export).ok_or(Error::Stopped);
+        let StateExports { memories, globals, tables, flags, functions, drop } = image.state();
+        let memories = memories.iter().map(|(export, _)| into(find(export)?.into_memory())).collect::<Result<_, _>>()?;
+        let globals = globals.iter().map(|(index, export)| Ok((*index, into(find(export)?.into_global())?)));
+        let globals = globals.collect::<Result<_, Error>>()?;
+        let tables = tables.iter().map(|(index, export)| Ok((*index, into(find(export)?.into_table())?)));
+        let tables = tables.collect::<Result<_, Error>>()?;
+        let flags = flags.iter().map(|(segment, export)| Ok((*segment, into(find(export)?.into_global())?)));
+        let flags = flags.collect::<Result<_, Error>>()?;
+        let functions = functions.as_ref().map(|export| into(find(export)?.into_table())).transpose()?;
+        let drop = drop.as_ref().map(|export| into(find(export)?.into_func())).transpose()?;
+        Ok(Items { image: image.clone(), memories, globals, tables, flags, functions, drop })
+    }
+
+    /// Where each memory may hold anything but zeros: what was written, and what it started with.
+    fn candidates(&self, store: &StoreContextMut<'_, Data>) -> Vec<Vec<Range<usize>>> {
+        let of = |(index, memory): (usize, &Memory)| {
+            let bytes = memory.data(store);
+            match self.image.state().initial(index, bytes.len()) {
+                Some(initial) => union(touched(bytes), initial),
+                None => whole(bytes.len()),
+            }
+        };
+        self.memories.iter().enumerate().map(of).collect()
+    }
+
+    fn memories<'a>(
+        &'a self,
+        store: &'a StoreContextMut<'_, Data>,
+        candidates: &'a [Vec<Range<usize>>],
+    ) -> impl Iterator<Item = snapshot::Memory<'a>> {
+        let all = self.memories.iter().zip(candidates);
+        all.map(move |(memory, candidates)| snapshot::Memory { bytes: memory.data(store), candidates })
+    }
+
+    /// A memory of a fresh instance, and where it may hold anything but zeros.
+    fn memory_mut<'a>(
+        &self,
+        store: &'a mut StoreContextMut<'_, Data>,
+        index: usize,
+    ) -> Result<(&'a mut [u8], Vec<Range<usize>>), Error> {
+        let memory = self.memories.get(index).ok_or_else(|| invalid("a memory that the image does not have"))?;
+        let bytes = memory.data_mut(store);
+        let initial = self.image.state().initial(index, bytes.len());
+        let initial = initial.map_or_else(|| whole(bytes.len()), <[Range<usize>]>::to_vec);
+        Ok((bytes, initial))
+    }
+
+    fn rest(&self, store: &mut StoreContextMut<'_, Data>) -> Result<Rest, Error> {
+        let memories = self.memories.iter().map(|memory| memory.data_size(&*store) as u64).collect();
+        let names = self.names(store);
+        let mut globals = Vec::with_capacity(self.globals.len());
+        for (index, global) in &self.globals {
+            let value = global_value(store, global, &names)
+                .map_err(|what| Error::Uncapturable(format!("global {index} holds {what}")))?;
+            globals.push((*index, value));
+        }
+        let mut tables = Vec::with_capacity(self.tables.len());
+        for (index, table) in &self.tables {
+            let entries = entries(store, table, &names)
+                .map_err(|what| Error::Uncapturable(format!("table {index} holds {what}")))?;
+            tables.push((*index, entries));
+        }
+        let is_up = |flag: &Global, store: &mut StoreContextMut<'_, Data>| matches!(flag.get(store), Val::I32(n) if n != 0);
+        let dropped =
+            self.flags.iter().filter(|(_, flag)| is_up(flag, store)).map(|(segment, _)| *segment).collect();
+        Ok(Rest { memories, globals, tables, dropped })
+    }
+
+    /// The functions that references can lead to, by what tells them apart.
+    fn names(&self, store: &mut StoreContextMut<'_, Data>) -> HashMap<usize, u32> {
+        let Some(table) = &self.functions else { return HashMap::new() };
+        let mut names = HashMap::new();
+        for (entry, function) in self.image.layout().functions.iter().enumerate() {
+            if let Some(Ref::Func(Some(func))) = table.get(&mut *store, entry as u64) {
+                names.insert(func.to_raw(&mut *store) as usize, *function);
+            }
+        }
+        names
+    }
+
+    async fn put_rest(&self, store: &mut StoreContextMut<'_, Data>, rest: &Rest) -> Result<(), Error> {
+        if rest.memories.len() != self.memories.len() {
+            return Err(invalid("another number of memories"));
+        }
+        for (memory, bytes) in self.memories.iter().zip(&rest.memories) {
+            grow_memory(store, memory, *bytes).await?;
+            if memory.data_size(&*store) as u64 != *bytes {
+                return Err(invalid("a memory of a size that the image does not allow"));
+            }
+        }
+        for (index, entries) in &rest.tables {
+            let table = find(&self.tables, *index).ok_or_else(|| invalid("a table that the image does not have"))?;
+            self.put_table(store, &table, entries).await?;
+        }
+        let indices = |globals: &[(u32, GlobalValue)]| globals.iter().map(|(index, _)| *index).collect::<Vec<_>>();
+        if indices(&rest.globals) != self.globals.iter().map(|(index, _)| *index).collect::<Vec<_>>() {
+            return Err(invalid("other globals"));
+        }
+        for ((_, global), (_, value)) in self.globals.iter().zip(&rest.globals) {
+            let value = self.val(store, global, *value)?;
+            global.set(&mut *store, value).map_err(|_| invalid("a global of another type"))?;
+        }
+        for segment in &rest.dropped {
+            let position = self.flags.iter().position(|(flag, _)| flag == segment);
+            let (Some(position), Some(drop)) = (position, self.drop) else {
+                return Err(invalid("a dropped segment that the image does not drop"));
+            };
+            let position = [Val::I32(position as i32)];
+            drop.call_async(&mut *store, &position, &mut []).await.map_err(|error| Error::from_call(&error))?;
+        }
+        Ok(())
+    }
+
+    async fn put_table(&self, store: &mut StoreContextMut<'_, Data>, table: &Table, entries: &Entries) -> Result<(), Error> {
+        let null = Ref::null(table.ty(&*store).element().heap_type());
+        let missing = entries.len().checked_sub(table.size(&*store)).ok_or_else(|| invalid("a table that has shrunk"))?;
+        if missing > 0 {
+            let grown = table.grow_async(&mut *store, missing, null.clone()).await;
+            grown.map_err(|error| too_large(&error, Limit::Table))?;
+        }
+        let mut start = 0;
+        for (count, function) in entries.runs() {
+            let entry = match function {
+                None => null.clone(),
+                Some(function) => Ref::Func(Some(self.function(store, function)?)),
+            };
+            table.fill(&mut *store, start, entry, u64::from(count)).map_err(|_| invalid("a table of another type"))?;
+            start += u64::from(count);
+        }
+        Ok(())
+    }
+
+    fn function(&self, store: &mut StoreContextMut<'_, Data>, index: u32) -> Result<Func, Error> {
+        let entry = self.image.layout().functions.binary_search(&index).ok();
+        let found = entry.zip(self.functions).and_then(|(entry, table)| table.get(&mut *store, entry as u64));
+        match found {
+            Some(Ref::Func(Some(func))) => Ok(func),
+            _ => Err(invalid("a reference to a function that the image keeps no reference to")),
+        }
+    }
+
+    fn val(&self, store: &mut StoreContextMut<'_, Data>, global: &Global, value: GlobalValue) -> Result<Val, Error> {
+        Ok(match value {
+            GlobalValue::I32(bits) => Val::I32(bits as i32),
+            GlobalValue::I64(bits) => Val::I64(bits as i64),
+            GlobalValue::F32(bits) => Val::F32(bits),
+            GlobalValue::F64(bits) => Val::F64(bits),
+            GlobalValue::V128(bits) => Val::V128(V128::from(bits)),
+            GlobalValue::Func(None) => Val::FuncRef(None),
+            GlobalValue::Func(Some(index)) => Val::FuncRef(Some(self.function(store, index)?)),
+            GlobalValue::Null => match global.ty(&*store).content().as_ref() {
+                Some(ty) => Val::null_ref(ty.heap_type()),
+                None => return Err(invalid("a global of another type")),
+            },
+        })
+    }
+}
+
+fn into<T>(item: Option<T>) -> Result<T, Error> {
+    item.ok_or(Error::Stopped)
+}
+
+fn find<T: Copy>(items: &[(u32, T)], index: u32) -> Option<T> {
+    items.iter().find(|(at, _)| *at == index).map(|(_, item)| *item)
+}
+
+const FOREIGN_FUNCTION: &str = "a function that is not the image's own";
+const FOREIGN: &str = "an object of the host, or an exception";
+
+fn global_value(
+    store: &mut StoreContextMut<'_, Data>,
+    global: &Global,
+    names: &HashMap<usize, u32>,
+) -> Result<GlobalValue, &'static str> {
+    // References to what is collected are forgotten again at once.
+    let mut scope = RootScope::new(&mut *store);
+    Ok(match global.get(&mut scope) {
+        Val::I32(n) => GlobalValue::I32(n as u32),
+        Val::I64(n) => GlobalValue::I64(n as u64),
+        Val::F32(bits) => GlobalValue::F32(bits),
+        Val::F64(bits) => GlobalValue::F64(bits),
+        Val::V128(bits) => GlobalValue::V128(bits.as_u128()),
+        Val::FuncRef(None) => GlobalValue::Func(None),
+        Val::FuncRef(Some(func)) => {
+            let name = names.get(&(func.to_raw(&mut scope) as usize));
+            GlobalValue::Func(Some(*name.ok_or(FOREIGN_FUNCTION)?))
+        }
+        Val::ExternRef(None) | Val::AnyRef(None) | Val::ExnRef(None) | Val::ContRef(None) => GlobalValue::Null,
+        _ => return Err(FOREIGN),
+    })
+}
+
+fn entries(
+    store: &mut StoreContextMut<'_, Data>,
+    table: &Table,
+    names: &HashMap<usize, u32>,
+) -> Result<Entries, &'static str> {
+    let mut entries = Entries::new();
+    let mut index = 0;
+    let mut scope = RootScope::new(&mut *store);
+    while let Some(entry) = table.get(&mut scope, index) {
+        let entry = match entry {
+            Ref::Func(Some(func)) => {
+                Some(*names.get(&(func.to_raw(&mut scope) as usize)).ok_or(FOREIGN_FUNCTION)?)
+            }
+            entry if entry.is_null() => None,
+            _ => return Err(FOREIGN),
+        };
+        entries.push_run(1, entry);
+        index += 1;
+    }
+    Ok(entries)
+}
+
+fn whole(bytes: usize) -> Vec<Range<usize>> {
+    if bytes == 0 { Vec::new() } else { std::iter::once(0..bytes).collect() }
+}
+
+/// Both lists of ascending ranges as one, in which none touch.
+fn union(mut one: Vec<Range<usize>>, other: &[Range<usize>]) -> Vec<Range<usize>> {
+    one.extend_from_slice(other);
+    one.sort_unstable_by_key(|range| range.start);
+    let mut merged: Vec<Range<usize>> = Vec::with_capacity(one.len());
+    for range in one {
+        match merged.last_mut() {
+            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+            _ => merged.push(range),
+        }
+    }
+    merged
+}

@@ -1,0 +1,214 @@
+//! A state comes back as it went, whichever way it took.
+
+use super::states::{after, rest, state, step};
+use super::support::{IMAGE, LIMITS, State, WASM_PAGE, read, resolved, without_memory_0};
+use hb_wasm64_engine::snapshot::{
+    Entries, GlobalValue, Kind, Limits, Memory, PAGE, Plan, Rest, Segment, Snapshot, SnapshotError,
+};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn a_state_comes_back_from_a_file_of_its_own(state in state()) {
+        let (file, id) = state.write(Kind::Full);
+        prop_assert_eq!(&read(std::slice::from_ref(&file)).unwrap(), &state);
+        let (compressed, same) = state.compress(Kind::Full);
+        prop_assert_eq!(id, same);
+        prop_assert_eq!(&read(&[compressed]).unwrap(), &state);
+        let (partial, other) = state.write(Kind::Partial);
+        prop_assert_ne!(id, other);
+        prop_assert_eq!(read(&[partial]).unwrap(), without_memory_0(&state));
+    }
+
+    #[test]
+    fn a_chain_gives_its_last_state_and_merges_to_the_file_taken_directly(
+        first in state(),
+        steps in vec((step(), any::<bool>()), 1..5),
+        compress_first in any::<bool>(),
+        partial in any::<bool>(),
+    ) {
+        let kind = || if partial { Kind::Partial } else { Kind::Full };
+        let write = |state: &State| if compress_first { state.compress(kind()) } else { state.write(kind()) };
+        let (mut chain, mut state) = (vec![write(&first).0], first);
+        for (step, compress) in &steps {
+            state = after(&state, step);
+            let (file, id) = if *compress { state.compressed_delta(&chain) } else { state.delta(&chain) };
+            chain.push(file);
+            prop_assert_eq!(resolved(&chain, |state| *state.id()).unwrap(), id);
+        }
+        let (direct, id) = state.write(kind());
+        let (merged, merged_id, compressed) = resolved(&chain, |state| {
+            state.verify().unwrap();
+            let mut merged = vec![0xee; state.merged_size().unwrap()];
+            state.merge_into(&mut merged).unwrap();
+            (merged, *state.id(), state.merge_compressed(3).unwrap())
+        }).unwrap();
+        prop_assert_eq!(id, merged_id);
+        prop_assert_eq!(direct, merged);
+        prop_assert_eq!(&state.compress(kind()).0, &compressed);
+        let wanted = if partial { without_memory_0(&state) } else { state };
+        prop_assert_eq!(&read(&chain).unwrap(), &wanted);
+        prop_assert_eq!(&read(&[compressed]).unwrap(), &wanted);
+    }
+
+    #[test]
+    fn one_bit_of_difference_gives_another_id(state in state(), other in rest(), at in any::<prop::sample::Index>()) {
+        let (_, id) = state.write(Kind::Full);
+        let with_other_rest = State::new(other, state.memories.clone());
+        prop_assert_eq!(with_other_rest.write(Kind::Full).1 == id, with_other_rest == state);
+        let mut changed = state.clone();
+        if let Some(memory) = changed.memories.last_mut().filter(|memory| !memory.is_empty()) {
+            let at = at.index(memory.len());
+            memory[at] ^= 1;
+            prop_assert_ne!(changed.write(Kind::Full).1, id);
+        }
+    }
+}
+
+/// A memory of four 64 KiB pages with something in `pages`.
+fn with_pages(pages: &[(usize, u8)]) -> State {
+    let mut memory = vec![0; 4 * WASM_PAGE];
+    for (page, byte) in pages {
+        memory[page * PAGE + 100] = *byte;
+    }
+    State::new(Rest::default(), vec![memory])
+}
+
+#[test]
+fn a_delta_holds_what_changed_and_nothing_else() {
+    let base = with_pages(&[(1, 1), (2, 1), (3, 1)]);
+    let next = with_pages(&[(1, 1), (3, 2), (60, 1)]);
+    for chain in [vec![base.write(Kind::Full).0], vec![base.compress(Kind::Full).0]] {
+        let stored = resolved(&chain, |base| next.plan(Kind::Delta(base), |plan| plan.stored_pages())).unwrap();
+        // Page 3 changed, page 60 is there, page 2 is zero now.
+        assert_eq!(stored, 2);
+        let (file, _) = next.delta(&chain);
+        assert_eq!(file.len(), 128 + 28 + (8 + 3 * 40) + 32 + 2 * PAGE);
+    }
+}
+
+#[test]
+fn a_state_without_changes_is_a_delta_without_pages_and_has_the_same_id() {
+    let state = with_pages(&[(1, 1), (2, 1)]);
+    let (full, id) = state.write(Kind::Full);
+    let (delta, same) = state.delta(std::slice::from_ref(&full));
+    let (compressed, again) = state.compressed_delta(std::slice::from_ref(&full));
+    assert_eq!((id, id), (same, again));
+    assert_eq!(compressed.len(), delta.len());
+    assert_eq!(read(&[full, delta, compressed]).unwrap(), state);
+}
+
+#[test]
+fn pages_beyond_the_end_of_a_memory_that_has_shrunk_are_gone() {
+    let base = with_pages(&[(1, 1), (40, 1)]);
+    let small = State::new(Rest::default(), vec![base.memories[0][..WASM_PAGE].to_vec()]);
+    let chain = vec![base.write(Kind::Full).0];
+    let (delta, id) = small.delta(&chain);
+    let chain = [chain, vec![delta]].concat();
+    assert_eq!(read(&chain).unwrap(), small);
+    assert_eq!(id, small.write(Kind::Full).1);
+    let (grown, _) = base.delta(&chain);
+    assert_eq!(read(&[chain, vec![grown]].concat()).unwrap(), base);
+}
+
+#[test]
+fn a_table_of_ten_million_nulls_takes_as_much_room_as_one() {
+    let mut entries = Entries::new();
+    entries.push_run(10_000_000, None);
+    let state = State::new(Rest { tables: vec![(0, entries)], ..Rest::default() }, Vec::new());
+    let (file, _) = state.write(Kind::Full);
+    assert_eq!(file.len(), 128 + 20 + 16 + 32);
+    let refused = Snapshot::parse(&file, &LIMITS).unwrap_err();
+    assert_eq!(refused, SnapshotError::Limit { what: "entries in tables", limit: LIMITS.table_entries });
+    let table_entries = 10_000_000;
+    assert_eq!(Snapshot::parse(&file, &Limits { table_entries }).unwrap().rest(), &state.rest);
+}
+
+#[test]
+fn what_the_format_cannot_say_is_refused_before_it_is_written() {
+    let table = |index, entry: Option<u32>| (index, Entries::from_iter([entry]));
+    let wrong = [
+        Rest { globals: vec![(2, GlobalValue::Null), (1, GlobalValue::Null)], ..Rest::default() },
+        Rest { globals: vec![(1, GlobalValue::Null), (1, GlobalValue::Null)], ..Rest::default() },
+        Rest { globals: vec![(1, GlobalValue::Func(Some(u32::MAX)))], ..Rest::default() },
+        Rest { tables: vec![table(1, None), table(1, None)], ..Rest::default() },
+        Rest { tables: vec![table(1, Some(u32::MAX))], ..Rest::default() },
+        Rest { dropped: vec![Segment::Elem(1), Segment::Data(2)], ..Rest::default() },
+        Rest { memories: vec![WASM_PAGE as u64], ..Rest::default() },
+    ];
+    for rest in wrong {
+        let refused = Plan::new(&IMAGE, &rest, &[], Kind::Full).map(|plan| plan.size());
+        assert!(matches!(refused, Err(SnapshotError::Unencodable(_))), "{rest:?}: {refused:?}");
+    }
+    let uneven = Rest { memories: vec![PAGE as u64], ..Rest::default() };
+    let memory = Memory { bytes: &[0; PAGE], candidates: &[] };
+    assert!(matches!(Plan::new(&IMAGE, &uneven, &[memory], Kind::Full), Err(SnapshotError::Unencodable(_))));
+    let even = Rest { memories: vec![WASM_PAGE as u64], ..Rest::default() };
+    let wanted = SnapshotError::WrongSize { wanted: WASM_PAGE as u64, found: PAGE as u64 };
+    assert_eq!(Plan::new(&IMAGE, &even, &[memory], Kind::Full).map(|plan| plan.size()), Err(wanted));
+}
+
+#[test]
+fn buffers_of_the_wrong_size_and_memories_that_are_not_there_are_refused() {
+    let state = with_pages(&[(1, 1)]);
+    let (file, _) = state.write(Kind::Full);
+    let size = file.len();
+    for wrong in [0, size - 1, size + 1] {
+        let written = state.plan(Kind::Full, |plan| plan.write(&mut vec![0; wrong]));
+        assert_eq!(written, Err(SnapshotError::WrongSize { wanted: size as u64, found: wrong as u64 }));
+    }
+    resolved(&[file], |state| {
+        let wrong = state.restore_into(0, &mut vec![0; WASM_PAGE], &[]);
+        let wanted = 4 * WASM_PAGE as u64;
+        assert_eq!(wrong, Err(SnapshotError::WrongSize { wanted, found: WASM_PAGE as u64 }));
+        assert_eq!(state.restore_into(1, &mut [], &[]), Err(SnapshotError::NoMemory(1)));
+        assert!(matches!(state.merge_into(&mut [0; 7]), Err(SnapshotError::WrongSize { .. })));
+    })
+    .unwrap();
+}
+
+#[test]
+fn the_contents_of_memory_0_are_not_in_a_partial_snapshot_and_cannot_be_asked_for() {
+    let state = State::new(Rest::default(), vec![vec![1; WASM_PAGE], vec![2; WASM_PAGE]]);
+    let (file, _) = state.write(Kind::Partial);
+    assert_eq!(file.len(), 128 + (4 + 16 + 16) + (8 + 8 + 16 * 40) + 32 + WASM_PAGE);
+    resolved(&[file], |partial| {
+        let mut memory = vec![0; WASM_PAGE];
+        assert_eq!(partial.restore_into(0, &mut memory, &[]), Err(SnapshotError::MemoryElsewhere));
+        partial.restore_into(1, &mut memory, &[]).unwrap();
+        assert_eq!(memory, state.memories[1]);
+    })
+    .unwrap();
+}
+
+#[test]
+fn only_what_may_be_dirty_is_cleared() {
+    let (file, _) = with_pages(&[(1, 1), (3, 1)]).write(Kind::Full);
+    let mut memory = vec![9; 4 * WASM_PAGE];
+    let dirty = [10..20, PAGE..2 * PAGE, 2 * PAGE..2 * PAGE + 1, 3 * PAGE + 5..4 * PAGE];
+    resolved(&[file], |state| state.restore_into(0, &mut memory, &dirty)).unwrap().unwrap();
+    let firsts: Vec<u8> = memory.as_chunks::<PAGE>().0.iter().take(5).map(|page| page[0]).collect();
+    assert_eq!(firsts, [0, 0, 0, 0, 9]);
+    assert_eq!((memory[PAGE + 100], memory[3 * PAGE + 100]), (1, 1));
+}
+
+#[test]
+fn a_delta_against_a_base_with_damaged_pages_is_never_restored_to_something_else() {
+    let base = with_pages(&[(1, 1), (2, 1)]);
+    let (mut file, _) = base.write(Kind::Full);
+    let last = file.len() - 1;
+    file[last] ^= 1;
+    // The page differs from what stands in the file, but not from what it is said to be.
+    let changed = resolved(std::slice::from_ref(&file), |damaged| {
+        base.plan(Kind::Delta(damaged), |plan| plan.write(&mut vec![0; plan.size()]))
+    });
+    assert_eq!(changed.unwrap(), Err(SnapshotError::DamagedPage { memory: 0, page: 2 }));
+    // The guest happens to hold the damaged bytes: the delta calls them unchanged, and the chain is refused as it was.
+    let mut next = base.clone();
+    next.memories[0][3 * PAGE - 1] ^= 1;
+    let (delta, _) = next.delta(std::slice::from_ref(&file));
+    assert_eq!(read(&[file, delta]), Err(SnapshotError::DamagedPage { memory: 0, page: 2 }));
+}
