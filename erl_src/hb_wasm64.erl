@@ -346,8 +346,8 @@ grow(Handle, Bytes) when ?IS_U64(Bytes) ->
 grow(Handle, Bytes) ->
     {error, hb_wasm64_run:wrong_argument("grow(Handle, Bytes)", [Handle, Bytes], 2)}.
 
-%% @doc Sets the level from which on the library's own records go to `logger', with the domain `[hb_wasm64]'.
-%% It is `warning' at first.
+%% @doc Sets the level from which on the library's own records go to `logger', with `library => hb_wasm64' in
+%% their metadata. It is `warning' at first.
 -spec log_level(hb_wasm64_log:level()) -> ok | {error, reason()}.
 log_level(Level) ->
     case lists:member(Level, [off, error, warning, info, debug]) of
