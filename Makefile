@@ -14,6 +14,12 @@ override IMAGE := $(value IMAGE)
 override EVAL := $(value EVAL)
 export IMAGE EVAL
 
+# So may the names that make hyperbeam is given.
+override HB := $(value HB)
+override SOURCE := $(value SOURCE)
+override REF := $(value REF)
+export HB SOURCE REF DRY_RUN
+
 BUILD_NEEDS := erlang headers rebar3 cc rust
 TEST_NEEDS := $(BUILD_NEEDS) rustlint eunit dialyzer proper
 
@@ -23,11 +29,11 @@ MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := build
 # The steps of "make test" run one after the other, in the order written.
 .NOTPARALLEL:
-.PHONY: all build nif demo bench guests test help fmt clean distclean \
-	setup setup-test fmt-check clippy engine-test compile xref dialyzer eunit
+.PHONY: all build nif demo bench hyperbeam hyperbeam-undo guests test help fmt clean distclean \
+	setup setup-test fmt-check clippy engine-test compile xref dialyzer eunit test-otp27
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1	\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1	\2/p' Makefile | expand -t 18
 
 all: build
 
@@ -41,6 +47,12 @@ demo: build ## run a process on AO-Core: [IMAGE=file.wasm] [EVAL='code']
 
 bench: build ## measure
 	@scripts/bench.sh
+
+hyperbeam: ## make a HyperBEAM checkout run on this: HB=directory [DRY_RUN=1]
+	@scripts/hyperbeam.sh install
+
+hyperbeam-undo: ## take that back: HB=directory [DRY_RUN=1]
+	@scripts/hyperbeam.sh undo
 
 guests: ## rebuild the guest programs used in tests
 	@scripts/guests.sh
@@ -83,6 +95,10 @@ dialyzer: ## type analysis
 eunit: ## Erlang tests
 	$(call heading,Erlang tests)
 	rebar3 eunit
+
+test-otp27: setup nif ## Erlang tests on OTP 27: in a chroot, as root, if it is not here
+	$(call heading,Erlang tests on OTP 27)
+	@scripts/otp27.sh
 
 fmt: ## format the Rust code
 	cargo fmt --all

@@ -32,8 +32,9 @@
 %% the instance is stopped, for it is in a state that no other node can reach.
 %%
 %% == Options of the node ==
-%% `wasm_timeout' (milliseconds of a call) and `wasm_fuel' (instructions of a call; nodes agree on results only if they
-%% agree on this), both `infinity' by default. `wasm_allow_aot' (`false' by default): without it the mode `AOT' is `WASM'.
+%% `wasm_timeout' (milliseconds of a call, or of a start with the compiling that it takes) and `wasm_fuel' (instructions of
+%% a call; nodes agree on results only if they agree on this), both `infinity' by default. `wasm_allow_aot' (`false' by
+%% default): without it the mode `AOT' is `WASM'.
 -module(dev_wasm64).
 
 -export([info/1, init/3, compute/3, import/3, snapshot/3, normalize/3, terminate/3]).
@@ -65,7 +66,7 @@ init(Base, _Request, Opts) ->
     end).
 
 start(Base, Key, Image, Opts) ->
-    case hb_wasm64:start(Image) of
+    case hb_wasm64:start(Image, #{timeout => hb_opts:get(wasm_timeout, infinity, Opts)}) of
         {ok, Handle} ->
             Private = maps:put(<<"import-resolver">>, fun resolve_import/3, access(Handle)),
             {ok, dev_wasm64_message:merge_private(prefix(Base, Opts), Private, Base)};
@@ -84,9 +85,19 @@ access(Handle) ->
         end
     }.
 
+%% Stores raise for what they cannot reach, and so do links to what is not there any more.
 find_image(Base, Opts) ->
     Path = input_prefix(Base, Opts) ++ [<<"image">>],
     Key = dev_wasm64_message:path(Path),
+    try
+        find_image(Path, Key, Base, Opts)
+    catch
+        Class:Reason ->
+            ?LOG_WARNING("~ts cannot be read: ~p:~0P", [Key, Class, Reason, 20], #{library => hb_wasm64}),
+            refuse(Key, 404, <<"this cannot be read">>)
+    end.
+
+find_image(Path, Key, Base, Opts) ->
     case dev_wasm64_message:find(Path, Base, Opts) of
         {ok, Image} ->
             image(Key, Image, Opts);
@@ -101,7 +112,7 @@ find_image(Base, Opts) ->
 image(Key, <<"\0asm", _/binary>> = Image, _Opts) ->
     {ok, Key, Image};
 image(Key, ID, Opts) when is_binary(ID), ?IS_ID(ID) ->
-    case read(ID, Opts) of
+    case hb_cache:read(hb_util:human_id(ID), Opts) of
         {ok, Image} when is_binary(Image) -> {ok, Key, Image};
         {ok, Message} when is_map(Message) -> image(Key, Message, Opts);
         _ -> refuse(Key, 404, <<"no message with this ID can be read">>)
@@ -116,19 +127,6 @@ image(Key, Image, _Opts) when is_binary(Image) ->
     {ok, Key, Image};
 image(Key, _Other, _Opts) ->
     refuse(Key, 400, <<"this is neither an ID nor a message nor an image">>).
-
-%% Stores raise for what they cannot reach.
-read(ID, Opts) ->
-    try
-        hb_cache:read(ID, Opts)
-    catch
-        Class:Reason ->
-            ?LOG_WARNING("the image ~ts cannot be read: ~p:~0P", [printable(ID), Class, Reason, 20], #{domain => [hb_wasm64]}),
-            not_found
-    end.
-
-printable(<<Native:32/binary>>) -> binary:encode_hex(Native);
-printable(ID) -> ID.
 
 find_mode(Base, Opts) ->
     In = input_prefix(Base, Opts),
@@ -208,6 +206,9 @@ call(Prefix, Function, Parameters, Base, Opts) ->
     case hb_wasm64:call(Handle, Function, Parameters, Import, Base, Options) of
         {ok, Results, State} ->
             {ok, finish(Prefix, Access, ok, Results, State, Base, Opts)};
+        %% Nothing has run.
+        {error, {invalid_option, _, _} = Reason, _} ->
+            {error, dev_wasm64_error:message(<<"function">>, Reason)};
         {error, Reason, State} ->
             case dev_wasm64_error:is_of_node(Reason) of
                 false ->
@@ -222,7 +223,7 @@ call(Prefix, Function, Parameters, Base, Opts) ->
 %% bound to their import.
 finish(Prefix, Access, Type, Output, State, _Base, Opts) when is_map(State) ->
     Private = maps:with([<<"instance">>, <<"write">>, <<"read">>, <<"import-resolver">>], Access),
-    Results = #{<<"type">> => Type, <<"output">> => Output},
+    Results = #{<<"type">> => Type, <<"output">> => plain(Output)},
     dev_wasm64_message:set(
         [<<"results">> | Prefix], Results, dev_wasm64_message:merge_private(Prefix, Private, State), Opts
     );
@@ -244,7 +245,10 @@ resolve_import(State, #{instance := Scope, module := Module, func := Func, args 
         {ok, Answer} ->
             case dev_wasm64_message:ask([<<"results">>], Answer, Opts) of
                 {ok, Given} ->
-                    {ok, results(Given, Opts), dev_wasm64_message:value(<<"state">>, Answer, State, Opts)};
+                    case dev_wasm64_message:list(Given, Opts) of
+                        {ok, Results} -> {ok, Results, dev_wasm64_message:value(<<"state">>, Answer, State, Opts)};
+                        error -> {error, dev_wasm64_error:import(Module, Func, no_list), State}
+                    end;
                 not_found ->
                     {error, dev_wasm64_error:import(Module, Func, no_results), State}
             end;
@@ -256,15 +260,9 @@ resolve_import(State, #{instance := Scope, module := Module, func := Func, args 
         Class:Reason:Stacktrace ->
             ?LOG_WARNING(
                 "import ~ts.~ts raised ~p:~0P ~0P", [Module, Func, Class, Reason, 30, Stacktrace, 60],
-                #{domain => [hb_wasm64]}
+                #{library => hb_wasm64}
             ),
             {error, dev_wasm64_error:import(Module, Func, {raised, Class}), State}
-    end.
-
-results(Given, Opts) ->
-    case dev_wasm64_message:list(Given, Opts) of
-        {ok, Results} -> Results;
-        error -> Given
     end.
 
 %% @doc Answers an import of the guest: with what the device at `P/stdlib/MODULE' makes of FUNC, or else with zeros.
@@ -273,11 +271,12 @@ import(Base, Request, Opts) ->
     Prefix = prefix(Base, Opts),
     Module = dev_wasm64_message:value(<<"module">>, Request, <<>>, Opts),
     Func = dev_wasm64_message:value(<<"func">>, Request, <<>>, Opts),
-    case dev_wasm64_message:find(Prefix ++ [<<"stdlib">> | dev_wasm64_message:parts(Module)], Base, Opts) of
-        {ok, #{<<"device">> := _} = Library} ->
+    Library = dev_wasm64_message:find(Prefix ++ [<<"stdlib">> | dev_wasm64_message:parts(Module)], Base, Opts),
+    case {Library, dev_wasm64_message:parts(Func)} of
+        {{ok, #{<<"device">> := _} = Device}, [_ | _]} ->
             %% What an import does is no step of the process's history, and no answer for the next time.
             Internal = Opts#{hashpath => ignore, cache_control => [<<"no-cache">>, <<"no-store">>]},
-            case hb_ao:resolve(Library#{<<"state">> => Base}, Request#{<<"path">> => Func}, Internal) of
+            case hb_ao:resolve(Device#{<<"state">> => Base}, Request#{<<"path">> => Func}, Internal) of
                 {error, not_found} -> undefined_import(Prefix, Base, Request, Opts);
                 Answer -> Answer
             end;
@@ -292,15 +291,22 @@ undefined_import(Prefix, Base, Request, Opts) ->
             {ok, Calls} when is_list(Calls) -> lists:sublist(Calls, ?MAX_UNDEFINED_CALLS - 1);
             _ -> []
         end,
-    State = dev_wasm64_message:set(Path, #{<<"undefined-calls">> => [Request | Before]}, Base, Opts),
+    Recorded = maps:map(fun(_Key, Value) -> plain(Value) end, Request),
+    State = dev_wasm64_message:set(Path, #{<<"undefined-calls">> => [Recorded | Before]}, Base, Opts),
     Signature = dev_wasm64_message:value(<<"func-sig">>, Request, <<>>, Opts),
     {ok, #{<<"state">> => State, <<"results">> => zeros(Signature)}}.
 
-zeros(Signature) ->
+%% Values as messages can hold them: a NaN of whatever bits is one.
+plain(Values) when is_list(Values) -> [case Value of {nan, _} -> nan; _ -> Value end || Value <- Values];
+plain(Other) -> Other.
+
+zeros(Signature) when is_binary(Signature) ->
     case binary:split(Signature, <<")">>) of
         [_Parameters, Results] -> [zero(Type) || <<Type>> <= Results];
         _ -> [0]
-    end.
+    end;
+zeros(_NoSignature) ->
+    [0].
 
 zero(Type) when Type =:= $i; Type =:= $I -> 0;
 zero(Type) when Type =:= $f; Type =:= $F -> 0.0;
@@ -342,33 +348,38 @@ live(_) ->
     not_found.
 
 restore(Prefix, Base, Request, Opts) ->
-    DeviceKey =
-        case dev_wasm64_message:find([<<"device-key">>], Base, Opts) of
-            {ok, Key} -> [Key];
-            not_found -> []
-        end,
-    Path = [<<"snapshot">> | DeviceKey],
+    Path = snapshot_path(Base, Opts),
     Find = fun(Key) -> hb_ao:get(Path ++ [Key], {as, dev_message, Base}, none, Opts#{hashpath => ignore}) end,
     case {Find(<<"body">>), Find(?REST)} of
         {none, _} ->
             throw({error, no_wasm_instance_or_snapshot});
-        {Memory, Rest} when is_binary(Memory), is_binary(Rest) orelse Rest =:= none ->
+        {Memory, _} when not is_binary(Memory) ->
+            refuse(dev_wasm64_message:path(Path ++ [<<"body">>]), 400, <<"this is no binary">>);
+        {Memory, Rest} when is_binary(Rest); Rest =:= none ->
             case init(Base, Request, Opts) of
-                {ok, Started} -> restore_state(Prefix, Started, Memory, Rest, Opts);
+                {ok, Started} -> restore_state(Prefix, Path, Started, Memory, Rest, Opts);
                 {error, _} = Error -> Error
             end;
         _ ->
-            refuse(dev_wasm64_message:path(Path), 400, <<"the body of a snapshot is a binary, and so is its rest">>)
+            refuse(dev_wasm64_message:path(Path ++ [?REST]), 400, <<"this is no binary">>)
     end.
 
-restore_state(Prefix, Base, Memory, Rest, Opts) ->
+%% In a stack each device has a snapshot of its own.
+snapshot_path(Base, Opts) ->
+    case dev_wasm64_message:find([<<"device-key">>], Base, Opts) of
+        {ok, Key} -> [<<"snapshot">> | dev_wasm64_message:parts(Key)];
+        not_found -> [<<"snapshot">>]
+    end.
+
+restore_state(Prefix, Path, Base, Memory, Rest, Opts) ->
     #{<<"instance">> := Handle} = dev_wasm64_message:private(Prefix, Base),
     case hb_wasm64:write_state(Handle, Memory, Rest) of
         ok ->
             {ok, without_snapshot(Base, Opts)};
         {error, Reason} ->
             _ = hb_wasm64:stop(Handle),
-            {error, dev_wasm64_error:message(<<"snapshot">>, Reason)}
+            Key = case Reason of {invalid_snapshot, _} -> ?REST; _ -> <<"body">> end,
+            {error, dev_wasm64_error:message(dev_wasm64_message:path(Path ++ [Key]), Reason)}
     end.
 
 %% @doc Stops the instance and takes it out of the private state.
@@ -394,11 +405,25 @@ input_prefix(Base, Opts) -> dev_wasm64_message:prefix(<<"input-prefix">>, Base, 
 without_snapshot(Base, Opts) ->
     case dev_wasm64_message:has(<<"snapshot">>, Base) of
         true ->
-            {ok, Without} = dev_message:set(Base, #{<<"snapshot">> => unset}, Opts),
+            {ok, Without} = dev_message:set(Base, without_own(snapshot_path(Base, Opts), Base, Opts), Opts),
             Without;
         false ->
             Base
     end.
+
+%% The snapshots of other devices of a stack stay: they have not taken theirs yet.
+without_own([Snapshots, Key], Base, Opts) ->
+    case dev_wasm64_message:find([Snapshots], Base, Opts) of
+        {ok, Snapshot} when is_map(Snapshot) ->
+            case maps:without([Key, <<"priv">>], hb_ao:normalize_keys(Snapshot)) of
+                Others when map_size(Others) > 0 -> #{Snapshots => Others, <<"set-mode">> => <<"explicit">>};
+                _None -> #{Snapshots => unset}
+            end;
+        _ ->
+            #{Snapshots => unset}
+    end;
+without_own([Snapshots | _], _Base, _Opts) ->
+    #{Snapshots => unset}.
 
 maybe_ok({ok, Key, Value}, Then) -> Then(Key, Value);
 maybe_ok({error, _} = Error, _Then) -> Error.

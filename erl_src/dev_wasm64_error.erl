@@ -37,6 +37,7 @@ import(Module, Func, Why) ->
 
 why({raised, Class}) -> ["raised ", atom_to_binary(Class)];
 why(no_results) -> "the answer has no results";
+why(no_list) -> "the results are no list";
 why(no_answer) -> "the answer is none of ok and error";
 why(#{<<"body">> := Text}) when is_binary(Text) -> why(Text);
 why(Text) when is_binary(Text) ->
@@ -61,7 +62,7 @@ describe({invalid_args, #{signature := Signature, position := Position}}) ->
 describe({trap, #{code := Code} = Trap}) -> ["trap: ", atom_to_binary(Code), place(Code, Trap)];
 describe({exception, #{tag := undefined}}) -> "uncaught exception";
 describe({exception, #{tag := Tag}}) -> ["uncaught exception: ", Tag];
-describe({import_failed, {invalid_results, #{module := Module, name := Name, signature := Signature}}}) ->
+describe({import_failed, {invalid_results, #{module := Module, func := Name, signature := Signature}}}) ->
     io_lib:format("import failed: ~ts.~ts: the results do not fit ~ts", [Module, Name, Signature]);
 describe({import_failed, Text}) when is_binary(Text) -> ["import failed: ", Text];
 describe({import_failed, {raised, Class, _, _}}) -> ["import failed: raised ", atom_to_binary(Class)];

@@ -23,7 +23,12 @@ prefix(Key, Message, Opts) ->
 -spec parts(term()) -> [binary()].
 parts(<<>>) -> [];
 parts(Path) when is_binary(Path) ->
-    [hb_ao:normalize_key(Part) || Part <- binary:split(Path, <<"/">>, [global, trim_all])];
+    %% Keys are text.
+    case unicode:characters_to_binary(Path) of
+        Path -> [hb_ao:normalize_key(Part) || Part <- binary:split(Path, <<"/">>, [global, trim_all])];
+        _ -> []
+    end;
+parts(Number) when is_integer(Number) -> [integer_to_binary(Number)];
 parts(_Other) -> [].
 
 %% @doc A path as one key, for people to read.

@@ -415,8 +415,8 @@ write_state(Handle, Memory, Rest) ->
 migrate(Handle, Node) ->
     hb_wasm64_migrate:migrate(Handle, Node).
 
-%% @doc Sets the level from which on the library's own records go to `logger', with the domain `[hb_wasm64]'.
-%% It is `warning' at first.
+%% @doc Sets the level from which on the library's own records go to `logger', with `library => hb_wasm64' in
+%% their metadata. It is `warning' at first.
 -spec log_level(hb_wasm64_log:level()) -> ok | {error, reason()}.
 log_level(Level) ->
     case lists:member(Level, [off, error, warning, info, debug]) of

@@ -1,4 +1,4 @@
-%% @doc Passes the records of the native library on to `logger', with the domain `[hb_wasm64]'.
+%% @doc Passes the records of the native library on to `logger', with `library => hb_wasm64' in their metadata.
 %%
 %% One registered process, started with the library and again with any instance if it is gone. It is no part of a
 %% supervision tree, so that the library works the same in a node that does not start it as an application.
@@ -42,7 +42,7 @@ attach() ->
 loop() ->
     receive
         {log, Level, Target, Text} ->
-            logger:log(Level, "~ts", [Text], #{domain => [hb_wasm64], target => Target}),
+            logger:log(Level, "~ts", [Text], #{library => hb_wasm64, target => Target}),
             loop();
         _Stray ->
             loop()

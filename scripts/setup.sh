@@ -3,6 +3,7 @@
 # Checks that the tools named are here, and says nothing if they are.
 #   erlang headers rebar3 cc rust      to build
 #   rustlint eunit dialyzer proper     to run the tests
+#   debootstrap                        to run them on another OTP release
 # What is missing is installed by apt-get if we are root (NO_INSTALL=1 stops
 # that), otherwise the command to do so is printed. Rust is never installed:
 # the distributions' own is too old.
@@ -10,6 +11,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 otp_min=25
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 rust_min=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -59,6 +61,7 @@ look() {
             erlang) have erl || want erlang-nox ;;
             headers) in_erlang headers || want erlang-dev ;;
             eunit | dialyzer | proper) in_erlang "$need" || want "erlang-$need" ;;
+            debootstrap) { have debootstrap && [ -f "$keyring" ]; } || want "debootstrap debian-archive-keyring" ;;
             rebar3) have rebar3 || want rebar3 ;;
             cc) have cc || want "gcc libc6-dev" ;;
             rust | rustlint) ;;

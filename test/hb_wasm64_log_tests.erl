@@ -24,7 +24,7 @@ records_of_the_library_reach_the_logger(_) ->
         Record = next("compiled an image of " ++ integer_to_list(byte_size(Image)) ++ " bytes"),
         #{level := Level, meta := Meta, text := Text} = Record,
         ?assertEqual(info, Level),
-        ?assertMatch(#{domain := [hb_wasm64], time := _, pid := _}, Meta),
+        ?assertMatch(#{library := hb_wasm64, time := _, pid := _}, Meta),
         ?assertMatch({match, _}, re:run(Text, "compiled an image of [0-9]+ bytes in [0-9]+ ms")),
         {error, _} = hb_wasm64:start(<<"no image, ", (rand:bytes(8))/binary>>),
         ?assertMatch(#{level := info}, next("refused an image of 18 bytes"))
@@ -82,7 +82,7 @@ listen() ->
     true = register(?MODULE, Collector),
     ok = logger:set_primary_config(level, all),
     %% Only this handler, not the terminal, gets the records.
-    Quiet = fun(#{meta := #{domain := [hb_wasm64 | _]}}, _) -> stop; (_, _) -> ignore end,
+    Quiet = fun(#{meta := #{library := hb_wasm64}}, _) -> stop; (_, _) -> ignore end,
     _ = logger:add_handler_filter(default, ?MODULE, {Quiet, none}),
     ok = logger:add_handler(?MODULE, ?MODULE, #{level => all}),
     {ok, _} = hb_wasm64:start(hb_test:guest("numbers")),
@@ -96,7 +96,7 @@ unlisten({Primary, Collector}) ->
     hb_test:gone(Collector).
 
 %% The callback of a logger handler.
-log(#{level := Level, msg := Msg, meta := #{domain := [hb_wasm64 | _]} = Meta}, _Config) ->
+log(#{level := Level, msg := Msg, meta := #{library := hb_wasm64} = Meta}, _Config) ->
     Text = case Msg of
         {string, String} -> String;
         {Format, Args} -> io_lib:format(Format, Args)

@@ -13,7 +13,7 @@
 info(Base) ->
     Info = #{handler => fun route/4, excludes => [<<"set">>, <<"keys">>]},
     case Base of
-        #{<<"stack-keys">> := Keys} -> Info#{exports => Keys};
+        #{<<"stack-keys">> := Keys} -> Info#{exports => hb_cache:ensure_loaded(Keys, #{})};
         _ -> Info
     end.
 

@@ -9,7 +9,7 @@
 %% through `hb_ao' or `dev_message' for it: a device that takes a message apart itself meets the links.
 -module(hb_cache).
 
--export([read/2, write/2, storable/2, ensure_loaded/2, ensure_all_loaded/2]).
+-export([read/2, write/2, write_binary/3, storable/2, ensure_loaded/2, ensure_all_loaded/2]).
 
 -include("ao_core.hrl").
 
@@ -25,6 +25,12 @@ write(Message, Opts) when is_map(Message) ->
     {ok, ID} = dev_message:id(Message, #{}, Opts),
     put_value(store(Opts), ID, storable(Message, Opts)),
     {ok, ID}.
+
+%% @doc Writes a binary so that it is also found at an ID of its own.
+-spec write_binary(binary(), binary(), map()) -> {ok, binary()}.
+write_binary(ID, Binary, Opts) ->
+    put_value(store(Opts), ID, Binary),
+    write(Binary, Opts).
 
 %% @doc Reads what lies at an ID, or at a path below one.
 -spec read(term(), map()) -> {ok, term()} | not_found.

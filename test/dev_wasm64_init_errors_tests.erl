@@ -1,0 +1,235 @@
+%% What the key init of dev_wasm64 refuses: each as an error message that names
+%% the key.
+-module(dev_wasm64_init_errors_tests).
+
+-include_lib("eunit/include/eunit.hrl").
+
+-import(dev_wasm64_test, [on_both/2, on_edge/2, quiet/1, brief/1]).
+
+%%% What there is no image in
+
+without_image_and_body_nothing_is_started_test_() ->
+    refused(?FUNCTION_NAME, 400, <<"image">>, [#{}, #{<<"image">> => undefined_is_no_image}]).
+
+what_is_neither_id_nor_message_nor_image_is_refused_test_() ->
+    refused(?FUNCTION_NAME, 400, <<"image">>, [
+        #{<<"image">> => Image}
+     || Image <- [
+            1, 1.5, an_atom, [hb_test:guest("numbers")], fun() -> ok end,
+            %% Binaries are images, unless they have the size of an ID.
+            <<>>, <<"numbers.wasm">>, <<0, "as">>
+        ]
+    ]).
+
+a_body_that_is_no_binary_is_no_image_test_() ->
+    refused(?FUNCTION_NAME, 400, <<"image">>, [
+        #{<<"body">> => Body}
+     || Body <- [1, atom, [], #{<<"body">> => hb_test:guest("numbers")}]
+    ]).
+
+a_broken_body_is_named_test_() ->
+    refused(?FUNCTION_NAME, 400, <<"body">>, [#{<<"body">> => Body} || Body <- [<<>>, <<"text">>, broken()]]).
+
+%%% IDs
+
+an_id_that_nobody_knows_is_not_found_test_() ->
+    refused(?FUNCTION_NAME, 404, <<"image">>, [
+        #{<<"image">> => ID}
+     || ID <- [
+            hb_util:encode(crypto:hash(sha256, <<"unknown">>)),
+            crypto:hash(sha256, <<"unknown">>),
+            binary:copy(<<"a">>, 42),
+            <<255:256>>
+        ]
+    ]).
+
+%% A path of the cache is no ID, nor an image.
+the_path_of_a_binary_is_no_id_test_() ->
+    on_both(?FUNCTION_NAME, fun() ->
+        {ok, Path} = hb_cache:write(hb_test:guest("numbers"), #{}),
+        ?assertMatch(<<"data/", _/binary>>, Path),
+        ?assertMatch({error, #{<<"key">> := <<"image">>, <<"status">> := 400}}, init(#{<<"image">> => Path}))
+    end).
+
+a_store_that_raises_has_nothing_test_() ->
+    on_both(?FUNCTION_NAME, fun() ->
+        ID = hb_util:encode(crypto:hash(sha256, <<"unknown">>)),
+        Opts = #{store => #{<<"prefix">> => {no, directory}, <<"name">> => {no, directory}}},
+        ?assertError(_, hb_cache:read(ID, Opts)),
+        [
+            ?assertMatch(
+                {error, #{<<"key">> := <<"image">>, <<"status">> := 404, <<"body">> := <<"image: ", _/binary>>}},
+                quiet(fun() -> init(#{<<"image">> => Form}, Opts) end)
+            )
+         || Form <- [ID, hb_util:native_id(ID)]
+        ]
+    end).
+
+%% What was in the cache when the message was read may be gone when its values are.
+an_image_behind_a_broken_link_is_not_found_test_() ->
+    on_edge(?FUNCTION_NAME, fun() ->
+        Link = {link, <<"nowhere/body">>, #{}},
+        [
+            ?assertMatch({error, #{<<"key">> := <<"image">>, <<"status">> := 404}}, quiet(fun() -> init(Keys) end))
+         || Keys <- [#{<<"image">> => #{<<"body">> => Link}}, #{<<"image">> => Link}]
+        ]
+    end).
+
+an_id_of_something_without_image_is_refused_test_() ->
+    on_both(?FUNCTION_NAME, fun() ->
+        Refused = fun(Message) ->
+            {ok, ID} = hb_cache:write(Message, #{}),
+            init(#{<<"image">> => ID})
+        end,
+        [
+            ?assertMatch({error, #{<<"key">> := <<"image">>, <<"status">> := 400}}, Refused(Message))
+         || Message <- [
+                #{<<"data">> => hb_test:guest("numbers")},
+                #{<<"body">> => <<"no image">>},
+                #{<<"body">> => #{<<"body">> => hb_test:guest("numbers")}}
+            ]
+        ]
+    end).
+
+%%% Image messages
+
+an_image_message_needs_a_body_that_is_an_image_test_() ->
+    refused(?FUNCTION_NAME, 400, <<"image">>, [
+        #{<<"image">> => Message}
+     || Message <- [
+            #{}, #{<<"image">> => hb_test:guest("numbers")}, #{<<"body">> => 1}, #{<<"body">> => #{}},
+            #{<<"body">> => [hb_test:guest("numbers")]}, #{<<"body">> => <<>>}, #{<<"body">> => broken()}
+        ]
+    ]).
+
+%%% Images that are none
+
+a_broken_image_is_refused_with_the_reason_test_() ->
+    Component = <<0, "asm", 13, 0, 1, 0>>,
+    Rows = [
+        {broken(), "not a WebAssembly module: "},
+        {<<"(module)">>, "not "},
+        {Component, "not supported: "},
+        {hb_test:guest("component"), "not supported: "},
+        {hb_test:guest("shared_memory"), "not supported: "},
+        {hb_test:guest("imported_memory"), "the import env.memory is a memory; only functions can be imported"},
+        {hb_test:guest("start_trap"), "trap: unreachable"}
+    ],
+    on_both(?FUNCTION_NAME, fun() ->
+        [
+            begin
+                {error, Message} = init(#{<<"image">> => Image}),
+                ?assertMatch(#{<<"key">> := <<"image">>, <<"status">> := 400}, Message),
+                #{<<"body">> := Text} = Message,
+                ?assertEqual({0, Reason}, {string:str(binary_to_list(Text), "image: " ++ Reason) - 1, Reason}, Text)
+            end
+         || {Image, Reason} <- Rows
+        ]
+    end).
+
+%% A guest that never comes to its end at the start must not hold the process for ever.
+an_endless_start_function_ends_with_the_timeout_test_() ->
+    on_both(?FUNCTION_NAME, fun() ->
+        Test = self(),
+        Pid = spawn(fun() ->
+            Test ! {init, init(#{<<"image">> => hb_test:guest("start_spin")}, #{wasm_timeout => 100})}
+        end),
+        Answer = receive {init, Given} -> Given after 3000 -> still_running end,
+        hb_test:gone(Pid),
+        ?assertMatch({error, #{<<"key">> := <<"image">>, <<"status">> := 504}}, Answer)
+    end).
+
+%%% Modes
+
+an_unknown_mode_is_refused_test_() ->
+    refused(?FUNCTION_NAME, 400, <<"mode">>, [
+        #{<<"image">> => hb_test:guest("numbers"), <<"mode">> => Mode}
+     || Mode <- [<<"JIT">>, <<>>, <<"wasm">>, wasm, 1, [], #{}]
+    ]).
+
+%% There the stack's own mode is no excuse.
+an_unknown_mode_is_named_with_the_input_prefix_test_() ->
+    refused(?FUNCTION_NAME, 400, <<"process/sub/mode">>, [
+        #{
+            <<"input-prefix">> => <<"Process/sub">>,
+            <<"process">> => #{<<"sub">> => #{<<"image">> => hb_test:guest("numbers"), <<"mode">> => Mode}}
+        }
+     || Mode <- [<<"JIT">>, <<"Fold">>, <<"Map">>]
+    ]).
+
+aot_is_not_implemented_where_the_node_allows_it_test_() ->
+    on_both(?FUNCTION_NAME, fun() ->
+        Keys = #{<<"image">> => hb_test:guest("numbers"), <<"mode">> => <<"AOT">>},
+        ?assertMatch(
+            {error, #{<<"key">> := <<"mode">>, <<"status">> := 501, <<"body">> := <<"mode: ", _/binary>>}},
+            init(Keys, #{wasm_allow_aot => true})
+        )
+    end).
+
+the_image_is_named_with_the_input_prefix_test_() ->
+    refused(?FUNCTION_NAME, 400, <<"process/sub/image">>, [
+        #{<<"input-prefix">> => <<"process/Sub">>, <<"process">> => Process}
+     || Process <- [#{}, 1, #{<<"sub">> => 1}, #{<<"sub">> => #{<<"image">> => <<"none">>}}]
+    ]).
+
+%%% What becomes of an error
+
+%% A fold stops at the device and says which it was.
+a_stack_tells_the_error_of_its_device_test_() ->
+    on_both(?FUNCTION_NAME, fun() ->
+        Stack = #{
+            <<"device">> => <<"stack@1.0">>,
+            <<"device-stack">> => [<<"message@1.0">>, <<"wasm-64@1.0">>],
+            <<"stack-keys">> => [<<"init">>],
+            <<"image">> => <<"no image">>
+        },
+        Raised =
+            try hb_ao:resolve(Stack, <<"init">>, #{}) of
+                Answer -> brief(Answer)
+            catch
+                error:{device_failed, {dev_num, Number}, _, _, {info, #{<<"key">> := Key}}} -> {Number, Key}
+            end,
+        ?assertEqual({2, <<"image">>}, Raised),
+        {error, {stack_call_failed, _, _, 2, Info}} = hb_ao:resolve(Stack, <<"init">>, #{error_strategy => stop}),
+        ?assertMatch(#{<<"key">> := <<"image">>, <<"status">> := 400}, Info)
+    end).
+
+%% AO-Core can go into it.
+an_error_is_a_message_of_plain_values_test_() ->
+    on_both(?FUNCTION_NAME, fun() ->
+        {error, Message} = init(#{<<"image">> => <<"no image">>}),
+        Public = maps:remove(<<"priv">>, Message),
+        ?assertEqual([<<"body">>, <<"key">>, <<"status">>], lists:sort(maps:keys(Public))),
+        ?assertEqual(Public, hb_cache:storable(Public, #{})),
+        ?assertEqual(400, hb_ao:get(<<"status">>, Message, #{}))
+    end).
+
+a_failed_init_leaves_no_instance_test_() ->
+    on_both(?FUNCTION_NAME, fun() ->
+        Images = [broken(), hb_test:guest("start_trap"), hb_test:guest("imported_memory")],
+        {_, Instances} = dev_wasm64_test:instances_of(fun() -> [init(#{<<"image">> => Image}) || Image <- Images] end),
+        ?assertMatch([_], Instances),
+        [?assert(dev_wasm64_test:is_gone(Instance)) || Instance <- Instances]
+    end).
+
+%%% Support
+
+init(Keys) -> init(Keys, #{}).
+
+init(Keys, Opts) -> hb_ao:resolve(Keys#{<<"device">> => <<"wasm-64@1.0">>}, <<"init">>, Opts).
+
+broken() -> binary:part(hb_test:guest("numbers"), 0, 500).
+
+%% The init of each of these is refused with this status, for this key.
+refused(Title, Status, Key, Bases) ->
+    on_both(Title, fun() ->
+        [
+            begin
+                Answer = brief(init(Keys)),
+                ?assertMatch({error, #{<<"status">> := Status, <<"key">> := Key}}, Answer, brief(Keys)),
+                {error, #{<<"body">> := Text}} = Answer,
+                ?assertMatch({0, _}, binary:match(Text, <<Key/binary, ": ">>))
+            end
+         || Keys <- Bases
+        ]
+    end).
