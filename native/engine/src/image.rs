@@ -6,8 +6,7 @@ use crate::expose::{self, Exposed, Layout, expose};
 use crate::import::{self, ImportInfo};
 use crate::lower;
 use crate::reaper;
-use crate::snapshot::Rest;
-use crate::state::StateExports;
+use crate::state::{Fresh, StateExports};
 use crate::task::Data;
 use crate::value::Signature;
 use sha2::{Digest, Sha256};
@@ -34,7 +33,7 @@ pub struct Image {
     table: Option<ModuleExport>,
     layout: Layout,
     state: StateExports,
-    fresh: OnceLock<Rest>,
+    fresh: OnceLock<Fresh>,
 }
 
 /// What an image exports under one name.
@@ -126,13 +125,13 @@ impl Image {
         &self.state
     }
 
-    /// What a fresh instance is like, memories apart, once that is known.
-    pub(crate) fn fresh(&self) -> Option<&Rest> {
+    /// What a fresh instance is like, once that is known.
+    pub(crate) fn fresh(&self) -> Option<&Fresh> {
         self.fresh.get()
     }
 
     /// It is a function of the image: whoever finds out first is right.
-    pub(crate) fn set_fresh(&self, fresh: Rest) {
+    pub(crate) fn set_fresh(&self, fresh: Fresh) {
         let _ = self.fresh.set(fresh);
     }
 }

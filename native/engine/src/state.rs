@@ -12,9 +12,7 @@ use crate::touched::touched;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
-use wasmtime::{
-    Func, Global, Memory, Module, ModuleExport, Ref, RootScope, StoreContextMut, Table, V128, Val,
-};
+use wasmtime::{Func, Global, Memory, Module, ModuleExport, Ref, RootScope, StoreContextMut, Table, V128, Val};
 
 /// Table entries that a snapshot may have, whatever its image allows: the limit of a table.
 const TABLE_ENTRIES: u64 = 10_000_000;
@@ -34,7 +32,8 @@ impl StateExports {
         // Everything that a layout names is an export of its module.
         let find = |name: &str| module.get_export_index(name);
         let memories = layout.memories.iter().filter_map(|memory| {
-            let to_usize = |range: &Range<u64>| Some(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?);
+            let to_usize =
+                |range: &Range<u64>| Some(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?);
             let initial = memory.initial.as_ref().and_then(|ranges| ranges.iter().map(to_usize).collect());
             Some((find(&memory.name)?, initial))
         });
@@ -75,12 +74,15 @@ impl View<'_> {
         self.memories.first().map_or(&[], |memory| memory.bytes)
     }
 
-    /// Whether everything but the bytes of the first memory is as in a fresh instance.
-    pub fn is_fresh_beside_memory(&self) -> bool {
-        self.memories.len() < 2
-            && self.rest.dropped.is_empty()
-            && self.rest.tables.is_empty()
-            && self.image.fresh().is_some_and(|fresh| fresh.globals == self.rest.globals)
+    /// Everything but the bytes of the first memory as a partial snapshot; none where it is as in a fresh instance.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSnapshot`] where the state is larger than snapshots can be.
+    pub fn rest(&self) -> Result<Option<Vec<u8>>, Error> {
+        let plan = self.plan(Kind::Partial)?;
+        let mut bytes = vec![0; plan.size()];
+        plan.write(&mut bytes)?;
+        Ok(Some(bytes).filter(|bytes| self.image.fresh().is_none_or(|fresh| fresh.partial != *bytes)))
     }
 
     /// The state on its way to becoming a snapshot.
@@ -165,8 +167,9 @@ impl Snapshots {
         let limits = snapshot::Limits { table_entries: TABLE_ENTRIES };
         let parsed: Result<Vec<_>, _> = chain.iter().map(|bytes| Snapshot::parse(bytes, &limits)).collect();
         let state = snapshot::resolve(&parsed?)?;
+        let first = state.rest().memories.first().copied().unwrap_or_default();
         match raw {
-            Some(raw) if !state.is_partial() || state.rest().memories.first() != Some(&(raw.len() as u64)) => {
+            Some(raw) if !state.is_partial() || first != raw.len() as u64 => {
                 Err(invalid("the rest of a state with another memory"))
             }
             None if state.is_partial() => Err(SnapshotError::MemoryElsewhere.into()),
@@ -222,6 +225,13 @@ pub(crate) enum Outline {
     Memory(u64),
 }
 
+/// What a fresh instance of an image is like.
+pub(crate) struct Fresh {
+    tables: Vec<(u32, Entries)>,
+    /// Its partial snapshot.
+    partial: Vec<u8>,
+}
+
 /// Reads out the state and lets `look` see it.
 ///
 /// # Errors
@@ -232,9 +242,16 @@ pub(crate) fn view<T>(store: &mut StoreContextMut<'_, Data>, look: impl FnOnce(&
     if let Some(fresh) = items.image.fresh() {
         rest.tables.retain(|table| !fresh.tables.contains(table));
     }
-    let candidates = items.candidates(store);
-    let memories: Vec<_> = items.memories(store, &candidates).collect();
-    Ok(look(&View { image: &items.image, rest, memories: &memories }))
+    Ok(items.look(store, rest, look))
+}
+
+/// What an instance is like that has just been started.
+pub(crate) fn fresh(store: &mut StoreContextMut<'_, Data>) -> Result<Fresh, Error> {
+    let items = Items::of(store)?;
+    let mut rest = items.rest(store)?;
+    let tables = std::mem::take(&mut rest.tables);
+    let partial = items.look(store, rest, |view| view.rest())?.unwrap_or_default();
+    Ok(Fresh { tables, partial })
 }
 
 /// Everything but the contents of memories, tables as they are.
@@ -266,20 +283,28 @@ pub(crate) fn copy_memories(
     let (source, target) = (Items::of(from)?, Items::of(to)?);
     let candidates = source.candidates(from);
     for (index, memory) in source.memories(from, &candidates).enumerate() {
-        let (bytes, _) = target.memory_mut(to, index)?;
+        let (bytes, initial) = target.memory_mut(to, index)?;
         for range in memory.candidates {
-            copy_changed(bytes, memory.bytes, range.clone());
+            let (start, end) = (range.start / PAGE * PAGE, range.end.min(memory.bytes.len()));
+            let pages = memory.bytes.get(start..end).unwrap_or_default();
+            put_pages(bytes.get_mut(start..end).unwrap_or_default(), pages, start, &initial);
         }
     }
     Ok(())
 }
 
-/// Copies a range page by page where the two differ: a page that is not written stays shared.
-fn copy_changed(to: &mut [u8], from: &[u8], range: Range<usize>) {
-    let (Some(to), Some(from)) = (to.get_mut(range.clone()), from.get(range)) else { return };
-    for (to, from) in to.chunks_mut(PAGE).zip(from.chunks(PAGE)) {
-        if to != from {
-            to.copy_from_slice(from);
+/// Puts pages to their place in the memory of a fresh instance, which is zeros outside of `initial`; `start` is where the
+/// place is. A page that is there already is not written, and so stays shared with other instances.
+fn put_pages(place: &mut [u8], pages: &[u8], start: usize, initial: &[Range<usize>]) {
+    let mut at = start;
+    for (place, page) in place.chunks_mut(PAGE).zip(pages.chunks(PAGE)) {
+        let first = initial.partition_point(|range| range.end <= at);
+        let is_initial = initial.get(first).is_some_and(|range| range.start < at + PAGE);
+        at += PAGE;
+        // Reading a page that nobody has touched costs as much as a look at what is to be put there.
+        let differs = if is_initial { *place != *page } else { page.iter().fold(0, |all, byte| all | byte) != 0 };
+        if differs {
+            place.copy_from_slice(page);
         }
     }
 }
@@ -291,20 +316,19 @@ fn put_raw(memory: &mut [u8], raw: &[u8], initial: &[Range<usize>]) {
             behind.fill(0);
         }
     }
-    let mut start = 0;
-    for (page, bytes) in memory.chunks_mut(PAGE).zip(raw.chunks(PAGE)) {
-        let is_initial = initial.iter().any(|range| range.start < start + PAGE && start < range.end);
-        start += PAGE;
-        if is_initial || bytes.iter().fold(0, |all, byte| all | byte) != 0 {
-            if let Some(page) = page.get_mut(..bytes.len()).filter(|page| *page != bytes) {
-                page.copy_from_slice(bytes);
-            }
-        }
+    let (whole, last) = raw.split_at(raw.len() / PAGE * PAGE);
+    put_pages(memory, whole, 0, initial);
+    if let Some(place) = memory.get_mut(whole.len()..raw.len()) {
+        place.copy_from_slice(last);
     }
 }
 
 /// Grows a memory to at least `bytes`.
-pub(crate) async fn grow_memory(store: &mut StoreContextMut<'_, Data>, memory: &Memory, bytes: u64) -> Result<(), Error> {
+pub(crate) async fn grow_memory(
+    store: &mut StoreContextMut<'_, Data>,
+    memory: &Memory,
+    bytes: u64,
+) -> Result<(), Error> {
     let missing = bytes.saturating_sub(memory.data_size(&*store) as u64);
     let pages = missing.div_ceil(memory.page_size(&*store));
     if pages == 0 {
@@ -339,7 +363,8 @@ impl Items {
         // The image has found all of these.
         let mut find = |export: &ModuleExport| instance.get_module_export(&mut *store, export).ok_or(Error::Stopped);
         let StateExports { memories, globals, tables, flags, functions, drop } = image.state();
-        let memories = memories.iter().map(|(export, _)| into(find(export)?.into_memory())).collect::<Result<_, _>>()?;
+        let memories =
+            memories.iter().map(|(export, _)| into(find(export)?.into_memory())).collect::<Result<_, _>>()?;
         let globals = globals.iter().map(|(index, export)| Ok((*index, into(find(export)?.into_global())?)));
         let globals = globals.collect::<Result<_, Error>>()?;
         let tables = tables.iter().map(|(index, export)| Ok((*index, into(find(export)?.into_table())?)));
@@ -385,6 +410,12 @@ impl Items {
         Ok((bytes, initial))
     }
 
+    fn look<T>(&self, store: &StoreContextMut<'_, Data>, rest: Rest, look: impl FnOnce(&View<'_>) -> T) -> T {
+        let candidates = self.candidates(store);
+        let memories: Vec<_> = self.memories(store, &candidates).collect();
+        look(&View { image: &self.image, rest, memories: &memories })
+    }
+
     fn rest(&self, store: &mut StoreContextMut<'_, Data>) -> Result<Rest, Error> {
         let memories = self.memories.iter().map(|memory| memory.data_size(&*store) as u64).collect();
         let names = self.names(store);
@@ -400,9 +431,9 @@ impl Items {
                 .map_err(|what| Error::Uncapturable(format!("table {index} holds {what}")))?;
             tables.push((*index, entries));
         }
-        let is_up = |flag: &Global, store: &mut StoreContextMut<'_, Data>| matches!(flag.get(store), Val::I32(n) if n != 0);
-        let dropped =
-            self.flags.iter().filter(|(_, flag)| is_up(flag, store)).map(|(segment, _)| *segment).collect();
+        let is_up =
+            |flag: &Global, store: &mut StoreContextMut<'_, Data>| matches!(flag.get(store), Val::I32(n) if n != 0);
+        let dropped = self.flags.iter().filter(|(_, flag)| is_up(flag, store)).map(|(segment, _)| *segment).collect();
         Ok(Rest { memories, globals, tables, dropped })
     }
 
@@ -451,9 +482,15 @@ impl Items {
         Ok(())
     }
 
-    async fn put_table(&self, store: &mut StoreContextMut<'_, Data>, table: &Table, entries: &Entries) -> Result<(), Error> {
+    async fn put_table(
+        &self,
+        store: &mut StoreContextMut<'_, Data>,
+        table: &Table,
+        entries: &Entries,
+    ) -> Result<(), Error> {
         let null = Ref::null(table.ty(&*store).element().heap_type());
-        let missing = entries.len().checked_sub(table.size(&*store)).ok_or_else(|| invalid("a table that has shrunk"))?;
+        let missing =
+            entries.len().checked_sub(table.size(&*store)).ok_or_else(|| invalid("a table that has shrunk"))?;
         if missing > 0 {
             let grown = table.grow_async(&mut *store, missing, null.clone()).await;
             grown.map_err(|error| too_large(&error, Limit::Table))?;
@@ -540,9 +577,7 @@ fn entries(
     let mut scope = RootScope::new(&mut *store);
     while let Some(entry) = table.get(&mut scope, index) {
         let entry = match entry {
-            Ref::Func(Some(func)) => {
-                Some(*names.get(&(func.to_raw(&mut scope) as usize)).ok_or(FOREIGN_FUNCTION)?)
-            }
+            Ref::Func(Some(func)) => Some(*names.get(&(func.to_raw(&mut scope) as usize)).ok_or(FOREIGN_FUNCTION)?),
             entry if entry.is_null() => None,
             _ => return Err(FOREIGN),
         };

@@ -254,9 +254,9 @@ async fn survey(image: &Arc<Image>, starting: &Starting) -> Result<(), Error> {
     if image.fresh().is_none() {
         let port = Arc::new(Port::new());
         let mut store = fresh(image, &port, starting).await?;
-        let rest = state::rest(&mut store.as_context_mut());
+        let found = state::fresh(&mut store.as_context_mut());
         reaper::dispose(store);
-        image.set_fresh(rest?);
+        image.set_fresh(found?);
     }
     Ok(())
 }

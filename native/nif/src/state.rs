@@ -94,7 +94,7 @@ fn read_state<'a>(env: Env<'a>, handle: Term<'a>, reference: Term<'a>, ticket: u
     }
     let operation = Operation::new(env, &handle, reference, ticket, None);
     let take = |view: &hb_wasm64_engine::View<'_>| {
-        let rest = if view.is_fresh_beside_memory() { None } else { Some(write(view, Kind::Partial, false)?) };
+        let rest = view.rest()?.map(|rest| copied(&rest)).transpose()?;
         Ok((copied(view.memory())?, rest))
     };
     Ok(operation.view(take, |env, result: Result<_, Error>| match result {

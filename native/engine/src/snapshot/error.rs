@@ -4,7 +4,6 @@ use thiserror::Error;
 
 /// What is wrong with a snapshot, or with what was to become one.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum SnapshotError {
     /// The bytes begin differently.
     #[error("not a snapshot")]

@@ -1,7 +1,7 @@
 //! Snapshots: the state of an instance as bytes, and back.
 //!
-//! The format, and nothing of wasmtime: whoever captures a state hands over the bytes of its memories and a [`Rest`], and
-//! whoever applies one gets them back. `docs/snapshot.md` describes the format byte by byte.
+//! The format, and nothing of wasmtime: whoever captures a state hands over the bytes of its memories and a [`Rest`],
+//! and whoever applies one gets them back. `docs/snapshot.md` describes the format byte by byte.
 //!
 //! ```text
 //! capture:  memories + Rest ── Plan::new ── size ── write into a buffer of that size ──► file

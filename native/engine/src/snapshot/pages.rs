@@ -1,7 +1,8 @@
 //! Memories as pages: which to look at, and which are zero.
 
+use super::PAGE;
 use super::error::{Result, SnapshotError};
-use super::{PAGE, StateId};
+use crate::image::Hash;
 use std::ops::Range;
 
 /// The pages that some ranges of bytes touch, each once, ascending.
@@ -50,7 +51,7 @@ pub(super) fn is_zero(page: &[u8; PAGE]) -> bool {
 pub(super) struct PageRef<'a> {
     /// Its index in its memory.
     pub(super) page: u64,
-    pub(super) hash: &'a StateId,
+    pub(super) hash: &'a Hash,
     /// The snapshot of the chain that its contents are in.
     pub(super) file: usize,
     /// How many pages stand before it there.
@@ -67,7 +68,7 @@ mod tests {
 
     #[test]
     fn every_page_that_a_range_touches_is_named_once() {
-        assert_eq!(pages(&[]), []);
+        assert!(pages(&[]).is_empty());
         assert_eq!(pages(&[5..5, 4095..4097, 4097..4098, 8191..8192]), [0, 1]);
         assert_eq!(pages(&[0..3 * PAGE, PAGE..2 * PAGE, PAGE + 1..4 * PAGE, 9 * PAGE..16 * PAGE - 1]), {
             let mut wanted: Vec<usize> = (0..4).collect();

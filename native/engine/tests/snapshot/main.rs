@@ -1,8 +1,8 @@
 //! Snapshots as files: states that come back as they went, and files that do not mean a state.
 //!
-//! `round_trips` writes random states and chains and reads them; `damage` breaks files at random; `hostile` builds files
-//! that no writer makes, with checks and ids of their own; `vectors` holds what `docs/snapshot.md` shows against what
-//! is written and read; `speed` measures, on request.
+//! `round_trips` writes random states and chains and reads them; `damage` breaks files at random; `hostile` builds
+//! files that no writer makes, with checks and ids of their own; `vectors` holds what `docs/snapshot.md` shows against
+//! what is written and read; `speed` measures, on request.
 
 mod damage;
 mod hostile;

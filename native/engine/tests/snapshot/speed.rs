@@ -56,6 +56,11 @@ fn speed() {
     measure("SHA-256 of 400 pages", || {
         ranges.iter().map(|range| Sha256::digest(&bytes[range.clone()])[0]).fold(0, u8::wrapping_add)
     });
+    measure("first write to 400 pages of new memory", || {
+        let mut memory = vec![0_u8; PAGES * PAGE];
+        ranges.iter().for_each(|range| memory[range.start] = black_box(1));
+        memory
+    });
     measure("full: plan", || plan(Kind::Full).size());
     measure("full: plan, all of the memory a candidate", || {
         Plan::new(&IMAGE, &state.rest, &[Memory { bytes, candidates: &all }], Kind::Full).unwrap().size()
