@@ -25,7 +25,7 @@ main([Reference, Guests, Aos]) ->
     Bench = #bench{port = open_port({spawn_executable, Reference}, Options), guests = Guests, aos = Aos},
     try
         heading(),
-        [Part(Bench) || Part <- [fun calls/1, fun computing/1, fun aos/1, fun starts/1, fun memory/1, fun device/1]],
+        [Part(Bench) || Part <- [fun calls/1, fun computing/1, fun aos/1, fun starts/1, fun memory/1, fun state/1, fun device/1]],
         halt(0)
     catch
         Class:Reason:Stack ->
@@ -142,6 +142,88 @@ memory(Bench) ->
          {"read 64 bytes", 20_000, fun() -> {ok, _} = hb_wasm64:read(H, 64, 64), <<>> end},
          {"describe", 1_000, fun() -> {ok, _} = hb_wasm64:describe(H), <<>> end}
      ]].
+
+%% Snapshots of AOS after some messages, and what is done with them. The references are Erlang's own copies.
+state(#bench{aos = Aos} = Bench) ->
+    Large = start(guest(Bench, "memory64")),
+    ok = hb_wasm64:write_memory(Large, binary:copy(<<"contents">>, 32 * ?MB)),
+    raw("raw snapshot, 256 MB", Large, 3),
+    case filelib:is_regular(Aos) of
+        true -> aos_state(Aos);
+        false -> io:format("Snapshots of AOS are not measured: there is no ~ts~n", [Aos])
+    end.
+
+raw(Title, H, Turns) ->
+    {ok, Memory} = hb_wasm64:read_memory(H),
+    Size = byte_size(Memory),
+    line(Title, "binary:copy/1 of it", #{
+        turns => Turns,
+        reference => erlang(fun() -> <<_:Size/binary>> = binary:copy(Memory), <<>> end),
+        ours => fun() -> {ok, <<_:Size/binary>>} = hb_wasm64:read_memory(H), <<>> end,
+        target => {times, 1.2}
+    }),
+    Memory.
+
+aos_state(Aos) ->
+    {ok, Image} = file:read_file(Aos),
+    H = start(Aos),
+    Eval = fun() ->
+        Texts = [write_file(H, ["bench/aos/", File]) || File <- ["one_and_one.json", "environment.json"]],
+        {ok, [_]} = hb_wasm64:call(H, <<"handle">>, Texts)
+    end,
+    [Eval() || _ <- lists:seq(1, 5)],
+    {ok, Before} = hb_wasm64:snapshot(H),
+    Eval(),
+    Memory = raw("raw snapshot of AOS", H, 20),
+    {ok, Whole} = hb_wasm64:snapshot(H),
+    {ok, Delta} = hb_wasm64:snapshot(H, #{base => Before}),
+    {ok, Compressed} = hb_wasm64:snapshot(H, #{compress => true}),
+    Nothing = fun(Result) -> fun() -> _ = Result(), <<>> end end,
+    Snapshot = Nothing(fun() -> {ok, Whole} = hb_wasm64:snapshot(H) end),
+    line("snapshot of AOS", "binary:copy/1, 12 MB", #{
+        turns => 20,
+        reference => erlang(Nothing(fun() -> binary:copy(Memory) end)),
+        ours => Snapshot,
+        target => {times, 0.4}
+    }),
+    size_line(Whole, Memory, 0.15),
+    line("delta after one more eval", "the whole snapshot", #{
+        turns => 20,
+        reference => erlang(Snapshot),
+        ours => Nothing(fun() -> {ok, Delta} = hb_wasm64:snapshot(H, #{base => Before}) end),
+        target => {times, 0.25}
+    }),
+    size_line(Delta, Whole, 0.1),
+    line("snapshot of AOS, zstd", "the whole snapshot", #{
+        turns => 5,
+        reference => erlang(Snapshot),
+        ours => Nothing(fun() -> {ok, Compressed} = hb_wasm64:snapshot(H, #{compress => true}) end),
+        target => info
+    }),
+    size_line(Compressed, Whole, info),
+    Fresh = erlang(Nothing(fun() ->
+        {ok, New} = hb_wasm64:start(Image),
+        ok = hb_wasm64:write(New, 0, Memory),
+        ok = hb_wasm64:stop(New)
+    end)),
+    [line(Title, "fresh, 12 MB written", #{
+         turns => 10,
+         reference => Fresh,
+         ours => Nothing(fun() -> {ok, New} = Start(), ok = hb_wasm64:stop(New) end),
+         target => {times, 0.3}
+     })
+     || {Title, Start} <- [
+         {"start from a snapshot", fun() -> hb_wasm64:start(Image, #{snapshot => Whole}) end},
+         {"fork", fun() -> hb_wasm64:fork(H) end}
+     ]].
+
+size_line(Ours, Reference, Most) ->
+    Factor = byte_size(Ours) / byte_size(Reference),
+    Target = case Most of info -> info; _ -> {times, Most} end,
+    print("  its size, bytes", "", [
+        integer_to_list(byte_size(Ours)), integer_to_list(byte_size(Reference)), compared({times, 1}, Factor), "",
+        wanted(Target), verdict(Target, Factor, Factor)
+    ]).
 
 %% On the small AO-Core of the tests. On a node each AO-Core call takes many times as long, so that what counts there is
 %% how many there are.
