@@ -17,6 +17,7 @@ mod frame;
 mod layout;
 mod merge;
 mod pages;
+mod patch;
 mod records;
 mod rest;
 
