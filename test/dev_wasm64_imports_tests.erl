@@ -216,7 +216,12 @@ a_device_may_compute_on_another_instance_test_() ->
 a_snapshot_is_refused_while_the_guest_waits_test_() ->
     on_both(?FUNCTION_NAME, fun() ->
         Callback = fun(#{<<"state">> := State}, _, Opts) ->
-            {error, Refused} = hb_ao:resolve(State, <<"snapshot">>, Opts),
+            Refused =
+                try
+                    hb_ao:resolve(State, <<"snapshot">>, Opts)
+                catch
+                    throw:{error, Message} -> Message
+                end,
             {ok, #{<<"state">> => State#{<<"seen">> => maps:get(<<"body">>, Refused)}, <<"results">> => [0]}}
         end,
         After = ok(compute(started("imports", env(#{callback => Callback})), <<"mem_then_import">>, [77])),
