@@ -150,6 +150,7 @@ fn what_is_not_exported_becomes_so_and_what_is_keeps_its_first_name() {
             ],
             functions: vec![],
             segments: vec![],
+            has_start: false,
         }
     );
     let mut guest = Guest::of(&wasm);
