@@ -66,20 +66,22 @@ pub struct View<'a> {
     image: &'a Image,
     rest: Rest,
     memories: &'a [snapshot::Memory<'a>],
+    linear: usize,
 }
 
 impl View<'_> {
-    /// The first memory, as the guest sees it; empty where the image has none.
+    /// The linear memory that callers read and write, as the guest sees it; empty where the image has none.
     pub fn memory(&self) -> &[u8] {
-        self.memories.first().map_or(&[], |memory| memory.bytes)
+        self.memories.get(self.linear).map_or(&[], |memory| memory.bytes)
     }
 
-    /// Everything but the bytes of the first memory as a partial snapshot; none where it is as in a fresh instance.
+    /// What there is beside the linear memory, as a partial snapshot; none where it is as in a fresh instance. Partial
+    /// snapshots are without the first memory: where callers read and write another one this is a whole snapshot.
     ///
     /// # Errors
     /// [`Error::InvalidSnapshot`] where the state is larger than snapshots can be.
     pub fn rest(&self) -> Result<Option<Vec<u8>>, Error> {
-        let plan = self.plan(Kind::Partial)?;
+        let plan = self.plan(if self.linear == 0 { Kind::Partial } else { Kind::Full })?;
         let mut bytes = vec![0; plan.size()];
         plan.write(&mut bytes)?;
         Ok(Some(bytes).filter(|bytes| self.image.fresh().is_none_or(|fresh| fresh.partial != *bytes)))
@@ -100,7 +102,7 @@ pub trait Kept: Send {
     fn with(&self, look: &mut dyn FnMut(&[&[u8]]));
 }
 
-/// Snapshots to be read: a chain of them, or the raw first memory and the rest of the state.
+/// Snapshots to be read: a chain of them, or the raw linear memory and the rest of the state.
 pub struct Snapshots {
     kept: Box<dyn Kept>,
     raw: bool,
@@ -118,7 +120,7 @@ impl Snapshots {
         Snapshots { kept: Box::new(kept), raw: false }
     }
 
-    /// The bytes of the first memory, and the rest of the state unless that is as in a fresh instance.
+    /// The bytes of the linear memory, and the rest of the state unless that is as in a fresh instance.
     pub fn raw(kept: impl Kept + 'static) -> Snapshots {
         Snapshots { kept: Box::new(kept), raw: true }
     }
@@ -169,7 +171,7 @@ impl Snapshots {
         let state = snapshot::resolve(&parsed?)?;
         let first = state.rest().memories.first().copied().unwrap_or_default();
         match raw {
-            Some(raw) if !state.is_partial() || first != raw.len() as u64 => {
+            Some(raw) if state.is_partial() && first != raw.len() as u64 => {
                 Err(invalid("the rest of a state with another memory"))
             }
             None if state.is_partial() => Err(SnapshotError::MemoryElsewhere.into()),
@@ -193,13 +195,19 @@ impl Snapshots {
             for index in 0..items.memories.len() {
                 let (memory, initial) = items.memory_mut(store, index)?;
                 match (given.raw, &given.state) {
-                    (Some(raw), _) if index == 0 => put_raw(memory, raw, &initial),
+                    (Some(raw), None) if index == items.linear => put_raw(memory, raw, &initial),
+                    (Some(raw), Some(state)) if state.is_partial() && index == 0 => put_raw(memory, raw, &initial),
                     (_, Some(state)) => state.restore_into(index, memory, &initial).map_err(Error::from)?,
-                    // Only the first memory was asked for.
+                    // Only the linear memory was asked for.
                     (_, None) => {}
                 }
             }
-            Ok(())
+            match (given.raw, items.memories.get(items.linear)) {
+                (Some(raw), Some(memory)) if given.state.is_some() && memory.data(&*store) != raw => {
+                    Err(invalid("the rest of a state with another memory"))
+                }
+                _ => Ok(()),
+            }
         })
     }
 }
@@ -221,7 +229,7 @@ fn invalid(text: &str) -> Error {
 pub(crate) enum Outline {
     /// This, with memories of its sizes.
     Rest(Rest),
-    /// A fresh instance whose first memory has at least so many bytes.
+    /// A fresh instance whose linear memory has at least so many bytes.
     Memory(u64),
 }
 
@@ -267,7 +275,7 @@ pub(crate) async fn put(store: &mut StoreContextMut<'_, Data>, outline: &Outline
     let items = Items::of(store)?;
     match outline {
         Outline::Rest(rest) => items.put_rest(store, rest).await,
-        Outline::Memory(bytes) => match items.memories.first() {
+        Outline::Memory(bytes) => match items.memories.get(items.linear) {
             Some(memory) => grow_memory(store, memory, *bytes).await,
             None if *bytes == 0 => Ok(()),
             None => Err(Error::Limit(Limit::Memory)),
@@ -354,6 +362,8 @@ struct Items {
     flags: Vec<(Segment, Global)>,
     functions: Option<Table>,
     drop: Option<Func>,
+    /// Which of the memories callers read and write.
+    linear: usize,
 }
 
 impl Items {
@@ -373,7 +383,13 @@ impl Items {
         let flags = flags.collect::<Result<_, Error>>()?;
         let functions = functions.as_ref().map(|export| into(find(export)?.into_table())).transpose()?;
         let drop = drop.as_ref().map(|export| into(find(export)?.into_func())).transpose()?;
-        Ok(Items { image: image.clone(), memories, globals, tables, flags, functions, drop })
+        let memories: Vec<Memory> = memories;
+        let is_linear = |memory: &Memory| {
+            let linear = store.data().memory();
+            linear.is_some_and(|linear| linear.data_ptr(&*store) == memory.data_ptr(&*store))
+        };
+        let linear = memories.iter().position(is_linear).unwrap_or_default();
+        Ok(Items { image: image.clone(), memories, globals, tables, flags, functions, drop, linear })
     }
 
     /// Where each memory may hold anything but zeros: what was written, and what it started with.
@@ -413,7 +429,7 @@ impl Items {
     fn look<T>(&self, store: &StoreContextMut<'_, Data>, rest: Rest, look: impl FnOnce(&View<'_>) -> T) -> T {
         let candidates = self.candidates(store);
         let memories: Vec<_> = self.memories(store, &candidates).collect();
-        look(&View { image: &self.image, rest, memories: &memories })
+        look(&View { image: &self.image, rest, memories: &memories, linear: self.linear })
     }
 
     fn rest(&self, store: &mut StoreContextMut<'_, Data>) -> Result<Rest, Error> {

@@ -171,6 +171,11 @@ impl Data {
         &self.image
     }
 
+    /// The memory that callers read and write.
+    pub(crate) fn memory(&self) -> Option<Memory> {
+        self.memory
+    }
+
     /// # Errors
     /// [`Error::Stopped`] before it has been started.
     pub(crate) fn instance(&self) -> Result<wasmtime::Instance, Error> {

@@ -1,10 +1,10 @@
 //! From files to a state: a full snapshot, the deltas after it, and what comes of them.
 
-use super::decode::{Snapshot, split};
+use super::decode::Snapshot;
 use super::error::{Result, SnapshotError};
-use super::frame;
-use super::layout::{Entry, IdHasher, ZEROED, hash_page};
+use super::layout::{Entry, IdHasher, PageHash, ZEROED, hash_page};
 use super::pages::{PageRef, is_zero, touched};
+use super::records::{File, InOrder, Record};
 use super::{PAGE, Rest, StateId};
 use crate::image::Hash;
 use std::ops::Range;
@@ -20,13 +20,6 @@ pub struct Resolved<'a> {
     memories: Vec<Vec<PageRef<'a>>>,
 }
 
-/// Where the pages of one file are.
-struct File<'a> {
-    data: &'a [u8],
-    compressed: bool,
-    stored: usize,
-}
-
 /// Puts a chain together: a snapshot that stands by itself, then deltas, each made against the state before it.
 ///
 /// # Errors
@@ -38,11 +31,11 @@ pub fn resolve<'a>(chain: &[Snapshot<'a>]) -> Result<Resolved<'a>> {
         let before = number.checked_sub(1).and_then(|before| chain.get(before));
         check_order(before, snapshot)?;
         let sizes = snapshot.rest.memories.iter();
-        let mut slot = 0;
+        let mut start = 0;
         for (memory, ((pages, entries), size)) in memories.iter_mut().zip(&snapshot.tables).zip(sizes).enumerate() {
             let before = std::mem::take(pages);
             let end = size / PAGE as u64;
-            *pages = overlay(before, entries, end, number, &mut slot)
+            *pages = overlay(before, entries, end, number, &mut start)
                 .map_err(|(page, what)| SnapshotError::MalformedPage { memory, page, what })?;
         }
     }
@@ -55,7 +48,7 @@ pub fn resolve<'a>(chain: &[Snapshot<'a>]) -> Result<Resolved<'a>> {
     if id != *last.id() {
         return Err(SnapshotError::OtherState);
     }
-    let file = |file: &Snapshot<'a>| File { data: file.data, compressed: file.is_compressed(), stored: file.stored };
+    let file = |file: &Snapshot<'a>| File { data: file.data, compressed: file.is_compressed(), plain: file.plain };
     let files = chain.iter().map(file).collect();
     Ok(Resolved { image, id, partial, rest: last.rest.clone(), rest_bytes: last.rest_bytes, files, memories })
 }
@@ -75,28 +68,27 @@ fn check_order(before: Option<&Snapshot>, snapshot: &Snapshot) -> Result<()> {
     }
 }
 
-/// Lays the entries of a file over the pages before it. Entries that change nothing are refused: there is one delta
-/// between two states, not many.
+/// Lays the entries of a file over the pages before it. `start` is where the next record of the file begins.
 fn overlay<'a>(
     before: Vec<PageRef<'a>>,
-    entries: &'a [Entry],
+    entries: &[Entry<'a>],
     end: u64,
     file: usize,
-    slot: &mut usize,
+    start: &mut u64,
 ) -> std::result::Result<Vec<PageRef<'a>>, (u64, &'static str)> {
     let mut pages = Vec::with_capacity(before.len() + entries.len());
     let mut before = before.into_iter().take_while(|page| page.page < end).peekable();
-    for (page, hash) in entries.iter().map(split) {
+    for Entry { page, length, hash } in entries.iter().copied() {
         while let Some(kept) = before.next_if(|kept| kept.page < page) {
             pages.push(kept);
         }
-        let same = before.next_if(|before| before.page == page).map_or(&ZEROED, |before| before.hash);
-        if same == hash {
-            return Err((page, "is stored in a delta, but unchanged"));
+        let replaced = before.next_if(|before| before.page == page);
+        if length == ZEROED && replaced.is_none() {
+            return Err((page, "is marked as zero, but was so before"));
         }
-        if *hash != ZEROED {
-            pages.push(PageRef { page, hash, file, slot: *slot });
-            *slot += 1;
+        if length != ZEROED {
+            pages.push(PageRef { page, hash, record: Record { file, start: *start, length } });
+            *start += u64::from(length);
         }
     }
     pages.extend(before);
@@ -132,7 +124,7 @@ impl<'a> Resolved<'a> {
     /// Makes `bytes` the contents of a memory. `dirty` are the ascending ranges of it that may differ from zero before:
     /// pages there that are zero in the state become so, and everything else outside of the stored pages stays.
     ///
-    /// Each page is checked just before it is copied. After an error the memory is neither what it was nor what it
+    /// Each page is checked when it is complete. After an error the memory is neither what it was nor what it
     /// should be.
     ///
     /// # Errors
@@ -154,11 +146,7 @@ impl<'a> Resolved<'a> {
                 *place = [0; PAGE];
             }
         }
-        self.for_each_page(Some(memory), |place, contents| {
-            let target = usize::try_from(place.page).ok().and_then(|page| places.get_mut(page));
-            *target.ok_or(SnapshotError::WrongSize { wanted, found })? = *contents;
-            Ok(())
-        })
+        self.put_pages(Some(memory), places, |place| usize::try_from(place.page).unwrap_or(usize::MAX))
     }
 
     /// Checks the pages of the state that the files hold.
@@ -166,7 +154,7 @@ impl<'a> Resolved<'a> {
     /// # Errors
     /// [`SnapshotError::DamagedPage`] at the first page that is not what its hash says.
     pub fn verify(&self) -> Result<()> {
-        self.for_each_page(None, |_, _| Ok(()))
+        self.for_each_page(|_| Ok(()))
     }
 
     fn size_of(&self, memory: usize) -> Result<u64> {
@@ -186,38 +174,45 @@ impl<'a> Resolved<'a> {
         self.memories.get(memory).map_or(&[], Vec::as_slice)
     }
 
-    /// The contents of a page as they stand in the file, unchecked; `None` where they are compressed.
-    pub(super) fn contents(&self, page: &PageRef) -> Option<&'a [u8; PAGE]> {
-        let file = self.files.get(page.file).filter(|file| !file.compressed)?;
-        file.data.as_chunks().0.get(page.slot)
+    pub(super) fn files(&self) -> &[File<'a>] {
+        &self.files
     }
 
-    /// Hands on every page, or those of one memory, checked. First those that are not compressed, in order; then those
-    /// of one compressed file after the other, so that one decompressor at a time is enough.
-    pub(super) fn for_each_page(
+    fn places(&self) -> impl Iterator<Item = (Place, &PageRef<'a>)> {
+        let pages =
+            self.memories.iter().enumerate().flat_map(|(memory, pages)| pages.iter().map(move |page| (memory, page)));
+        pages.enumerate().map(|(number, (memory, page))| (Place { memory, page: page.page, number }, page))
+    }
+
+    /// Hands on every page in order, checked.
+    pub(super) fn for_each_page(&self, mut take: impl FnMut(&[u8; PAGE]) -> Result<()>) -> Result<()> {
+        let mut pages = InOrder::new(self);
+        self.places().try_for_each(|(place, page)| {
+            let contents = pages.page(place, page)?;
+            place.check(contents, page.hash)?;
+            take(contents)
+        })
+    }
+
+    /// Makes pages, all or those of one memory, where `index` says that they are in `out`, and checks them. One file comes
+    /// after the other, so that one decompressor at a time is enough.
+    pub(super) fn put_pages(
         &self,
         only: Option<usize>,
-        mut take: impl FnMut(Place, &[u8; PAGE]) -> Result<()>,
+        out: &mut [[u8; PAGE]],
+        index: impl Fn(Place) -> usize,
     ) -> Result<()> {
-        let mut compressed: Vec<Vec<(Place, &PageRef)>> = vec![Vec::new(); self.files.len()];
-        let memories = self.memories.iter().enumerate().filter(|(memory, _)| only.is_none_or(|only| only == *memory));
-        let pages = memories.flat_map(|(memory, pages)| pages.iter().map(move |page| (memory, page)));
-        for (number, (memory, page)) in pages.enumerate() {
-            let place = Place { memory, page: page.page, number };
-            if let Some(contents) = self.contents(page) {
-                place.check(contents, page.hash)?;
-                take(place, contents)?;
-            } else if let Some(later) = compressed.get_mut(page.file) {
-                later.push((place, page));
-            }
+        let mut steps: Vec<Vec<(Place, &PageRef)>> = vec![Vec::new(); self.files.len()];
+        for (place, page) in self.places().filter(|(place, _)| only.is_none_or(|only| only == place.memory)) {
+            steps.get_mut(page.record.file).ok_or(place.damaged())?.push((place, page));
         }
-        let mut contents = [0; PAGE];
-        for (file, pages) in self.files.iter().zip(compressed).filter(|(_, pages)| !pages.is_empty()) {
-            let mut frame = frame::Pages::new(file.data, file.stored)?;
-            for (place, page) in pages {
-                frame.read(page.slot, &mut contents).ok_or(place.damaged())?;
-                place.check(&contents, page.hash)?;
-                take(place, &contents)?;
+        for (file, steps) in self.files.iter().zip(steps).filter(|(_, steps)| !steps.is_empty()) {
+            let mut file = file.open()?;
+            for (place, page) in steps {
+                let bytes = file.read(&page.record).ok_or(place.damaged())?;
+                let target = out.get_mut(index(place)).ok_or(place.damaged())?;
+                page.record.put(bytes, target).ok_or(place.damaged())?;
+                place.check(target, page.hash)?;
             }
         }
         Ok(())
@@ -227,18 +222,25 @@ impl<'a> Resolved<'a> {
 /// Where a page belongs.
 #[derive(Clone, Copy)]
 pub(super) struct Place {
-    memory: usize,
-    page: u64,
-    /// How many of the pages that are handed on belong before it.
+    pub(super) memory: usize,
+    pub(super) page: u64,
+    /// How many pages of the state belong before it.
     pub(super) number: usize,
 }
 
 impl Place {
-    fn check(&self, contents: &[u8; PAGE], hash: &Hash) -> Result<()> {
-        if hash_page(contents) == *hash { Ok(()) } else { Err(self.damaged()) }
+    fn check(&self, contents: &[u8; PAGE], hash: &PageHash) -> Result<()> {
+        if hash_page(contents) != *hash {
+            return Err(self.damaged());
+        }
+        if is_zero(contents) {
+            let what = "is zero, but stored";
+            return Err(SnapshotError::MalformedPage { memory: self.memory, page: self.page, what });
+        }
+        Ok(())
     }
 
-    fn damaged(&self) -> SnapshotError {
+    pub(super) fn damaged(&self) -> SnapshotError {
         SnapshotError::DamagedPage { memory: self.memory, page: self.page }
     }
 }

@@ -1,7 +1,7 @@
 //! From a file to what it says, checked as far as one file can be checked by itself.
 
 use super::error::{Result, SnapshotError};
-use super::layout::{Entry, HASH, HEADER, Header, Reader, ZERO_PAGE, ZEROED};
+use super::layout::{ENTRY, Entry, HASH, HEADER, Header, PAGE_HASH, Reader, WHOLE, ZEROED};
 use super::{PAGE, Rest, StateId, frame, rest};
 use crate::image::Hash;
 use sha2::{Digest, Sha256};
@@ -20,9 +20,10 @@ pub struct Snapshot<'a> {
     pub(super) rest: Rest,
     pub(super) rest_bytes: &'a [u8],
     /// The page table, by memory.
-    pub(super) tables: Vec<&'a [Entry]>,
+    pub(super) tables: Vec<Vec<Entry<'a>>>,
     pub(super) data: &'a [u8],
-    pub(super) stored: usize,
+    /// Bytes of the page data without compression.
+    pub(super) plain: u64,
 }
 
 impl<'a> Snapshot<'a> {
@@ -50,9 +51,11 @@ impl<'a> Snapshot<'a> {
             return Err(SnapshotError::Check);
         }
         let rest = rest::decode(rest_bytes, limits)?;
-        let (tables, stored) = decode_table(table, &rest, &header)?;
-        check_data(data, stored, header.compressed)?;
-        Ok(Snapshot { header, rest, rest_bytes, tables, data, stored })
+        let tables = decode_table(table, &rest, &header)?;
+        // Each entry is here: their lengths are far from overflowing.
+        let plain = tables.iter().flatten().map(|entry| u64::from(entry.length)).sum();
+        check_data(data, plain, header.compressed)?;
+        Ok(Snapshot { header, rest, rest_bytes, tables, data, plain })
     }
 
     /// The hash of the image that the state belongs to.
@@ -87,24 +90,24 @@ impl<'a> Snapshot<'a> {
 
     /// How many pages the file holds.
     pub fn stored_pages(&self) -> usize {
-        self.stored
+        self.tables.iter().flatten().filter(|entry| entry.length != ZEROED).count()
     }
 }
 
-fn decode_table<'a>(table: &'a [u8], rest: &Rest, header: &Header) -> Result<(Vec<&'a [Entry]>, usize)> {
+fn decode_table<'a>(table: &'a [u8], rest: &Rest, header: &Header) -> Result<Vec<Vec<Entry<'a>>>> {
     let mut input = Reader(table);
     let mut tables = Vec::with_capacity(rest.memories.len());
-    let mut stored = 0_usize;
     for (memory, size) in rest.memories.iter().enumerate() {
-        let bytes = input.u64()?.checked_mul((8 + HASH) as u64).and_then(|bytes| usize::try_from(bytes).ok());
-        let bytes = input.take(bytes.unwrap_or(usize::MAX))?;
-        let (entries, _) = bytes.as_chunks();
-        if header.partial && memory == 0 && !entries.is_empty() {
+        let bytes = input.u64()?.checked_mul(ENTRY as u64).and_then(|bytes| usize::try_from(bytes).ok());
+        let mut bytes = Reader(input.take(bytes.unwrap_or(usize::MAX))?);
+        if header.partial && memory == 0 && !bytes.0.is_empty() {
             return Err(SnapshotError::Malformed("pages of memory 0 in a partial snapshot"));
         }
+        let mut entries = Vec::with_capacity(bytes.0.len() / ENTRY);
         let mut least = 0;
-        for entry in entries {
-            let (page, hash) = split(entry);
+        while !bytes.0.is_empty() {
+            let entry = Entry::decode(&mut bytes)?;
+            let page = entry.page;
             let refuse = |what| Err(SnapshotError::MalformedPage { memory, page, what });
             if page < least {
                 return refuse("is out of order");
@@ -112,36 +115,28 @@ fn decode_table<'a>(table: &'a [u8], rest: &Rest, header: &Header) -> Result<(Ve
             if page >= size / PAGE as u64 {
                 return refuse("lies beyond the end of the memory");
             }
-            if *hash == ZERO_PAGE {
-                return refuse("is zero, but stored");
-            }
-            if *hash != ZEROED {
-                stored = stored.saturating_add(1);
-            } else if header.base.is_none() {
-                return refuse("is marked as zero, but not in a delta");
+            match entry.length {
+                WHOLE => {}
+                ZEROED if header.base.is_none() => return refuse("is marked as zero, but not in a delta"),
+                ZEROED if *entry.hash != [0; PAGE_HASH] => return refuse("is marked as zero, but has a hash"),
+                ZEROED => {}
+                _ => return refuse("is neither whole nor marked as zero"),
             }
             least = page + 1;
+            entries.push(entry);
         }
         tables.push(entries);
     }
-    if input.0.is_empty() { Ok((tables, stored)) } else { Err(SnapshotError::Malformed("bytes after the page table")) }
+    if input.0.is_empty() { Ok(tables) } else { Err(SnapshotError::Malformed("bytes after the page table")) }
 }
 
-fn check_data(data: &[u8], stored: usize, compressed: bool) -> Result<()> {
-    if compressed && stored > 0 {
-        return frame::check(data, stored as u64);
+fn check_data(data: &[u8], plain: u64, compressed: bool) -> Result<()> {
+    if compressed && plain > 0 {
+        return frame::check(data, plain);
     }
-    if stored.checked_mul(PAGE) == Some(data.len()) {
+    if plain == data.len() as u64 {
         Ok(())
     } else {
         Err(SnapshotError::Malformed("more or less page data than the page table wants"))
-    }
-}
-
-/// The index of a page, and its hash.
-pub(super) fn split(entry: &Entry) -> (u64, &Hash) {
-    match entry.split_first_chunk::<8>() {
-        Some((page, hash)) => (u64::from_le_bytes(*page), hash.first_chunk().unwrap_or(&ZEROED)),
-        None => (0, &ZEROED),
     }
 }

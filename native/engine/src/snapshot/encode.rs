@@ -1,10 +1,11 @@
 //! From a state to a file.
 
-use super::chain::Resolved;
+use super::chain::{Place, Resolved};
 use super::error::{Result, SnapshotError};
 use super::frame::Compressor;
-use super::layout::{HASH, HEADER, Header, IdHasher, ZEROED, hash_page};
-use super::pages::{PageRef, is_zero, touched};
+use super::layout::{ENTRY, Entry, HASH, HEADER, Header, IdHasher, PAGE_HASH, PageHash, WHOLE, ZEROED, hash_page};
+use super::pages::{is_zero, touched};
+use super::records::InOrder;
 use super::{PAGE, Rest, StateId, rest};
 use crate::image::Hash;
 use sha2::{Digest, Sha256};
@@ -40,6 +41,7 @@ pub struct Plan<'a> {
     rest: Vec<u8>,
     memories: Vec<Pages<'a>>,
     sizes: Sizes,
+    stored: usize,
 }
 
 struct Pages<'a> {
@@ -49,11 +51,9 @@ struct Pages<'a> {
 
 enum Planned<'a> {
     /// As in the base.
-    Unchanged(&'a Hash),
-    /// Not as in the base, where it had this hash.
-    Changed(&'a Hash),
-    /// Not as in the base, and hashed already in order to know that.
-    Hashed(Hash),
+    Unchanged(&'a PageHash),
+    /// Not as in the base, where it was not zero.
+    Changed(PageHash),
     /// Zero in the base, if there is one.
     Fresh,
     /// Not zero in the base, but now.
@@ -65,17 +65,17 @@ enum Planned<'a> {
 pub(super) struct Sizes {
     pub(super) rest: u32,
     pub(super) table: usize,
-    pub(super) pages: usize,
+    /// The page data without compression.
+    pub(super) data: usize,
 }
 
 impl Sizes {
-    pub(super) fn new(rest: &[u8], memories: usize, entries: usize, pages: usize) -> Result<Sizes> {
+    pub(super) fn new(rest: &[u8], memories: usize, entries: usize, data: Option<usize>) -> Result<Sizes> {
         let rest = u32::try_from(rest.len()).map_err(|_| TOO_LARGE)?;
-        let table = entries.checked_mul(8 + HASH).and_then(|bytes| bytes.checked_add(8 * memories));
-        let data = pages.checked_mul(PAGE);
+        let table = entries.checked_mul(ENTRY).and_then(|bytes| bytes.checked_add(8 * memories));
         let table = table.zip(data).filter(|(table, data)| table.checked_add(*data).is_some_and(|sum| sum < LARGEST));
-        let (table, _) = table.ok_or(TOO_LARGE)?;
-        Ok(Sizes { rest, table, pages })
+        let (table, data) = table.ok_or(TOO_LARGE)?;
+        Ok(Sizes { rest, table, data })
     }
 
     /// Everything before the page data.
@@ -84,7 +84,7 @@ impl Sizes {
     }
 
     pub(super) fn file(&self) -> usize {
-        self.head() + PAGE * self.pages
+        self.head() + self.data
     }
 }
 
@@ -94,11 +94,13 @@ const LARGEST: usize = usize::MAX / 2;
 const TOO_LARGE: SnapshotError = SnapshotError::Unencodable("the state is too large");
 
 impl<'a> Plan<'a> {
-    /// Looks at the candidates: which are zero, and which are as in the base.
+    /// Looks at the candidates: which are zero, and which are as in the base. Those are compared with the bytes of the
+    /// base: where its pages are compressed, they are decompressed for that.
     ///
     /// # Errors
     /// [`SnapshotError::Unencodable`] or [`SnapshotError::WrongSize`] where the parts of the state do not fit together;
-    /// [`SnapshotError::OtherImage`] where the base belongs to another image.
+    /// [`SnapshotError::OtherImage`] where the base belongs to another image; [`SnapshotError::DamagedPage`] where it
+    /// is found to be damaged.
     pub fn new(image: &Hash, rest: &Rest, memories: &[Memory<'a>], kind: Kind<'a>) -> Result<Plan<'a>> {
         let base = if let Kind::Delta(base) = kind { Some(base) } else { None };
         let partial = base.map_or(matches!(kind, Kind::Partial), Resolved::is_partial);
@@ -111,6 +113,7 @@ impl<'a> Plan<'a> {
         }
         let encoded = rest::encode(rest)?;
         let mut planned = Vec::with_capacity(count);
+        let mut before = base.map(|base| (base, InOrder::new(base)));
         for (index, (memory, size)) in memories.iter().zip(&rest.memories).enumerate() {
             if partial && index == 0 {
                 planned.push(Pages { bytes: &[], planned: Vec::new() });
@@ -120,8 +123,8 @@ impl<'a> Plan<'a> {
             if found != *size {
                 return Err(SnapshotError::WrongSize { wanted: *size, found });
             }
-            let planned_pages = match base {
-                Some(base) => compare(memory, base, base.pages(index))?,
+            let planned_pages = match &mut before {
+                Some((base, before)) => compare(index, memory, base, before)?,
                 None => scan(memory)?,
             };
             planned.push(Pages { bytes: memory.bytes, planned: planned_pages });
@@ -129,9 +132,10 @@ impl<'a> Plan<'a> {
         let all = || planned.iter().flat_map(|memory| &memory.planned);
         let entries = all().filter(|(_, planned)| !matches!(planned, Planned::Unchanged(_))).count();
         let zeroed = all().filter(|(_, planned)| matches!(planned, Planned::Zeroed)).count();
-        let sizes = Sizes::new(&encoded, count, entries, entries - zeroed)?;
+        let stored = entries - zeroed;
+        let sizes = Sizes::new(&encoded, count, entries, stored.checked_mul(PAGE))?;
         let base = base.map(|base| *base.id());
-        Ok(Plan { image: *image, base, partial, rest: encoded, memories: planned, sizes })
+        Ok(Plan { image: *image, base, partial, rest: encoded, memories: planned, sizes, stored })
     }
 
     /// Bytes of the file without compression.
@@ -141,14 +145,13 @@ impl<'a> Plan<'a> {
 
     /// How many pages the file will hold.
     pub fn stored_pages(&self) -> usize {
-        self.sizes.pages
+        self.stored
     }
 
     /// Writes the file into a buffer of [exactly its size](Plan::size), and answers with the id of the state.
     ///
     /// # Errors
-    /// [`SnapshotError::WrongSize`] where the buffer has another size; [`SnapshotError::DamagedPage`] where the base of
-    /// a delta is damaged.
+    /// [`SnapshotError::WrongSize`] where the buffer has another size.
     pub fn write(&self, out: &mut [u8]) -> Result<StateId> {
         let (wanted, found) = (self.sizes.file() as u64, out.len() as u64);
         let (head, data) = out
@@ -161,7 +164,7 @@ impl<'a> Plan<'a> {
             *places.next().ok_or(TOO_LARGE)? = *page;
             Ok(())
         })?;
-        let data = (PAGE * self.sizes.pages) as u64;
+        let data = self.sizes.data as u64;
         write_head(head, &self.header(id, data, false), &self.rest, &table)?;
         Ok(id)
     }
@@ -174,12 +177,12 @@ impl<'a> Plan<'a> {
     pub fn compress(&self, level: i32) -> Result<(Vec<u8>, StateId)> {
         let head = self.sizes.head();
         let space = vec![0; head];
-        let (table, id, mut file) = if self.sizes.pages == 0 {
+        let (table, id, mut file) = if self.sizes.data == 0 {
             let (table, id) = self.pages(|_| Ok(()))?;
             (table, id, space)
         } else {
-            let mut frame = Compressor::new(space, self.sizes.pages, level)?;
-            let (table, id) = self.pages(|page| frame.page(page))?;
+            let mut frame = Compressor::new(space, self.sizes.data as u64, level)?;
+            let (table, id) = self.pages(|page| frame.record(page))?;
             (table, id, frame.finish()?)
         };
         let (head, data) = file.split_at_mut_checked(head).ok_or(TOO_LARGE)?;
@@ -204,26 +207,22 @@ impl<'a> Plan<'a> {
             table.extend_from_slice(&(entries as u64).to_le_bytes());
             for (page, planned) in planned {
                 let page = *page;
-                let hash = match planned {
+                let (length, hash) = match planned {
                     Planned::Unchanged(hash) => {
                         id.page(memory, page, hash);
                         continue;
                     }
-                    Planned::Zeroed => ZEROED,
-                    Planned::Hashed(_) | Planned::Changed(_) | Planned::Fresh => {
+                    Planned::Zeroed => (ZEROED, [0; PAGE_HASH]),
+                    Planned::Changed(_) | Planned::Fresh => {
                         let contents = usize::try_from(page).ok().and_then(|page| contents.get(page));
                         let contents = contents.ok_or(TOO_LARGE)?;
-                        let hash = if let Planned::Hashed(hash) = planned { *hash } else { hash_page(contents) };
-                        if matches!(planned, Planned::Changed(before) if **before == hash) {
-                            return Err(SnapshotError::DamagedPage { memory, page });
-                        }
+                        let hash = if let Planned::Changed(hash) = planned { *hash } else { hash_page(contents) };
                         id.page(memory, page, &hash);
                         store(contents)?;
-                        hash
+                        (WHOLE, hash)
                     }
                 };
-                table.extend_from_slice(&page.to_le_bytes());
-                table.extend_from_slice(&hash);
+                Entry { page, length, hash: &hash }.encode(&mut table);
             }
         }
         Ok((table, id.finish()))
@@ -252,8 +251,14 @@ fn scan<'a>(memory: &Memory<'a>) -> Result<Vec<(u64, Planned<'a>)>> {
 }
 
 /// Pages of the base that lie beyond the end of the memory are gone with the bytes that they were: nothing is planned.
-fn compare<'a>(memory: &Memory<'a>, base: &'a Resolved, pages: &'a [PageRef]) -> Result<Vec<(u64, Planned<'a>)>> {
+fn compare<'a>(
+    index: usize,
+    memory: &Memory<'a>,
+    base: &'a Resolved,
+    in_order: &mut InOrder,
+) -> Result<Vec<(u64, Planned<'a>)>> {
     let (contents, _) = memory.bytes.as_chunks::<PAGE>();
+    let pages = base.pages(index);
     let mut planned = Vec::with_capacity(pages.len());
     let mut before = pages.iter().take_while(|before| before.page < contents.len() as u64).peekable();
     for page in touched(memory.candidates, memory.bytes.len())? {
@@ -262,7 +267,10 @@ fn compare<'a>(memory: &Memory<'a>, base: &'a Resolved, pages: &'a [PageRef]) ->
             planned.push((gone.page, Planned::Zeroed));
         }
         planned.push(match before.next_if(|before| before.page == page) {
-            Some(before) => (page, compare_page(now, before.hash, base.contents(before))),
+            Some(before) => {
+                let place = Place { memory: index, page, number: 0 };
+                (page, compare_page(now, in_order.page(place, before)?, before.hash, place)?)
+            }
             None if is_zero(now) => continue,
             None => (page, Planned::Fresh),
         });
@@ -271,19 +279,23 @@ fn compare<'a>(memory: &Memory<'a>, base: &'a Resolved, pages: &'a [PageRef]) ->
     Ok(planned)
 }
 
-/// Comparing bytes is fastest; where those of the base are compressed, hashing is faster than decompressing.
-fn compare_page<'a>(now: &[u8; PAGE], hash: &'a Hash, before: Option<&[u8; PAGE]>) -> Planned<'a> {
-    if before == Some(now) {
-        return Planned::Unchanged(hash);
+/// Bytes alone decide. Different pages with the same hash may have been made so on purpose; more likely, the base is
+/// damaged.
+fn compare_page<'a>(
+    now: &[u8; PAGE],
+    before: &[u8; PAGE],
+    hash_before: &'a PageHash,
+    place: Place,
+) -> Result<Planned<'a>> {
+    if now == before {
+        return Ok(Planned::Unchanged(hash_before));
     }
     if is_zero(now) {
-        return Planned::Zeroed;
+        return Ok(Planned::Zeroed);
     }
-    if before.is_some() {
-        return Planned::Changed(hash);
+    let hash = hash_page(now);
+    if hash == *hash_before && hash_page(before) != hash {
+        return Err(place.damaged());
     }
-    match hash_page(now) {
-        same if same == *hash => Planned::Unchanged(hash),
-        other => Planned::Hashed(other),
-    }
+    Ok(Planned::Changed(hash))
 }

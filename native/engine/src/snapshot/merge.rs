@@ -5,7 +5,7 @@ use super::chain::Resolved;
 use super::encode::{Sizes, write_head};
 use super::error::{Result, SnapshotError};
 use super::frame::Compressor;
-use super::layout::Header;
+use super::layout::{Entry, Header, WHOLE};
 use super::pages::PageRef;
 
 impl Resolved<'_> {
@@ -29,30 +29,22 @@ impl Resolved<'_> {
         if wanted != found {
             return Err(wrong);
         }
-        let (head, data) = out.split_at_mut_checked(sizes.head()).ok_or(wrong.clone())?;
+        let (head, data) = out.split_at_mut_checked(sizes.head()).ok_or(wrong)?;
         let (places, _) = data.as_chunks_mut::<PAGE>();
-        self.for_each_page(None, |place, contents| {
-            *places.get_mut(place.number).ok_or(wrong.clone())? = *contents;
-            Ok(())
-        })?;
-        write_head(head, &self.header(&sizes, (PAGE * sizes.pages) as u64, false), self.rest_bytes(), &self.table())
+        self.put_pages(None, places, |place| place.number)?;
+        write_head(head, &self.header(&sizes, sizes.data as u64, false), self.rest_bytes(), &self.table())
     }
 
-    /// The state as one snapshot with its pages compressed. The pages are in memory once without compression meanwhile.
+    /// The state as one snapshot with its pages compressed.
     ///
     /// # Errors
     /// As of [`Resolved::merge_into`]; [`SnapshotError::Host`] where zstd fails, for want of memory.
     pub fn merge_compressed(&self, level: i32) -> Result<Vec<u8>> {
         let sizes = self.sizes()?;
-        let mut plain = vec![[0; PAGE]; sizes.pages];
-        self.for_each_page(None, |place, contents| {
-            *plain.get_mut(place.number).ok_or(SnapshotError::NoSnapshot)? = *contents;
-            Ok(())
-        })?;
         let mut file = vec![0; sizes.head()];
-        if !plain.is_empty() {
-            let mut frame = Compressor::new(file, sizes.pages, level)?;
-            plain.iter().try_for_each(|page| frame.page(page))?;
+        if sizes.data > 0 {
+            let mut frame = Compressor::new(file, sizes.data as u64, level)?;
+            self.for_each_page(|page| frame.record(page))?;
             file = frame.finish()?;
         }
         let (wanted, found) = (sizes.head() as u64, file.len() as u64);
@@ -63,8 +55,8 @@ impl Resolved<'_> {
     }
 
     fn sizes(&self) -> Result<Sizes> {
-        let pages = self.memories().iter().map(Vec::len).sum();
-        Sizes::new(self.rest_bytes(), self.memories().len(), pages, pages)
+        let pages: usize = self.memories().iter().map(Vec::len).sum();
+        Sizes::new(self.rest_bytes(), self.memories().len(), pages, pages.checked_mul(PAGE))
     }
 
     fn header(&self, sizes: &Sizes, data: u64, compressed: bool) -> Header {
@@ -78,8 +70,7 @@ impl Resolved<'_> {
         for pages in self.memories() {
             table.extend_from_slice(&(pages.len() as u64).to_le_bytes());
             for PageRef { page, hash, .. } in pages {
-                table.extend_from_slice(&page.to_le_bytes());
-                table.extend_from_slice(*hash);
+                Entry { page: *page, length: WHOLE, hash }.encode(&mut table);
             }
         }
         table

@@ -17,6 +17,7 @@ mod frame;
 mod layout;
 mod merge;
 mod pages;
+mod records;
 mod rest;
 
 pub use chain::{Resolved, resolve};

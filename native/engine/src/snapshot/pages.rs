@@ -2,7 +2,8 @@
 
 use super::PAGE;
 use super::error::{Result, SnapshotError};
-use crate::image::Hash;
+use super::layout::PageHash;
+use super::records::Record;
 use std::ops::Range;
 
 /// The pages that some ranges of bytes touch, each once, ascending.
@@ -51,11 +52,8 @@ pub(super) fn is_zero(page: &[u8; PAGE]) -> bool {
 pub(super) struct PageRef<'a> {
     /// Its index in its memory.
     pub(super) page: u64,
-    pub(super) hash: &'a Hash,
-    /// The snapshot of the chain that its contents are in.
-    pub(super) file: usize,
-    /// How many pages stand before it there.
-    pub(super) slot: usize,
+    pub(super) hash: &'a PageHash,
+    pub(super) record: Record,
 }
 
 #[cfg(test)]

@@ -3,8 +3,10 @@
 use super::support::{IMAGE, LIMITS, State, WASM_PAGE, read, resolved};
 use hb_wasm64_engine::snapshot::{Entries, Kind, Limits, PAGE, Rest, Snapshot, SnapshotError};
 use sha2::{Digest, Sha256};
+use twox_hash::XxHash3_128;
 
-type Entry = (u64, [u8; 32]);
+/// The index of a page, bytes of its record, and its hash.
+type Entry = (u64, u16, [u8; 16]);
 
 const DELTA: u16 = 1;
 const ZSTD: u16 = 2;
@@ -41,8 +43,9 @@ impl File {
         let mut table = Vec::new();
         for (memory, entries) in memories.iter().enumerate() {
             table.extend((entries.len() as u64).to_le_bytes());
-            for (page, hash) in *entries {
+            for (page, length, hash) in *entries {
                 table.extend(page.to_le_bytes());
+                table.extend(length.to_le_bytes());
                 table.extend(hash);
                 id.update((memory as u32).to_le_bytes());
                 id.update(page.to_le_bytes());
@@ -71,8 +74,17 @@ fn page(byte: u8) -> [u8; PAGE] {
     [byte; PAGE]
 }
 
-fn hash(byte: u8) -> [u8; 32] {
-    Sha256::digest(page(byte)).into()
+fn hash(page: &[u8; PAGE]) -> [u8; 16] {
+    XxHash3_128::oneshot(page).to_be_bytes()
+}
+
+/// The entry of a page that is full of a byte.
+fn whole(index: u64, byte: u8) -> Entry {
+    (index, PAGE as u16, hash(&page(byte)))
+}
+
+fn zeroed(index: u64) -> Entry {
+    (index, 0, [0; 16])
 }
 
 fn refused(file: &File) -> SnapshotError {
@@ -95,7 +107,7 @@ fn a_file_made_by_hand_is_the_file_that_is_written() {
     let mut memory = vec![0; WASM_PAGE];
     memory[2 * PAGE..3 * PAGE].fill(7);
     let state = State::new(Rest::default(), vec![memory]);
-    let by_hand = File::new(0, &[&[(2, hash(7))]], &page(7)).bytes();
+    let by_hand = File::new(0, &[&[whole(2, 7)]], &page(7)).bytes();
     assert_eq!(state.write(Kind::Full).0, by_hand);
     assert_eq!(read(&[by_hand]).unwrap(), state);
 }
@@ -119,11 +131,11 @@ fn what_is_no_snapshot_of_this_version_is_told_from_what_is_damaged() {
 #[test]
 fn numbers_that_announce_more_than_there_is_are_refused() {
     for at in [12, 16, 24] {
-        let mut file = File::new(0, &[&[(2, hash(7))]], &page(7)).bytes();
+        let mut file = File::new(0, &[&[whole(2, 7)]], &page(7)).bytes();
         file[at..at + 4].fill(0xff);
         assert!(matches!(Snapshot::parse(&file, &LIMITS), Err(SnapshotError::CutShort { .. })));
     }
-    let mut file = File::new(0, &[&[(2, hash(7))]], &page(7)).bytes();
+    let mut file = File::new(0, &[&[whole(2, 7)]], &page(7)).bytes();
     file[16..32].fill(0xff);
     assert!(matches!(Snapshot::parse(&file, &LIMITS), Err(SnapshotError::CutShort { wanted: u64::MAX, .. })));
     // Counts of lists: memories, globals, tables, data segments, element segments, and pages.
@@ -133,7 +145,7 @@ fn numbers_that_announce_more_than_there_is_are_refused() {
         assert_eq!(malformed(&File::with_rest(0, rest, &[], &[])), longer);
     }
     for count in [u64::MAX, 1 << 60, 2] {
-        let mut file = File::new(0, &[&[(2, hash(7))]], &page(7));
+        let mut file = File::new(0, &[&[whole(2, 7)]], &page(7));
         file.table[..8].copy_from_slice(&count.to_le_bytes());
         assert_eq!(malformed(&file), longer);
     }
@@ -193,28 +205,37 @@ fn a_state_has_one_encoding() {
 fn pages_stand_once_in_order_within_their_memory_and_are_not_zero() {
     let two = [page(7), page(7)].concat();
     let refuse = |entries: &[Entry]| malformed(&File::new(0, &[entries], &two));
-    assert_eq!(refuse(&[(2, hash(7)), (1, hash(7))]), "is out of order");
-    assert_eq!(refuse(&[(2, hash(7)), (2, hash(7))]), "is out of order");
-    assert_eq!(refuse(&[(2, hash(7)), (16, hash(7))]), "lies beyond the end of the memory");
-    assert_eq!(refuse(&[(2, hash(7)), (u64::MAX, hash(7))]), "lies beyond the end of the memory");
-    assert_eq!(refuse(&[(2, hash(7)), (3, hash(0))]), "is zero, but stored");
-    assert_eq!(refuse(&[(2, hash(7)), (3, [0; 32])]), "is marked as zero, but not in a delta");
-    assert_eq!(refuse(&[(2, hash(7))]), "more or less page data than the page table wants");
-    assert_eq!(refuse(&[(1, hash(7)), (2, hash(7)), (3, hash(7))]), "more or less page data than the page table wants");
-    let mut file = File::new(0, &[&[(2, hash(7))]], &page(7));
+    assert_eq!(refuse(&[whole(2, 7), whole(1, 7)]), "is out of order");
+    assert_eq!(refuse(&[whole(2, 7), whole(2, 7)]), "is out of order");
+    assert_eq!(refuse(&[whole(2, 7), whole(16, 7)]), "lies beyond the end of the memory");
+    assert_eq!(refuse(&[whole(2, 7), whole(u64::MAX, 7)]), "lies beyond the end of the memory");
+    assert_eq!(refuse(&[whole(2, 7), zeroed(3)]), "is marked as zero, but not in a delta");
+    assert_eq!(refuse(&[whole(2, 7)]), "more or less page data than the page table wants");
+    assert_eq!(refuse(&[whole(1, 7), whole(2, 7), whole(3, 7)]), "more or less page data than the page table wants");
+    let mut file = File::new(0, &[&[whole(2, 7)]], &page(7));
     file.table.push(0);
     assert_eq!(malformed(&file), "bytes after the page table");
-    let file = File::new(PARTIAL, &[&[(2, hash(7))], &[]], &page(7));
+    let file = File::new(PARTIAL, &[&[whole(2, 7)], &[]], &page(7));
     assert_eq!(malformed(&file), "pages of memory 0 in a partial snapshot");
     assert_eq!(
-        refused(&File::new(0, &[&[], &[(5, hash(0))]], &[])).to_string(),
-        "malformed: page 5 of memory 1 is zero, but stored"
+        refused(&File::new(0, &[&[], &[(5, 4095, [1; 16])]], &[])).to_string(),
+        "malformed: page 5 of memory 1 is neither whole nor marked as zero"
     );
+    let marked = File { base: [1; 32], ..File::new(DELTA, &[&[(5, 0, [1; 16])]], &[]) };
+    assert_eq!(malformed(&marked), "is marked as zero, but has a hash");
+}
+
+#[test]
+fn a_page_of_zeros_stops_the_restore() {
+    let zero = File::new(0, &[&[], &[whole(5, 0)]], &page(0)).bytes();
+    let stored = SnapshotError::MalformedPage { memory: 1, page: 5, what: "is zero, but stored" };
+    assert_eq!(read(&[zero]).unwrap_err(), stored);
+    assert_eq!(stored.to_string(), "malformed: page 5 of memory 1 is zero, but stored");
 }
 
 #[test]
 fn a_page_that_is_not_what_its_hash_says_stops_the_restore() {
-    let file = File::new(0, &[&[(2, hash(7)), (4, hash(8))]], &[page(7), page(9)].concat());
+    let file = File::new(0, &[&[whole(2, 7), whole(4, 8)]], &[page(7), page(9)].concat());
     let error = read(&[file.bytes()]).unwrap_err();
     assert_eq!(error, SnapshotError::DamagedPage { memory: 0, page: 4 });
     assert_eq!(error.to_string(), "page 4 of memory 0 is damaged");
@@ -228,7 +249,7 @@ fn a_page_that_is_not_what_its_hash_says_stops_the_restore() {
 
 #[test]
 fn an_id_that_names_another_state_is_refused() {
-    let mut file = File::new(0, &[&[(2, hash(7))]], &page(7));
+    let mut file = File::new(0, &[&[whole(2, 7)]], &page(7));
     file.id[31] ^= 1;
     assert_eq!(read(&[file.bytes()]), Err(SnapshotError::OtherState));
     // Partial or not, the id differs.
@@ -238,7 +259,7 @@ fn an_id_that_names_another_state_is_refused() {
 }
 
 fn full() -> File {
-    File::new(0, &[&[(2, hash(7)), (3, hash(8))]], &[page(7), page(8)].concat())
+    File::new(0, &[&[whole(2, 7), whole(3, 8)]], &[page(7), page(8)].concat())
 }
 
 /// A delta of [`full`] with these entries, that leads to a state with those pages.
@@ -249,7 +270,7 @@ fn delta(entries: &[Entry], pages: &[Entry], data: &[u8]) -> File {
 
 #[test]
 fn only_files_that_follow_each_other_are_a_chain() {
-    let next = delta(&[(2, [0; 32])], &[(3, hash(8))], &[]);
+    let next = delta(&[zeroed(2)], &[whole(3, 8)], &[]);
     let (first, second) = (full().bytes(), next.bytes());
     assert_eq!(read(&[first.clone(), second.clone()]).unwrap().memories[0][3 * PAGE], 8);
     let chain = |files: &[&Vec<u8>]| read(&files.iter().map(|file| file.to_vec()).collect::<Vec<_>>()).unwrap_err();
@@ -259,7 +280,7 @@ fn only_files_that_follow_each_other_are_a_chain() {
     // Twice the same, the other way round, and round in a circle.
     assert_eq!(chain(&[&first, &second, &second]), SnapshotError::OtherBase);
     assert_eq!(chain(&[&second, &first]), SnapshotError::NoBase);
-    let back = File { base: next.id, id: full().id, ..delta(&[(2, hash(7))], &[], &page(7)) }.bytes();
+    let back = File { base: next.id, id: full().id, ..delta(&[whole(2, 7)], &[], &page(7)) }.bytes();
     assert_eq!(read(&[first.clone(), second.clone(), back.clone()]), read(std::slice::from_ref(&first)));
     assert_eq!(chain(&[&back, &second]), SnapshotError::NoBase);
     assert_eq!(chain(&[&first, &back]), SnapshotError::OtherBase);
@@ -273,14 +294,11 @@ fn only_files_that_follow_each_other_are_a_chain() {
 }
 
 #[test]
-fn a_delta_that_repeats_what_is_so_already_is_refused() {
-    let unchanged = "is stored in a delta, but unchanged";
-    let same = delta(&[(2, hash(7))], &[(2, hash(7)), (3, hash(8))], &page(7));
-    let zero = delta(&[(5, [0; 32])], &[(2, hash(7)), (3, hash(8))], &[]);
-    for (file, page) in [(same, 2), (zero, 5)] {
-        let refused = read(&[full().bytes(), file.bytes()]);
-        assert_eq!(refused, Err(SnapshotError::MalformedPage { memory: 0, page, what: unchanged }));
-    }
+fn a_page_that_was_zero_already_cannot_be_marked_so() {
+    let zero = delta(&[zeroed(5)], &[whole(2, 7), whole(3, 8)], &[]);
+    let what = "is marked as zero, but was so before";
+    let refused = read(&[full().bytes(), zero.bytes()]);
+    assert_eq!(refused, Err(SnapshotError::MalformedPage { memory: 0, page: 5, what }));
 }
 
 fn frame(bytes: &[u8], level: i32) -> Vec<u8> {
@@ -289,7 +307,7 @@ fn frame(bytes: &[u8], level: i32) -> Vec<u8> {
 
 #[test]
 fn a_frame_holds_the_pages_of_the_table_and_nothing_else() {
-    let one = |data: &[u8]| File::new(ZSTD, &[&[(2, hash(7))]], data);
+    let one = |data: &[u8]| File::new(ZSTD, &[&[whole(2, 7)]], data);
     let good = frame(&page(7), 3);
     assert_eq!(read(&[one(&good).bytes()]).unwrap().memories[0][2 * PAGE], 7);
     let no_frame = "page data that is not exactly one zstd frame";
@@ -302,7 +320,7 @@ fn a_frame_holds_the_pages_of_the_table_and_nothing_else() {
     let skippable = [&0x184d_2a50_u32.to_le_bytes()[..], &[0; 4]].concat();
     assert_eq!(malformed(&one(&[&skippable[..], &good[..]].concat())), no_frame);
     assert_eq!(malformed(&one(&skippable)), no_frame);
-    let announces = "a zstd frame that does not announce the pages of the page table";
+    let announces = "a zstd frame that does not announce the page data of the page table";
     assert_eq!(malformed(&one(&frame(&page(7)[1..], 3))), announces);
     assert_eq!(malformed(&one(&frame(&[page(7), page(7)].concat(), 3))), announces);
     // A frame that does not say how much is in it.
@@ -320,12 +338,12 @@ fn a_bomb_is_refused_before_it_goes_off() {
     encoder.include_contentsize(true).unwrap();
     (0..1 << 10).for_each(|_| std::io::Write::write_all(&mut encoder, &[0; 1 << 20]).unwrap());
     let mut bomb = encoder.finish().unwrap();
-    let announces = "a zstd frame that does not announce the pages of the page table";
-    assert_eq!(malformed(&File::new(ZSTD, &[&[(2, hash(7))]], &bomb)), announces);
+    let announces = "a zstd frame that does not announce the page data of the page table";
+    assert_eq!(malformed(&File::new(ZSTD, &[&[whole(2, 7)]], &bomb)), announces);
     // The same with a lie: the eight bytes of its content size say one page.
     let size = bomb.windows(4).position(|bytes| bytes == (1_u32 << 30).to_le_bytes()).unwrap();
     bomb[size..size + 4].copy_from_slice(&(PAGE as u32).to_le_bytes());
-    let lie = File::new(ZSTD, &[&[(2, hash(0x11))]], &bomb).bytes();
+    let lie = File::new(ZSTD, &[&[whole(2, 0x11)]], &bomb).bytes();
     assert_eq!(read(&[lie]), Err(SnapshotError::DamagedPage { memory: 0, page: 2 }));
 }
 
@@ -334,7 +352,7 @@ fn a_frame_that_asks_for_a_large_window_is_refused() {
     let mut rest = 1_u32.to_le_bytes().to_vec();
     rest.extend((1_u64 << 26).to_le_bytes());
     rest.extend([0; 16]);
-    let entries: Vec<Entry> = (0..1 << 14).map(|page| (page, hash(7))).collect();
+    let entries: Vec<Entry> = (0..1 << 14).map(|page| whole(page, 7)).collect();
     let contents = page(7).repeat(1 << 14);
     for (window, allowed) in [(23, true), (24, false)] {
         let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use std::hint::black_box;
 use std::ops::Range;
 use std::time::{Duration, Instant};
+use twox_hash::XxHash3_128;
 
 const PAGES: usize = 12 << 20 >> 12;
 const USED: usize = 400;
@@ -55,6 +56,9 @@ fn speed() {
     measure("SHA-256 of 1.6 MB at once", || Sha256::digest(&bytes[..USED * PAGE]));
     measure("SHA-256 of 400 pages", || {
         ranges.iter().map(|range| Sha256::digest(&bytes[range.clone()])[0]).fold(0, u8::wrapping_add)
+    });
+    measure("XXH3-128 of 400 pages", || {
+        ranges.iter().map(|range| XxHash3_128::oneshot(&bytes[range.clone()])).fold(0, u128::wrapping_add)
     });
     measure("first write to 400 pages of new memory", || {
         let mut memory = vec![0_u8; PAGES * PAGE];

@@ -24,9 +24,13 @@ impl State {
     }
 
     pub fn plan<T>(&self, kind: Kind, then: impl FnOnce(&Plan) -> T) -> T {
+        self.plan_of(kind, then).unwrap()
+    }
+
+    pub fn plan_of<T>(&self, kind: Kind, then: impl FnOnce(&Plan) -> T) -> Result<T, SnapshotError> {
         let candidates: Vec<Vec<Range<usize>>> = self.memories.iter().map(|memory| candidates(memory)).collect();
         let memories: Vec<Memory> = self.memories.iter().zip(&candidates).map(memory).collect();
-        then(&Plan::new(&IMAGE, &self.rest, &memories, kind).unwrap())
+        Plan::new(&IMAGE, &self.rest, &memories, kind).map(|plan| then(&plan))
     }
 
     pub fn write(&self, kind: Kind) -> (Vec<u8>, StateId) {
