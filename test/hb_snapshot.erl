@@ -24,8 +24,8 @@ memory(Size, {<<Count:64/little, Table/binary>>, Data}) ->
 
 pages(0, Table, Data, Pages) ->
     {lists:reverse(Pages), {Table, Data}};
-pages(N, <<Page:64/little, Hash:32/binary, Table/binary>>, <<Bytes:?PAGE/binary, Data/binary>>, Pages) ->
-    Hash = hash(Bytes),
+pages(N, <<Page:64/little, ?PAGE:16/little, Hash:16/binary, Table/binary>>, <<Bytes:?PAGE/binary, Data/binary>>, Pages) ->
+    Hash = hb_xxh3:hash128(Bytes),
     pages(N - 1, Table, Data, [{Page, Bytes} | Pages]).
 
 fill([], At, Size, Parts) ->
@@ -95,12 +95,12 @@ write(Flags, Base, Pages, #{image := Image} = State) ->
         rest => iolist_to_binary(write_rest(State)), table => iolist_to_binary(Table), data => iolist_to_binary(Data)
     }).
 
-entry(zero) -> <<0:256>>;
-entry(Page) -> hash(Page).
+entry(zero) -> <<0:16, 0:128>>;
+entry(Page) -> <<?PAGE:16/little, (hb_xxh3:hash128(Page))/binary>>.
 
 id(Partial, #{image := Image}, Pages, State) ->
     Rest = iolist_to_binary(write_rest(State)),
-    Hashes = [[<<Memory:32/little, N:64/little>>, hash(Page)]
+    Hashes = [[<<Memory:32/little, N:64/little>>, hb_xxh3:hash128(Page)]
               || {Memory, Entries} <- lists:zip(lists:seq(0, length(Pages) - 1), Pages), {N, Page} <- Entries],
     hash(["hb_wasm64 state", min(Partial, 1), Image, <<(byte_size(Rest)):64/little>>, Rest, Hashes]).
 

@@ -50,6 +50,25 @@ what_a_start_function_does_is_undone_test() ->
     [?assertEqual({Name, Expected}, {Name, run(Way(Image, H), Looks)}) || {Name, Way} <- hb_state_test:ways()],
     ?assertEqual(Expected, run(H, Looks)).
 
+%% What it has done cannot be undone everywhere: no instance can be without it.
+states_that_no_instance_can_have_are_refused_test() ->
+    Image = hb_test:guest("state_start"),
+    {ok, H} = hb_wasm64:start(Image),
+    Snapshot = snapshot(H),
+    #{memories := [<<Memory:65536/binary, _/binary>>], data := [Dropped]} = State = hb_snapshot:decode(Snapshot),
+    ?assert(Snapshot =:= hb_snapshot:full(State)),
+    Rows = [
+        {dropped, State#{data => []}}, {other_dropped, State#{data => [Dropped + 1]}},
+        {memory, State#{memories => [Memory]}}, {table, State#{tables => [{0, 2, [{2, 16#ffffffff}]}]}}
+    ],
+    [
+        begin
+            ?assertMatch({Row, {invalid_snapshot, _}}, {Row, refusal(hb_wasm64:restore(H, hb_snapshot:full(Bad)))}),
+            ?assert(Snapshot =:= snapshot(H))
+        end
+     || {Row, Bad} <- Rows
+    ].
+
 text(H, At) ->
     {ok, Text} = hb_wasm64:read(H, At, 4),
     binary_to_list(Text).
@@ -149,6 +168,8 @@ bad([A, B, C]) ->
         {"with a global that never changes", Full(#{globals => [{First - 1, 1, <<0:32>>} | Globals]})},
         {"with a global of another type", With(First, 2, <<0:64>>)}, {"with a reference for a number", With(First, 6, <<-1:32>>)},
         {"with a null of no function for one", With(function_global(Globals), 0, <<>>)},
+        {"with a null of a function for one of another", With(null_global(Globals), 6, <<-1:32>>)},
+        {"with a table that is as in a fresh instance", Full(#{tables => [{1, 2, [{2, 16#ffffffff}]} | Tables]})},
         {"with a number for a reference", With(function_global(Globals), 1, <<0:32>>)},
         {"with a function that there is not", With(function_global(Globals), 6, <<100_000:32/little>>)},
         {"with a function that nobody refers to", With(function_global(Globals), 6, <<7:32/little>>)},
@@ -161,6 +182,8 @@ bad([A, B, C]) ->
         {"with a dropped segment that is no passive one", Full(#{data => [0]})},
         {"with a dropped element segment that there is not", Full(#{elements => [44]})}
     ].
+
+null_global(Globals) -> hd([Index || {Index, 0, _} <- Globals]).
 
 function_global(Globals) -> hd([Index || {Index, 6, _} <- Globals]).
 
@@ -276,7 +299,7 @@ raw_memory_that_does_not_fit_changes_nothing_test() ->
     [?assertMatch({error, {invalid_snapshot, _}}, hb_wasm64:write_state(H, Body, Else)) || {Body, Else} <- [
         {FreshMemory, Rest}, {<<Memory/binary, 0:(65536 * 8)>>, Rest}, {<<>>, Rest}, {Memory, <<>>}, {Memory, <<"text">>},
         {Memory, flipped(Rest, 80)}, {Memory, flipped(Rest, -1)}, {Memory, binary:part(Rest, 0, byte_size(Rest) - 1)},
-        {Memory, snapshot(hb_test:start("memory"))}, {Memory, snapshot(H)}
+        {Memory, snapshot(hb_test:start("memory"))}, {Memory, snapshot(Fresh)}
     ]],
     ?assert(Before =:= hash(H)),
     ?assertEqual({error, {limit, memory}}, hb_wasm64:write_state(hb_test:start("numbers"), <<0>>, none)).
