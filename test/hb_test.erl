@@ -2,7 +2,7 @@
 -module(hb_test).
 
 -export([root/0, guest/1, fresh/1, start/1, shared/1, with_shared/2]).
--export([peer/0, peer/1, on_peer/2, nodes/1]).
+-export([peer/0, peer/1, on_peer/2, nodes/1, bare_node/0]).
 -export([flush/0, wait_until/1, wait_until/2, in_process/1, gone/1]).
 -export([micros/1, median/1, percentile/2, best_of/2, rss/0]).
 
@@ -82,6 +82,9 @@ peer(Options) ->
 nodes(N) ->
     Dirs = lists:usort([ebin(Module) || Module <- [hb_wasm64, ?MODULE]]),
     [started_node(["-pa" | Dirs]) || _ <- lists:seq(1, N)].
+
+%% One that has nothing but Erlang.
+bare_node() -> started_node([]).
 
 started_node(Args) ->
     Options = #{
