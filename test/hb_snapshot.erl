@@ -25,7 +25,7 @@ memory(Size, {<<Count:64/little, Table/binary>>, Data}) ->
 pages(0, Table, Data, Pages) ->
     {lists:reverse(Pages), {Table, Data}};
 pages(N, <<Page:64/little, ?PAGE:16/little, Hash:16/binary, Table/binary>>, <<Bytes:?PAGE/binary, Data/binary>>, Pages) ->
-    Hash = hb_xxh3:hash128(Bytes),
+    Hash = page_hash(Bytes),
     pages(N - 1, Table, Data, [{Page, Bytes} | Pages]).
 
 fill([], At, Size, Parts) ->
@@ -96,11 +96,11 @@ write(Flags, Base, Pages, #{image := Image} = State) ->
     }).
 
 entry(zero) -> <<0:16, 0:128>>;
-entry(Page) -> <<?PAGE:16/little, (hb_xxh3:hash128(Page))/binary>>.
+entry(Page) -> <<?PAGE:16/little, (page_hash(Page))/binary>>.
 
 id(Partial, #{image := Image}, Pages, State) ->
     Rest = iolist_to_binary(write_rest(State)),
-    Hashes = [[<<Memory:32/little, N:64/little>>, hb_xxh3:hash128(Page)]
+    Hashes = [[<<Memory:32/little, N:64/little>>, page_hash(Page)]
               || {Memory, Entries} <- lists:zip(lists:seq(0, length(Pages) - 1), Pages), {N, Page} <- Entries],
     hash(["hb_wasm64 state", min(Partial, 1), Image, <<(byte_size(Rest)):64/little>>, Rest, Hashes]).
 
@@ -145,3 +145,14 @@ of_image(Image) ->
     #{image => hash(Image), memories => [], globals => [], tables => [], data => [], elements => []}.
 
 hash(Bytes) -> crypto:hash(sha256, Bytes).
+
+%% Kept, as it takes a while.
+page_hash(Page) ->
+    case get({page_hash, Page}) of
+        undefined ->
+            Hash = hb_xxh3:hash128(Page),
+            put({page_hash, Page}, Hash),
+            Hash;
+        Hash ->
+            Hash
+    end.

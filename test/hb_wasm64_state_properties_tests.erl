@@ -5,7 +5,7 @@
 -include_lib("eunit/include/eunit.hrl").
 
 %% For a look at what is generated.
--export([calls/1]).
+-export([calls/1, change/0, change/2]).
 
 -import(hb_state_test, [image/0, run/2, snapshot/1, snapshot/2]).
 
@@ -76,6 +76,62 @@ any_bytes_are_refused_test_() ->
         end),
         ?assert(Whole =:= snapshot(H))
     end}}.
+
+%% A snapshot that somebody made up, with everything in it that makes it right,
+%% but for what it says: it is refused, or is the state from then on.
+what_is_accepted_is_what_it_says_test_() ->
+    {atom_to_list(?FUNCTION_NAME), {timeout, 60, fun() ->
+        H = hb_state_test:start(),
+        _ = run(H, [{"put1", [8, 9]}, {"set", [3, 2]}, {"grow2", [1]}, {"data_drop", []}]),
+        Own = snapshot(H),
+        State = hb_snapshot:decode(Own),
+        property(1000, proper_types:non_empty(proper_types:resize(3, proper_types:list(change()))), fun(Changes) ->
+            Given = hb_snapshot:full(lists:foldl(fun change/2, State, Changes)),
+            case hb_wasm64:restore(H, Given) of
+                ok ->
+                    Is = snapshot(H) =:= Given,
+                    ok = hb_wasm64:restore(H, Own),
+                    Is;
+                {error, {Kind, _}} when Kind =:= invalid_snapshot; Kind =:= limit ->
+                    snapshot(H) =:= Own
+            end
+        end)
+    end}}.
+
+change() ->
+    Index = between(0, 13),
+    Value = proper_types:bind(proper_types:elements([{0, 0}, {1, 4}, {2, 8}, {3, 4}, {4, 8}, {5, 16}, {6, 4}]), fun({Type, Size}) ->
+        {Type, proper_types:oneof([proper_types:binary(Size) | [proper_types:elements([<<-1:32>>, <<2:32/little>>, <<9:32/little>>]) || Type =:= 6]])}
+    end, false),
+    Function = proper_types:oneof([16#ffffffff, between(0, 8)]),
+    proper_types:frequency([
+        {4, {becomes, Index, Value}}, {1, {added, Index, Value}}, {1, {left_out, Index}},
+        {3, {table, between(0, 5), proper_types:oneof([0, 2, 4, between(0, 70)]), Function}}, {1, {tables, between(0, 1)}},
+        {3, {data, between(0, 63)}}, {3, {elements, between(0, 63)}},
+        {2, {memory, between(0, 2), between(0, 17)}}, {1, {memories, between(0, 4)}}
+    ]).
+
+change({becomes, N, {Type, Bytes}}, #{globals := [_ | _] = Globals} = S) ->
+    {At, _, _} = lists:nth(N rem length(Globals) + 1, Globals),
+    S#{globals => lists:keyreplace(At, 1, Globals, {At, Type, Bytes})};
+change({added, N, {Type, Bytes}}, #{globals := Globals} = S) ->
+    S#{globals => lists:sort(lists:keystore(N, 1, Globals, {N, Type, Bytes}))};
+change({left_out, N}, #{globals := [_ | _] = Globals} = S) ->
+    S#{globals => Globals -- [lists:nth(N rem length(Globals) + 1, Globals)]};
+change({table, N, Entries, Function}, #{tables := Tables} = S) ->
+    S#{tables => lists:sort(lists:keystore(N, 1, Tables, {N, Entries, [{Entries, Function} || Entries > 0]}))};
+change({tables, N}, #{tables := Tables} = S) ->
+    S#{tables => lists:sublist(Tables, N)};
+change({Segments, Bits}, S) when Segments =:= data; Segments =:= elements ->
+    S#{Segments => [B || B <- lists:seq(0, 5), Bits band (1 bsl B) > 0]};
+change({memory, N, Pages}, #{memories := Memories} = S) when N < length(Memories) ->
+    {Some, [Memory | More]} = lists:split(N, Memories),
+    Kept = binary:part(Memory, 0, min(Pages * 65536, byte_size(Memory))),
+    S#{memories => Some ++ [<<Kept/binary, 0:((Pages * 65536 - byte_size(Kept)) * 8)>> | More]};
+change({memories, N}, #{memories := Memories} = S) ->
+    S#{memories => lists:sublist(Memories ++ [<<>>], N)};
+change(_, S) ->
+    S.
 
 %% Forms of a state, and ways to it
 
