@@ -2,7 +2,7 @@
 -module(hb_test).
 
 -export([root/0, guest/1, fresh/1, start/1, shared/1, with_shared/2]).
--export([peer/0, peer/1, on_peer/2]).
+-export([peer/0, peer/1, on_peer/2, nodes/1, bare_node/0]).
 -export([flush/0, wait_until/1, wait_until/2, in_process/1, gone/1]).
 -export([micros/1, median/1, percentile/2, best_of/2, rss/0]).
 
@@ -75,6 +75,26 @@ peer(Options) ->
     case peer:start_link(maps:merge(Defaults, Options)) of
         {ok, Peer, _Node} -> Peer;
         {ok, Peer} -> Peer
+    end.
+
+%% Other VMs that are nodes and can reach each other, with their names; this one
+%% is no node and stays none. Where distribution cannot be had this raises.
+nodes(N) ->
+    Dirs = lists:usort([ebin(Module) || Module <- [hb_wasm64, ?MODULE]]),
+    [started_node(["-pa" | Dirs]) || _ <- lists:seq(1, N)].
+
+%% One that has nothing but Erlang.
+bare_node() -> started_node([]).
+
+started_node(Args) ->
+    Options = #{
+        name => peer:random_name(), host => "127.0.0.1", longnames => true, connection => standard_io, wait_boot => 30_000,
+        args => ["-setcookie", "hb_test", "-kernel", "inet_dist_use_interface", "{127,0,0,1}" | Args]
+    },
+    {ok, Peer, Node} = peer:start_link(Options),
+    case peer:call(Peer, erlang, is_alive, []) of
+        true -> {Peer, Node};
+        false -> error({no_distribution, Node})
     end.
 
 ebin(Module) ->

@@ -1,0 +1,110 @@
+%% Support for the tests of migration: two nodes, `here' and the other, and
+%% instances on their way from one to the other.
+-module(hb_migrate_test).
+
+-include_lib("eunit/include/eunit.hrl").
+
+-export([on_two_nodes/1, movers/0, on/2, over/2, changed/0, large/0, goes_on/1, moves/2]).
+-export([mover/2, result/1, halfway/2, resume/1, pieces/1]).
+
+-import(hb_state_test, [run/2]).
+
+%% Tests of two nodes with real distribution: {Title, Fun of the name of the
+%% other}. They run on one of the two, so that the VM of all the other tests is
+%% no node. Without distribution all of them fail: there is nothing to skip
+%% them for.
+on_two_nodes(Tests) ->
+    {setup, fun() -> hb_test:nodes(2) end, fun(Nodes) -> [peer:stop(Peer) || {Peer, _} <- Nodes] end,
+        fun([{Here, Node}, {_, Other}]) ->
+            [{Title, {timeout, 60, fun() ->
+                true = peer:call(Here, net_kernel, connect_node, [Other], 10_000),
+                ok = hb_test:on_peer(Here, fun() -> Test(Other) end),
+                ?assertEqual(Node, peer:call(Here, erlang, node, []))
+            end}} || {Title, Test} <- Tests ++ [{"nothing is left behind", fun nothing_left/1}]]
+        end}.
+
+nothing_left(Other) ->
+    [?assert(hb_test:wait_until(fun() -> erpc:call(Node, ?MODULE, movers, []) =:= [] end)) || Node <- [Other, node()]],
+    ok.
+
+changed() ->
+    H = hb_state_test:start(),
+    _ = run(H, hb_state_test:everything()),
+    H.
+
+%% 64 MB that cannot be compressed.
+large() ->
+    H = hb_test:start("memory"),
+    {ok, [1]} = hb_wasm64:call(H, "grow", [1023]),
+    ok = hb_wasm64:write(H, 128, rand:bytes(1024 * 65536 - 128)),
+    H.
+
+mover(H, Other) ->
+    Test = self(),
+    spawn_link(fun() -> Test ! {self(), hb_wasm64:migrate(H, Other)} end).
+
+result(Mover) ->
+    receive {Mover, Result} -> Result
+    after 30_000 -> error(nothing)
+    end.
+
+%% Begins to move an instance, and stops the receiving process in the middle.
+halfway(H, Other) ->
+    Test = self(),
+    Before = erpc:call(Other, ?MODULE, movers, []),
+    Mover = mover(H, Other),
+    Freezer = spawn(Other, fun() ->
+        Receiving = fun() -> [P || P <- movers() -- Before, pieces(P) > 3] end,
+        true = hb_test:wait_until(fun() -> Receiving() =/= [] end, 20_000),
+        [Receiver] = Receiving(),
+        true = erlang:suspend_process(Receiver),
+        Test ! {self(), Receiver},
+        receive resume -> true = erlang:resume_process(Receiver) end,
+        Test ! {self(), resumed}
+    end),
+    receive
+        {Freezer, Receiver} ->
+            put(Receiver, Freezer),
+            {Mover, Receiver};
+        {Mover, Result} ->
+            error({arrived_already, Result})
+    after 30_000 -> error(nothing)
+    end.
+
+%% What a process has of large binaries, in MB.
+pieces(Pid) ->
+    case process_info(Pid, binary) of
+        {binary, Binaries} -> lists:sum([Size || {_, Size, _} <- Binaries]) div (1 bsl 20);
+        undefined -> 0
+    end.
+
+resume(Receiver) ->
+    Freezer = get(Receiver),
+    Freezer ! resume,
+    receive {Freezer, resumed} -> ok after 10_000 -> error(nothing) end.
+
+%% The processes of this node that receive or keep an instance.
+movers() -> [Pid || Pid <- processes(), process_info(Pid, initial_call) =:= {initial_call, {hb_wasm64_migrate, accept, 3}}].
+
+on(Node, Fun) -> erpc:call(Node, Fun, 60_000).
+
+goes_on(H) ->
+    case hb_wasm64:describe(H) of
+        {ok, #{exports := Exports}} ->
+            ?assertEqual({ok, idle}, hb_wasm64:status(H)),
+            case lists:keymember("mix", 2, Exports) of
+                true -> ?assertMatch({ok, [_]}, hb_wasm64:call(H, "mix", [3], #{timeout => 5000}));
+                false -> ?assertEqual({ok, []}, hb_wasm64:call(H, "store8", [3, 3], #{timeout => 5000}))
+            end
+    end,
+    ?assertEqual([], [M || M <- hb_test:flush(), not is_pid(element(1, M))]),
+    ok.
+
+moves(H, Other) ->
+    {ok, New} = hb_wasm64:migrate(H, Other),
+    over(Other, New).
+
+%% The end of an instance somewhere, and of the process that keeps it.
+over(Node, H) ->
+    ok = erpc:call(Node, hb_wasm64, stop, [H]),
+    ok.

@@ -1,0 +1,201 @@
+%% Instances that do not arrive on the other node: they stay, as they were.
+-module(hb_wasm64_migrate_faults_tests).
+
+-include_lib("eunit/include/eunit.hrl").
+
+-import(hb_state_test, [run/2, snapshot/1, hash/1]).
+-import(hb_migrate_test, [on/2, over/2, changed/0, large/0, result/1, halfway/2, resume/1, goes_on/1, moves/2]).
+
+migrate_test_() ->
+    hb_migrate_test:on_two_nodes([
+        {"within a call nothing moves", fun within_a_call/1},
+        {"what cannot be captured stays", fun uncapturable/1},
+        {"what is no node is refused", fun no_node/1},
+        {"what is no instance does not move", fun no_instance/1},
+        {"a broken connection leaves it here", fun disconnected/1},
+        {"a receiver that is killed leaves it here", fun receiver_killed/1},
+        {"a mover that is killed in the middle leaves it here", fun mover_killed/1},
+        {"a mover that is frozen and killed leaves it here", fun frozen_mover_killed/1},
+        {"a mover that is killed when it has arrived leaves it here", fun mover_killed_late/1},
+        {"a connection that breaks when it has arrived leaves both", fun disconnected_late/1},
+        {"an instance stopped on its way is stopped", fun stopped_on_its_way/1}
+    ]).
+
+%% Each with another node of its own.
+nodes_that_fail_test_() ->
+    [{Title, {timeout, 60, fun() ->
+        [{Here, _}] = hb_test:nodes(1),
+        {There, Node} = Other(),
+        unlink(There),
+        ok = hb_test:on_peer(Here, fun() -> Test(Node) end),
+        _ = catch peer:stop(There),
+        ok = peer:stop(Here)
+    end}} || {Title, Other, Test} <- [
+        {"a node that ends in the middle leaves it here", fun other/0, fun node_ends/1},
+        {"a node without the library leaves it here", fun hb_test:bare_node/0, fun node_without_library/1},
+        {"a node that is frozen is waited for until its connection is given up", fun other/0, fun node_frozen/1}
+    ]].
+
+other() -> hd(hb_test:nodes(1)).
+
+%% What is refused
+
+within_a_call(Other) ->
+    H = hb_state_test:start(),
+    {Seen, [7]} = hb_state_test:within_an_import(H, fun(Scope) -> [hb_wasm64:migrate(Scope, Other), hb_wasm64:migrate(H, Other)] end),
+    [?assertMatch({error, {uncapturable, <<_, _/binary>>}}, Answer) || Answer <- Seen],
+    goes_on(H).
+
+uncapturable(Other) ->
+    H = hb_state_test:start(),
+    [[]] = run(H, [{"set_extern", [7]}]),
+    ?assertMatch({error, {uncapturable, <<_, _/binary>>}}, hb_wasm64:migrate(H, Other)),
+    ?assertEqual([[funcref, null, externref]], [[R1, R2, case R3 of 7 -> externref; _ -> R3 end] || [R1, R2, R3] <- run(H, [{"references", []}])]),
+    [[]] = run(H, [{"set_extern", [null]}]),
+    goes_on(H).
+
+no_node(_Other) ->
+    H = changed(),
+    Before = hash(H),
+    [?assertMatch({error, {node, _}}, hb_wasm64:migrate(H, Node)) || Node <- ['nosuch@127.0.0.1', nosuch, '']],
+    [?assertMatch({error, {invalid_args, #{position := 2}}}, hb_wasm64:migrate(H, Node)) || Node <- ["x@127.0.0.1", <<"x">>, self(), 1, {}]],
+    ?assert(Before =:= hash(H)),
+    goes_on(H).
+
+no_instance(Other) ->
+    H = hb_state_test:start(),
+    ok = hb_wasm64:stop(H),
+    ?assertEqual({error, stopped}, hb_wasm64:migrate(H, Other)),
+    ?assertEqual({error, not_local}, hb_wasm64:migrate(make_ref(), Other)),
+    There = on(Other, fun() -> make_ref() end),
+    ?assertEqual({error, not_local}, hb_wasm64:migrate(There, Other)),
+    ok.
+
+%% What breaks
+
+disconnected(Other) ->
+    H = large(),
+    Before = hash(H),
+    {Mover, Receiver} = halfway(H, Other),
+    true = erlang:disconnect_node(Other),
+    ?assertEqual({error, {node, noconnection}}, result(Mover)),
+    ?assert(Before =:= hash(H)),
+    goes_on(H),
+    true = net_kernel:connect_node(Other),
+    resume(Receiver),
+    moves(H, Other).
+
+receiver_killed(Other) ->
+    H = large(),
+    Before = hash(H),
+    {Mover, Receiver} = halfway(H, Other),
+    exit(Receiver, kill),
+    ?assertEqual({error, {node, killed}}, result(Mover)),
+    ?assert(Before =:= hash(H)),
+    goes_on(H),
+    moves(H, Other).
+
+mover_killed(Other) ->
+    H = large(),
+    Before = hash(H),
+    {Mover, Receiver} = halfway(H, Other),
+    unlink(Mover),
+    exit(Mover, kill),
+    ?assertMatch({ok, [_]}, hb_wasm64:call(H, "size", [], #{timeout => 1000})),
+    ?assert(Before =:= hash(H)),
+    resume(Receiver),
+    goes_on(H),
+    moves(H, Other).
+
+frozen_mover_killed(Other) ->
+    H = large(),
+    Before = hash(H),
+    {Mover, Receiver} = halfway(H, Other),
+    true = erlang:suspend_process(Mover),
+    resume(Receiver),
+    unlink(Mover),
+    exit(Mover, kill),
+    ?assertMatch({ok, [_]}, hb_wasm64:call(H, "size", [], #{timeout => 1000})),
+    ?assert(Before =:= hash(H)),
+    goes_on(H).
+
+%% The one there has started, and the mover does not know it yet. A process of
+%% the test is the mover, and stops at this point.
+mover_killed_late(Other) ->
+    {Player, There} = arrived(hb_state_test:start(), Other),
+    ?assertMatch({ok, _}, erpc:call(Other, hb_wasm64, status, [There])),
+    exit(Player, kill),
+    ?assert(hb_test:wait_until(fun() -> element(1, erpc:call(Other, hb_wasm64, status, [There])) =:= error end)),
+    ok.
+
+%% Rather two than none: it cannot be known there which of them it is.
+disconnected_late(Other) ->
+    ok = erpc:call(Other, logger, set_primary_config, [level, error]),
+    {Player, There} = arrived(hb_state_test:start(), Other),
+    true = erlang:disconnect_node(Other),
+    true = net_kernel:connect_node(Other),
+    exit(Player, kill),
+    timer:sleep(200),
+    ?assertMatch({ok, [[1, 1, 1]]}, {ok, on(Other, fun() -> run(There, [{"sizes", []}]) end)}),
+    over(Other, There).
+
+arrived(H, Other) ->
+    Test = self(),
+    Snapshot = snapshot(H),
+    {ok, #{image := Hash}} = hb_wasm64:describe(H),
+    _ = on(Other, fun() -> hb_state_test:start(), ok end),
+    Player = spawn(fun() ->
+        Ref = alias(),
+        Receiver = spawn(Other, hb_wasm64_migrate, accept, [self(), Ref, Hash]),
+        receive {Ref, have_image} -> Receiver ! {Ref, last, Snapshot} end,
+        receive {Ref, next} -> ok end,
+        receive {Ref, {started, There}} -> Test ! {self(), There} end,
+        receive never -> ok end
+    end),
+    receive {Player, There} -> {Player, There}
+    after 10_000 -> error(nothing)
+    end.
+
+stopped_on_its_way(Other) ->
+    H = large(),
+    {Mover, Receiver} = halfway(H, Other),
+    ok = hb_wasm64:stop(H),
+    resume(Receiver),
+    case result(Mover) of
+        {error, stopped} -> ok;
+        {ok, New} -> over(Other, New)
+    end,
+    ?assertEqual({error, stopped}, hb_wasm64:status(H)),
+    ok.
+
+node_ends(Other) ->
+    H = large(),
+    Before = hash(H),
+    {Mover, _} = halfway(H, Other),
+    ok = erpc:cast(Other, erlang, halt, [1, [{flush, false}]]),
+    ?assertEqual({error, {node, noconnection}}, result(Mover)),
+    ?assert(Before =:= hash(H)),
+    goes_on(H),
+    ?assertMatch({error, {node, _}}, hb_wasm64:migrate(H, Other)).
+
+node_without_library(Other) ->
+    H = changed(),
+    Before = hash(H),
+    ?assertMatch({error, {node, {undef, _}}}, hb_wasm64:migrate(H, Other)),
+    ?assert(Before =:= hash(H)),
+    goes_on(H).
+
+node_frozen(Other) ->
+    H = large(),
+    Before = hash(H),
+    OsPid = erpc:call(Other, os, getpid, []),
+    {Mover, Receiver} = halfway(H, Other),
+    resume(Receiver),
+    _ = os:cmd("kill -STOP " ++ OsPid),
+    ?assertEqual({error, timeout}, hb_wasm64:call(H, "size", [], #{timeout => 100})),
+    true = erlang:disconnect_node(Other),
+    Result = result(Mover),
+    _ = os:cmd("kill -KILL " ++ OsPid),
+    ?assertEqual({error, {node, noconnection}}, Result),
+    ?assert(Before =:= hash(H)),
+    goes_on(H).

@@ -1,0 +1,177 @@
+%% Instances that move to another node.
+-module(hb_wasm64_migrate_tests).
+
+-include_lib("eunit/include/eunit.hrl").
+
+-import(hb_state_test, [run/2, snapshot/1, hash/1]).
+-import(hb_migrate_test, [on/2, over/2, changed/0, large/0, mover/2, result/1, halfway/2, resume/1]).
+
+migrate_test_() ->
+    hb_migrate_test:on_two_nodes([
+        {"the state arrives, and the handle is good there", fun arrives/1},
+        {"the old one is stopped", fun old_one_is_stopped/1},
+        {"who waited is told that it is stopped", fun waiting_callers/1},
+        {"a call in progress is waited for", fun waits_for_a_call/1},
+        {"an image that is there is not sent again", fun image_is_sent_once/1},
+        {"an image that nobody has there is sent", fun unknown_image/1},
+        {"it lives there while nobody holds it, and ends with stop", fun lives_until_stopped/1},
+        {"the process that keeps it there holds nothing else", fun is_kept_in_little_memory/1},
+        {"to and fro, twice", fun to_and_fro/1},
+        {"a hundred move at the same time", fun hundred_at_once/1},
+        {"one that everybody moves is moved once", fun moved_once/1},
+        {"to the node where it is", fun to_itself/1},
+        {"64 MB arrive", fun large_state/1}
+    ]).
+
+arrives(Other) ->
+    H = changed(),
+    Snapshot = snapshot(H),
+    {ok, Twin} = hb_wasm64:fork(H),
+    {ok, New} = hb_wasm64:migrate(H, Other),
+    ?assertEqual(Other, node(New)),
+    ?assert(on(Other, fun() -> snapshot(New) end) =:= Snapshot),
+    ?assertEqual(hb_state_test:observe(Twin), on(Other, fun() -> hb_state_test:observe(New) end)),
+    ?assertEqual({ok, [301]}, erpc:call(Other, hb_wasm64, call, [New, "call", [0, 1]])),
+    ?assertEqual({error, not_local}, hb_wasm64:call(New, "call", [0, 1])),
+    over(Other, New).
+
+old_one_is_stopped(Other) ->
+    H = changed(),
+    {ok, New} = hb_wasm64:migrate(H, Other),
+    [?assertEqual({error, stopped}, Answer) || Answer <- [
+        hb_wasm64:status(H), hb_wasm64:call(H, "sizes", []), hb_wasm64:snapshot(H), hb_wasm64:read(H, 0, 1), hb_wasm64:fork(H),
+        hb_wasm64:migrate(H, Other)
+    ]],
+    ?assertEqual([], hb_test:flush()),
+    over(Other, New).
+
+waiting_callers(Other) ->
+    H = large(),
+    {Mover, Receiver} = halfway(H, Other),
+    Test = self(),
+    Waiting = [spawn_link(fun() -> Test ! {self(), Ask()} end) || Ask <- [
+        fun() -> hb_wasm64:call(H, "size", []) end, fun() -> hb_wasm64:read(H, 0, 1) end, fun() -> hb_wasm64:snapshot(H) end,
+        fun() -> hb_wasm64:fork(H) end, fun() -> hb_wasm64:migrate(H, Other) end, fun() -> hb_wasm64:memory_size(H) end
+    ]],
+    ?assertEqual({error, timeout}, hb_wasm64:call(H, "size", [], #{timeout => 50})),
+    [?assertEqual({status, waiting}, process_info(Pid, status)) || Pid <- Waiting],
+    resume(Receiver),
+    {ok, New} = result(Mover),
+    [?assertEqual({error, stopped}, receive {Pid, Answer} -> Answer after 10_000 -> nothing end) || Pid <- Waiting],
+    over(Other, New).
+
+waits_for_a_call(Other) ->
+    H = hb_state_test:start(),
+    {ok, Ref} = hb_wasm64:call_async(H, "ask", [5], #{}),
+    Import = receive {hb_wasm64, Ref, {import, I, _}} -> I after 5000 -> error(nothing) end,
+    Mover = mover(H, Other),
+    ?assert(hb_test:wait_until(fun() -> process_info(Mover, status) =:= {status, waiting} end)),
+    ok = hb_wasm64:respond(Import, {ok, [1]}),
+    ?assertEqual({done, {ok, [3]}}, receive {hb_wasm64, Ref, Done} -> Done after 5000 -> nothing end),
+    {ok, New} = result(Mover),
+    ?assertMatch([[2 | _]], on(Other, fun() -> run(New, [{"numbers", []}]) end)),
+    over(Other, New).
+
+image_is_sent_once(Other) ->
+    Image = hb_test:fresh(hb_state_test:image()),
+    {ok, First} = hb_wasm64:start(Image),
+    {ok, Second} = hb_wasm64:start(Image),
+    {New1, Sent1} = sent(First, Other),
+    {New2, Sent2} = sent(Second, Other),
+    %% Image and snapshot; then the snapshot alone.
+    ?assertEqual({2, true}, {length(Sent1), lists:member(Image, Sent1)}),
+    ?assertEqual({1, false}, {length(Sent2), lists:member(Image, Sent2)}),
+    over(Other, New1),
+    over(Other, New2).
+
+%% The new instance, and the binaries that were sent for it.
+sent(H, Other) ->
+    Test = self(),
+    Mover = spawn_link(fun() -> receive go -> Test ! {self(), hb_wasm64:migrate(H, Other)} end end),
+    1 = erlang:trace(Mover, true, [send]),
+    Mover ! go,
+    {ok, New} = result(Mover),
+    Delivered = erlang:trace_delivered(Mover),
+    receive {trace_delivered, Mover, Delivered} -> ok end,
+    {New, [Bytes || {trace, Pid, Send, {_, Kind, Bytes}, _} <- hb_test:flush(), Pid =:= Mover, Send =:= send orelse Send =:= send_to_non_existing_process,
+                    Kind =:= last orelse Kind =:= piece]}.
+
+unknown_image(Other) ->
+    Image = hb_test:fresh(hb_state_test:image()),
+    Hash = crypto:hash(sha256, Image),
+    ?assertEqual(not_found, erpc:call(Other, hb_wasm64_nif, find_hash, [Hash])),
+    {ok, H} = hb_wasm64:start(Image),
+    {ok, New} = hb_wasm64:migrate(H, Other),
+    ?assertMatch({ok, #{image := Hash}}, erpc:call(Other, hb_wasm64, describe, [New])),
+    over(Other, New).
+
+%% The process there that keeps it is the only one.
+lives_until_stopped(Other) ->
+    {ok, New} = hb_wasm64:migrate(changed(), Other),
+    Bytes = term_to_binary(New),
+    Status = fun() ->
+        on(Other, fun() -> [erlang:garbage_collect(Pid) || Pid <- processes()], ok end),
+        erpc:call(Other, fun() -> hb_wasm64:status(binary_to_term(Bytes)) end)
+    end,
+    [?assertEqual({ok, idle}, Status()) || _ <- lists:seq(1, 5)],
+    over(Other, New),
+    ?assert(hb_test:wait_until(fun() -> Status() =:= {error, not_local} end)),
+    ok.
+
+to_and_fro(Other) ->
+    Here = node(),
+    H = changed(),
+    {ok, Twin} = hb_wasm64:fork(H),
+    Last = lists:foldl(fun(N, At) ->
+        {ok, New} = hb_wasm64:migrate(At, Other),
+        _ = run(Twin, [{"mix", [N]}]),
+        ?assert(on(Other, fun() -> _ = run(New, [{"mix", [N]}]), snapshot(New) end) =:= snapshot(Twin)),
+        {ok, Back} = erpc:call(Other, hb_wasm64, migrate, [New, Here]),
+        ?assertEqual({error, stopped}, erpc:call(Other, hb_wasm64, status, [New])),
+        ?assertEqual(Here, node(Back)),
+        Back
+    end, H, [1, 2]),
+    ?assertEqual({error, stopped}, hb_wasm64:status(H)),
+    ?assert(hash(Twin) =:= hash(Last)),
+    ?assertEqual(hb_state_test:observe(Twin), hb_state_test:observe(Last)),
+    over(Here, Last).
+
+hundred_at_once(Other) ->
+    Instances = [begin H = hb_state_test:start(), _ = run(H, [{"set_i64", [N]}]), {N, H} end || N <- lists:seq(1, 100)],
+    Movers = [{N, mover(H, Other)} || {N, H} <- Instances],
+    Moved = [{N, element(2, {ok, _} = result(Mover))} || {N, Mover} <- Movers],
+    Seen = on(Other, fun() -> [{N, run(New, [{"numbers", []}])} || {N, New} <- Moved] end),
+    ?assertEqual([], [N || {N, [[_, I64 | _]]} <- Seen, I64 =/= N]),
+    [over(Other, New) || {_, New} <- Moved],
+    ok.
+
+moved_once(Other) ->
+    H = large(),
+    Results = [result(Mover) || Mover <- [mover(H, Other) || _ <- lists:seq(1, 10)]],
+    ?assertMatch([{ok, _}], [R || {ok, _} = R <- Results]),
+    ?assertEqual(9, length([R || {error, stopped} = R <- Results])),
+    [over(Other, New) || {ok, New} <- Results],
+    ok.
+
+to_itself(_Other) ->
+    H = changed(),
+    Before = hash(H),
+    {ok, New} = hb_wasm64:migrate(H, node()),
+    ?assertEqual({error, stopped}, hb_wasm64:status(H)),
+    ?assert(Before =:= hash(New)),
+    over(node(), New).
+
+large_state(Other) ->
+    H = large(),
+    {ok, Memory} = hb_wasm64:read_memory(H),
+    {ok, New} = hb_wasm64:migrate(H, Other),
+    ?assert(crypto:hash(sha256, Memory) =:= on(Other, fun() -> {ok, There} = hb_wasm64:read_memory(New), crypto:hash(sha256, There) end)),
+    over(Other, New).
+
+%% What keeps it alive has not also all that it came in.
+is_kept_in_little_memory(Other) ->
+    {ok, New} = hb_wasm64:migrate(large(), Other),
+    Held = fun() -> lists:sum([hb_migrate_test:pieces(Pid) || Pid <- hb_migrate_test:movers()]) end,
+    Soon = hb_test:wait_until(fun() -> on(Other, Held) < 2 end, 3000) orelse {mb_held, on(Other, Held)},
+    over(Other, New),
+    ?assertEqual(true, Soon).
