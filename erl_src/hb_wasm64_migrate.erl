@@ -187,17 +187,22 @@ started(Handle, Ref, Watch) ->
     receive
         {Ref, settled} ->
             true = demonitor(Watch, [flush]),
-            keep(Handle);
+            keep_alone(Handle);
         {Ref, given_up} ->
             _ = hb_wasm64:stop(Handle),
             ok;
         {'DOWN', Watch, process, _, noconnection} ->
             ?LOG_WARNING("an instance has arrived here, and the node it came from is gone", #{library => hb_wasm64}),
-            keep(Handle);
+            keep_alone(Handle);
         {'DOWN', Watch, process, _, _} ->
             _ = hb_wasm64:stop(Handle),
             ok
     end.
+
+%% What has been sent here is not needed any more.
+keep_alone(Handle) ->
+    true = garbage_collect(),
+    keep(Handle).
 
 %% Without somebody who holds it here the instance would be gone before anybody has used it.
 keep(Handle) ->

@@ -196,7 +196,7 @@ impl Snapshots {
     pub(crate) fn outline(&self, image: &Image) -> Result<Outline, Error> {
         self.with(|given| match given {
             Given { state: Some(state), .. } if state.image() != image.hash() => Err(SnapshotError::OtherImage.into()),
-            Given { state: Some(state), .. } => Ok(Outline::Rest(state.rest().clone())),
+            Given { state: Some(state), .. } => Ok(Outline::Snapshot(state.rest().clone())),
             Given { raw, state: None } => Ok(Outline::Memory(raw.map_or(0, |raw| raw.len() as u64))),
         })
     }
@@ -244,7 +244,9 @@ fn invalid(text: &str) -> Error {
 /// What a fresh instance has to become before its memories are filled.
 pub(crate) enum Outline {
     /// This, with memories of its sizes.
-    Rest(Rest),
+    State(Rest),
+    /// The same, from a snapshot: tables that are as in a fresh instance are not in it.
+    Snapshot(Rest),
     /// A fresh instance whose linear memory has at least so many bytes.
     Memory(u64),
 }
@@ -290,7 +292,15 @@ pub(crate) fn rest(store: &mut StoreContextMut<'_, Data>) -> Result<Rest, Error>
 pub(crate) async fn put(store: &mut StoreContextMut<'_, Data>, outline: &Outline) -> Result<(), Error> {
     let items = Items::of(store)?;
     match outline {
-        Outline::Rest(rest) => items.put_rest(store, rest).await,
+        Outline::State(rest) => items.put_rest(store, rest).await,
+        Outline::Snapshot(rest) => {
+            let fresh = items.rest(store)?;
+            items.put_rest(store, rest).await?;
+            // A state that no instance can be in would make another snapshot than the one it came from.
+            let mut now = items.rest(store)?;
+            now.tables.retain(|table| !fresh.tables.contains(table));
+            if now == *rest { Ok(()) } else { Err(invalid("a state that no instance of this image can be in")) }
+        }
         Outline::Memory(bytes) => match items.memories.get(items.linear) {
             Some(memory) => grow_memory(store, memory, *bytes).await,
             None if *bytes == 0 => Ok(()),

@@ -330,7 +330,7 @@ async fn fork(
     other: &Arc<Port>,
     starting: &Starting,
 ) -> Result<Store<Data>, Error> {
-    let outline = Outline::Rest(state::rest(&mut from)?);
+    let outline = Outline::State(state::rest(&mut from)?);
     let image = from.data().image.clone();
     let mut store = fresh(&image, other, starting).await?;
     let mut context = store.as_context_mut();
