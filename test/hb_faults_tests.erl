@@ -81,6 +81,14 @@ turns_test_() ->
         {"an instance has no process of its own (one that stays for ever)", fun no_processes/1}
     ]).
 
+snapshots_test_() ->
+    both([
+        {"a snapshot holds globals, tables and all memories (linear memory only)", fun complete_snapshots/1},
+        {"a memory too large to restore is an error and changes nothing (ok)", fun snapshots_too_large/1},
+        {"what cannot be restored is an error and changes nothing (ok)", fun snapshots_of_nothing/1},
+        {"restoring a stopped instance is an error (ok, or a hang)", fun snapshots_for_nobody/1}
+    ]).
+
 %% On machines of their own, as what other tests leave would show.
 memory_test_() ->
     [{setup, fun hb_test:peer/0, fun peer:stop/1,
@@ -687,6 +695,72 @@ settled_rss(Bound) ->
         Later when First - Later > Bound div 10 -> settled_rss(Bound);
         Later -> Later
     end.
+
+%% Snapshots
+
+%% What hb_beamr:serialize/1 gives is the linear memory, by contract; the rest
+%% is to be had with it, for the same handle.
+complete_snapshots(Api) ->
+    Looks = [{"numbers", []}, {"sizes", []}, {"table_sizes", []}, {"call", [0, 1]}, {"call_hidden", [1, 1]}, {"get2", [8]}, {"get3", [8]}],
+    Changes = [{"set_i64", [5]}, {"grow2", [1]}, {"put2", [8, 5]}, {"put3", [8, 6]}, {"set", [0, 3]}, {"set_hidden", [1, 4]}, {"put1", [8, 7]}],
+    H = start(Api, "state"),
+    _ = hb_state_test:run(H, Changes),
+    {ok, Memory, Rest} = hb_wasm64:read_state(H),
+    ?assert({ok, Memory} =:= raw(Api, H)),
+    New = start(Api, "state"),
+    ?assertEqual(ok, hb_wasm64:write_state(New, Memory, Rest)),
+    Seen = hb_state_test:run(New, Looks),
+    ?assertEqual(hb_state_test:run(H, Looks), Seen),
+    ?assertNotEqual(hb_state_test:run(start(Api, "state"), Looks), Seen),
+    {ok, Snapshot} = hb_wasm64:snapshot(New),
+    Again = start(Api, "state"),
+    ?assertEqual(ok, hb_wasm64:restore(Again, Snapshot)),
+    ?assertEqual(Seen, hb_state_test:run(Again, Looks)).
+
+snapshots_too_large(Api) ->
+    [
+        begin
+            H = start(Api, Guest),
+            %% Some of it is there already.
+            {ok, Before} = raw(Api, H),
+            ?assertEqual({Guest, {error, {limit, memory}}}, {Guest, put_raw(Api, H, binary:copy(<<7>>, Size))}),
+            ?assert({ok, Before} =:= raw(Api, H)),
+            ?assertEqual({error, {limit, memory}}, hb_wasm64:write_state(H, binary:copy(<<7>>, Size), none)),
+            ?assert({ok, Before} =:= raw(Api, H)),
+            ?assertMatch({ok, _}, call(Api, H, Func, Args))
+        end
+     || {Guest, Size, Func, Args} <- [
+            {"memory", 1024 * 65536 + 1, "size", []}, {"state", 65 * 65536, "sizes", []}, {"traps", 65537, "ok", []},
+            {"tables", 1, "size", []}
+        ]
+    ].
+
+snapshots_of_nothing(Api) ->
+    H = start(Api, "memory"),
+    {ok, Before} = raw(Api, H),
+    [?assertMatch({error, _}, put_raw(Api, H, Bad)) || Bad <- [none, [], "bytes", 7, <<1:3>>]],
+    Other = start(Api, "state"),
+    {ok, Snapshot} = hb_wasm64:snapshot(Other),
+    [?assertMatch({error, {invalid_snapshot, _}}, hb_wasm64:restore(H, Bad))
+        || Bad <- [<<>>, Before, Snapshot, binary:part(Snapshot, 0, byte_size(Snapshot) div 2)]],
+    ?assert({ok, Before} =:= raw(Api, H)),
+    ?assertEqual({ok, [13]}, call(Api, H, "strlen", [64])).
+
+snapshots_for_nobody(Api) ->
+    H = start(Api, "memory"),
+    {ok, Memory} = raw(Api, H),
+    {ok, Snapshot} = hb_wasm64:snapshot(H),
+    ok = stop(Api, H),
+    [?assertEqual({error, stopped}, in_time(Restore)) || Restore <- [
+        fun() -> put_raw(Api, H, Memory) end, fun() -> hb_wasm64:restore(H, Snapshot) end, fun() -> raw(Api, H) end,
+        fun() -> hb_wasm64:write_state(H, Memory, none) end, fun() -> hb_wasm64:snapshot(H) end
+    ]].
+
+raw(hb_beamr, H) -> hb_beamr:serialize(H);
+raw(hb_wasm64, H) -> hb_wasm64:read_memory(H).
+
+put_raw(hb_beamr, H, Memory) -> hb_beamr:deserialize(H, Memory);
+put_raw(hb_wasm64, H, Memory) -> hb_wasm64:write_memory(H, Memory).
 
 collect() -> lists:foreach(fun erlang:garbage_collect/1, processes()).
 
