@@ -76,9 +76,37 @@ delta(Base, State) ->
     write(?DELTA, id(0, State, all_pages(Base#{image => none}), Base), Kept, State).
 
 changed(Before, After) ->
-    New = [Entry || Entry <- After, not lists:member(Entry, Before)],
+    New = [{N, {Page, record(proplists:get_value(N, Before, <<0:(?PAGE * 8)>>), Page)}}
+           || {N, Page} = Entry <- After, not lists:member(Entry, Before)],
     Zero = [{Page, zero} || {Page, _} <- Before, not lists:keymember(Page, 1, After)],
     lists:keysort(1, New ++ Zero).
+
+%% A page as it is stored against that of the base: what differs, or whole where that is not shorter.
+record(Base, Page) ->
+    Equal = lists:zipwith(fun(Before, After) -> Before =:= After end, binary_to_list(Base), binary_to_list(Page)),
+    case patch(differences(Equal, 0), 0, Page, []) of
+        Patch when byte_size(Patch) < ?PAGE -> Patch;
+        _ -> Page
+    end.
+
+%% From where to where bytes differ, runs with fewer than 3 equal bytes between them as one.
+differences([], _At) -> [];
+differences([true | Rest], At) -> differences(Rest, At + 1);
+differences(Bytes, At) ->
+    Length = run(Bytes, 0, 0),
+    [{At, Length} | differences(lists:nthtail(Length, Bytes), At + Length)].
+
+run([false | Rest], At, _End) -> run(Rest, At + 1, At + 1);
+run([true | Rest], At, End) when At < End + 3 -> run(Rest, At + 1, End);
+run(_, _At, End) -> End.
+
+patch([], _Before, _Page, Patch) -> iolist_to_binary(lists:reverse(Patch));
+patch([{At, Length} | Rest], Before, Page, Patch) ->
+    Run = [leb(At - Before), leb(Length), binary:part(Page, At, Length)],
+    patch(Rest, At + Length, Page, [Run | Patch]).
+
+leb(N) when N < 128 -> N;
+leb(N) -> [128 bor (N band 127), leb(N bsr 7)].
 
 all_pages(#{memories := Memories}) ->
     [[{N, Page} || {N, Page} <- cut(0, Memory), Page =/= <<0:(?PAGE * 8)>>] || Memory <- Memories].
@@ -89,14 +117,19 @@ cut(_, <<>>) -> [].
 write(Flags, Base, Pages, #{image := Image} = State) ->
     Own = if Flags =:= ?DELTA -> all_pages(State); true -> Pages end,
     Table = [[<<(length(Entries)):64/little>>, [[<<N:64/little>>, entry(Page)] || {N, Page} <- Entries]] || Entries <- Pages],
-    Data = [Page || Entries <- Pages, {_, Page} <- Entries, Page =/= zero],
+    Data = [stored(Page) || Entries <- Pages, {_, Page} <- Entries],
     join(#{
         flags => Flags, image => Image, id => id(Flags band ?PARTIAL, State, Own, State), base => Base,
         rest => iolist_to_binary(write_rest(State)), table => iolist_to_binary(Table), data => iolist_to_binary(Data)
     }).
 
 entry(zero) -> <<0:16, 0:128>>;
+entry({Page, Record}) -> <<(byte_size(Record)):16/little, (page_hash(Page))/binary>>;
 entry(Page) -> <<?PAGE:16/little, (page_hash(Page))/binary>>.
+
+stored(zero) -> <<>>;
+stored({_Page, Record}) -> Record;
+stored(Page) -> Page.
 
 id(Partial, #{image := Image}, Pages, State) ->
     Rest = iolist_to_binary(write_rest(State)),
