@@ -14,6 +14,7 @@ aos_test_() ->
     hb_test:with_shared("aos-2-pure-xs.wasm", fun(Image) ->
         [
             {"a state after each of 50 messages is complete in each of its forms", {timeout, 120, fun() -> fifty(Image) end}},
+            {"the same bytes on every machine", fun() -> everywhere(Image) end},
             {"a raw memory of the C driver goes on", {timeout, 60, fun() -> driver(Image) end}},
             {"a message that is interrupted leaves a state like others", {timeout, 60, fun() -> interrupted(Image) end}}
         ]
@@ -83,6 +84,19 @@ driver(Image) ->
     ?assertEqual(ok, hb_beamr:deserialize(New, <<Memory/binary, 0:(65536 * 8)>>)),
     ?assertEqual({ok, byte_size(Memory) + 65536}, hb_wasm64:memory_size(New)),
     ?assertEqual([message(H, N) || N <- lists:seq(6, 10)], [message(New, N) || N <- lists:seq(6, 10)]).
+
+%% Whatever the machine, its Erlang and its day.
+everywhere(Image) ->
+    {ok, H} = hb_wasm64:start(Image),
+    {ok, [_]} = handle(H, "return 1 + 1", #{}),
+    {ok, Memory, none} = hb_wasm64:read_state(H),
+    ?assertEqual(
+        {
+            <<"00C9031C0780074EE85C668E6474ABB29AE0D2637716E363623377F81DF7C901">>,
+            <<"716D1013C362B120A17AD62D069B9F8F34EC08E2EE60993EEAFD20B77E8392C5">>
+        },
+        {binary:encode_hex(crypto:hash(sha256, Memory)), binary:encode_hex(crypto:hash(sha256, snapshot(H)))}
+    ).
 
 interrupted(Image) ->
     {ok, H} = hb_wasm64:start(Image),
