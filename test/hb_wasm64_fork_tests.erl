@@ -109,6 +109,7 @@ a_fork_waits_for_the_end_of_the_call_test() ->
     Forking = spawn_link(fun() -> Test ! {self(), hb_wasm64:fork(H)} end),
     ?assert(hb_test:wait_until(fun() -> process_info(Forking, status) =:= {status, waiting} end)),
     ok = hb_wasm64:respond(Import, {ok, [1]}),
+    ?assertMatch({done, {ok, [_]}}, receive {hb_wasm64, Ref, Done} -> Done after 5000 -> nothing end),
     {ok, F} = receive {Forking, Forked} -> Forked after 5000 -> error(nothing) end,
     ?assert(hash(H) =:= hash(F)).
 
