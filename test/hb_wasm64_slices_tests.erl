@@ -1,5 +1,5 @@
 %% Guests that run for long share the node with everything else. The bounds are
-%% requirements; each is to be met in one of three rounds, as the machine may
+%% requirements; each is to be met in one of five rounds, as the machine may
 %% have other things to do.
 -module(hb_wasm64_slices_tests).
 
