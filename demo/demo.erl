@@ -142,7 +142,7 @@ checkpoint(State, Message, Opts) ->
     ]),
     Ended = resolve(Here, #{<<"path">> => <<"terminate">>}, Opts),
     not_found = instance(Ended, Opts),
-    say("~nterminate: the process has no instance any more. Who still holds it is told ~p.", [
+    say("~nterminate: the process has no instance any more. Who still holds it is told ~w.", [
         hb_wasm64:status(instance(Here, Opts))
     ]).
 
