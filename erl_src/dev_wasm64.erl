@@ -23,18 +23,19 @@
 %% </table>
 %%
 %% == Errors ==
-%% What is wrong with an image, a mode, a function, parameters or a snapshot is `{error, Message}' with the `key' that is
-%% to blame, a `status' and a text as `body'. `normalize' and `compute' on a base with neither instance nor snapshot throw
+%% What is wrong with an image, a mode, a snapshot, or with a function or parameters that can be none, is `{error, Message}'
+%% with the `key' that is to blame, a `status' and a text as `body'. `normalize' and `compute' on a base with neither instance nor snapshot throw
 %% `{error, no_wasm_instance_or_snapshot}'.
 %%
 %% What a guest does wrong is a result: `results/P/type' is `error', and every node finds the same text. What this node
-%% could not do (time ran out, the host had no memory) is none, as others would not find it: it is `{error, Message}', and
-%% the instance is stopped, for it is in a state that no other node can reach.
+%% could not do (time ran out, the host had no memory, an import device answered with a status from 502 to 504) is none, as
+%% others would not find it: it is `{error, Message}', and an instance that was in the middle of something is stopped, for
+%% it is in a state that no other node can reach. A state that cannot be captured makes `snapshot' throw `{error, Message}'.
 %%
 %% == Options of the node ==
-%% `wasm_timeout' (milliseconds of a call, or of a start with the compiling that it takes) and `wasm_fuel' (instructions of
-%% a call; nodes agree on results only if they agree on this), both `infinity' by default. `wasm_allow_aot' (`false' by
-%% default): without it the mode `AOT' is `WASM'.
+%% `wasm_timeout' (milliseconds of a call, of `write', or of a start with the compiling that it takes) and `wasm_fuel'
+%% (instructions of each; nodes agree on results only if they agree on this), both `infinity' by default. `wasm_allow_aot'
+%% (`false' by default): without it the mode `AOT' is `WASM'.
 -module(dev_wasm64).
 
 -export([info/1, init/3, compute/3, import/3, snapshot/3, normalize/3, terminate/3]).
@@ -61,24 +62,45 @@ info(_Base) ->
 %% @doc Starts an instance.
 -spec init(message(), message(), opts()) -> answer().
 init(Base, _Request, Opts) ->
+    start(Base, fun(Key, _Reason) -> Key end, #{}, Opts).
+
+%% Starts the image of a message, in a state where the options have one. `Blame' tells the key that is to blame for a
+%% reason, given that of the image.
+start(Base, Blame, Options, Opts) ->
     maybe_ok(find_image(Base, Opts), fun(Key, Image) ->
-        maybe_ok(find_mode(Base, Opts), fun(_Key, wasm) -> start(Base, Key, Image, Opts) end)
+        maybe_ok(find_mode(Base, Opts), fun(_Key, wasm) ->
+            case hb_wasm64:start(Image, maps:merge(bounds(Opts), Options)) of
+                {ok, Handle} ->
+                    Private = maps:put(<<"import-resolver">>, fun resolve_import/3, access(Handle, Opts)),
+                    {ok, dev_wasm64_message:merge_private(prefix(Base, Opts), Private, Base)};
+                {error, Reason} ->
+                    {error, dev_wasm64_error:message(Blame(Key, Reason), Reason)}
+            end
+        end)
     end).
 
-start(Base, Key, Image, Opts) ->
-    case hb_wasm64:start(Image, #{timeout => hb_opts:get(wasm_timeout, infinity, Opts)}) of
-        {ok, Handle} ->
-            Private = maps:put(<<"import-resolver">>, fun resolve_import/3, access(Handle)),
-            {ok, dev_wasm64_message:merge_private(prefix(Base, Opts), Private, Base)};
-        {error, Reason} ->
-            {error, dev_wasm64_error:message(Key, Reason)}
+%% What the node allows a guest: each time that it runs.
+bounds(Opts) ->
+    #{timeout => bound(wasm_timeout, Opts), fuel => bound(wasm_fuel, Opts)}.
+
+%% A node's configuration file gives text.
+bound(Option, Opts) ->
+    case hb_opts:get(Option, infinity, Opts) of
+        <<"infinity">> -> infinity;
+        Text when is_binary(Text) ->
+            try
+                binary_to_integer(Text)
+            catch
+                error:badarg -> Text
+            end;
+        Bound -> Bound
     end.
 
 %% What other devices have of an instance.
-access(Handle) ->
+access(Handle, Opts) ->
     #{
         <<"instance">> => Handle,
-        <<"write">> => fun(Binary) -> hb_wasm64:write_string(Handle, Binary) end,
+        <<"write">> => fun(Binary) -> hb_wasm64:write_string(Handle, Binary, bounds(Opts)) end,
         <<"read">> => fun
             ([Pointer]) -> hb_wasm64:read_string(Handle, Pointer);
             (Pointer) -> hb_wasm64:read_string(Handle, Pointer)
@@ -103,6 +125,8 @@ find_image(Path, Key, Base, Opts) ->
             image(Key, Image, Opts);
         not_found ->
             case dev_wasm64_message:find([<<"body">>], Base, Opts) of
+                %% What a request without a body has on some nodes.
+                {ok, <<>>} -> refuse(Key, 400, <<"there is no image here, and body is empty">>);
                 {ok, Image} when is_binary(Image) -> {ok, <<"body">>, Image};
                 {ok, _} -> refuse(Key, 400, <<"there is no image here, and body is no binary">>);
                 not_found -> refuse(Key, 400, <<"there is no image here, and no body">>)
@@ -150,7 +174,7 @@ aot(Key, Opts) ->
 -spec compute(message(), message(), opts()) -> answer().
 compute(RawBase, Request, Opts) ->
     Prefix = prefix(RawBase, Opts),
-    case normalize(Prefix, RawBase, Request, Opts) of
+    case normalized(Prefix, RawBase, Opts) of
         {ok, Base} ->
             case dev_wasm64_message:find([<<"pass">>], Base, Opts) of
                 {ok, Pass} when Pass =/= 1 -> {ok, Base};
@@ -161,19 +185,21 @@ compute(RawBase, Request, Opts) ->
     end.
 
 compute_function(Prefix, Base, Request, Opts) ->
-    case find_argument(<<"function">>, Base, Request, Opts) of
+    %% Looked up once: it may have to be read from the node's cache.
+    Body = dev_wasm64_message:value(<<"body">>, Request, #{}, Opts),
+    case find_argument(<<"function">>, Body, Request, Base, Opts) of
         not_found ->
             {ok, Base};
         {ok, Function} when is_binary(Function); is_integer(Function) ->
-            maybe_ok(find_parameters(Base, Request, Opts), fun(_Key, Parameters) ->
+            maybe_ok(find_parameters(Body, Request, Base, Opts), fun(_Key, Parameters) ->
                 call(Prefix, Function, Parameters, Base, Opts)
             end);
         {ok, _} ->
             refuse(<<"function">>, 400, <<"this is neither the name of an export nor the index of a table entry">>)
     end.
 
-find_argument(Key, Base, Request, Opts) ->
-    case dev_wasm64_message:ask([<<"body">>, Key], Request, Opts) of
+find_argument(Key, Body, Request, Base, Opts) ->
+    case dev_wasm64_message:ask([Key], Body, Opts) of
         {ok, _} = Found ->
             Found;
         not_found ->
@@ -183,9 +209,9 @@ find_argument(Key, Base, Request, Opts) ->
             end
     end.
 
-find_parameters(Base, Request, Opts) ->
+find_parameters(Body, Request, Base, Opts) ->
     Key = <<"parameters">>,
-    case find_argument(Key, Base, Request, Opts) of
+    case find_argument(Key, Body, Request, Base, Opts) of
         not_found ->
             {ok, Key, []};
         {ok, Given} ->
@@ -198,42 +224,37 @@ find_parameters(Base, Request, Opts) ->
 call(Prefix, Function, Parameters, Base, Opts) ->
     Access = #{<<"instance">> := Handle} = dev_wasm64_message:private(Prefix, Base),
     Resolver = maps:get(<<"import-resolver">>, Access, fun resolve_import/3),
-    Import = fun(State, Import, _) -> Resolver(State, Import, Opts) end,
-    Options = #{
-        timeout => hb_opts:get(wasm_timeout, infinity, Opts),
-        fuel => hb_opts:get(wasm_fuel, infinity, Opts)
-    },
+    Import = fun(State, Import, _) -> checked(Resolver(State, Import, Opts)) end,
+    Options = maps:put(on_timeout, stop, bounds(Opts)),
     case hb_wasm64:call(Handle, Function, Parameters, Import, Base, Options) of
         {ok, Results, State} ->
-            {ok, finish(Prefix, Access, ok, Results, State, Base, Opts)};
-        %% Nothing has run.
-        {error, {invalid_option, _, _} = Reason, _} ->
-            {error, dev_wasm64_error:message(<<"function">>, Reason)};
+            {ok, finish(Prefix, Access, ok, Results, State, Opts)};
         {error, Reason, State} ->
+            _ = dev_wasm64_error:spoils(Reason) andalso hb_wasm64:stop(Handle),
             case dev_wasm64_error:is_of_node(Reason) of
-                false ->
-                    {ok, finish(Prefix, Access, error, dev_wasm64_error:text(Reason), State, Base, Opts)};
-                true ->
-                    _ = hb_wasm64:stop(Handle),
-                    {error, dev_wasm64_error:message(<<"function">>, Reason)}
+                false -> {ok, finish(Prefix, Access, error, dev_wasm64_error:text(Reason), State, Opts)};
+                true -> {error, dev_wasm64_error:message(<<"function">>, Reason)}
             end
     end.
 
+%% Whoever else has put a resolver there: it goes on with a message.
+checked({ok, _Results, State}) when not is_map(State) -> {error, <<"the state of the answer is no message">>};
+checked({error, Reason, State}) when not is_map(State) -> {error, Reason};
+checked(Answer) -> Answer.
+
 %% Whatever import devices did with the state they were given, it goes on with the instance, and not with one that was
 %% bound to their import.
-finish(Prefix, Access, Type, Output, State, _Base, Opts) when is_map(State) ->
+finish(Prefix, Access, Type, Output, State, Opts) ->
     Private = maps:with([<<"instance">>, <<"write">>, <<"read">>, <<"import-resolver">>], Access),
     Results = #{<<"type">> => Type, <<"output">> => plain(Output)},
     dev_wasm64_message:set(
         [<<"results">> | Prefix], Results, dev_wasm64_message:merge_private(Prefix, Private, State), Opts
-    );
-finish(Prefix, Access, Type, Output, _NoMessage, Base, Opts) ->
-    finish(Prefix, Access, Type, Output, Base, Base, Opts).
+    ).
 
 %% The import function of a call: {@link import/3} on the state so far, which has the instance as it is to be had while
 %% the guest waits.
 resolve_import(State, #{instance := Scope, module := Module, func := Func, args := Args, func_sig := Signature}, Opts) ->
-    Waiting = dev_wasm64_message:merge_private(prefix(State, Opts), access(Scope), State),
+    Waiting = dev_wasm64_message:merge_private(prefix(State, Opts), access(Scope, Opts), State),
     Request = #{
         <<"path">> => <<"import">>,
         <<"module">> => unicode:characters_to_binary(Module),
@@ -241,21 +262,9 @@ resolve_import(State, #{instance := Scope, module := Module, func := Func, args 
         <<"args">> => Args,
         <<"func-sig">> => list_to_binary(Signature)
     },
-    try import(Waiting, Request, Opts) of
-        {ok, Answer} ->
-            case dev_wasm64_message:ask([<<"results">>], Answer, Opts) of
-                {ok, Given} ->
-                    case dev_wasm64_message:list(Given, Opts) of
-                        {ok, Results} -> {ok, Results, dev_wasm64_message:value(<<"state">>, Answer, State, Opts)};
-                        error -> {error, dev_wasm64_error:import(Module, Func, no_list), State}
-                    end;
-                not_found ->
-                    {error, dev_wasm64_error:import(Module, Func, no_results), State}
-            end;
-        {error, Reason} ->
-            {error, dev_wasm64_error:import(Module, Func, Reason), State};
-        _ ->
-            {error, dev_wasm64_error:import(Module, Func, no_answer), State}
+    try answer(import(Waiting, Request, Opts), State, Opts) of
+        {error, Why} -> {error, dev_wasm64_error:import(Module, Func, Why), State};
+        Answer -> Answer
     catch
         Class:Reason:Stacktrace ->
             ?LOG_WARNING(
@@ -264,6 +273,22 @@ resolve_import(State, #{instance := Scope, module := Module, func := Func, args 
             ),
             {error, dev_wasm64_error:import(Module, Func, {raised, Class}), State}
     end.
+
+%% What an import device has answered, as an import function does.
+answer({ok, Answer}, Before, Opts) ->
+    case dev_wasm64_message:ask([<<"results">>], Answer, Opts) of
+        {ok, Given} ->
+            State = dev_wasm64_message:value(<<"state">>, Answer, Before, Opts),
+            case dev_wasm64_message:list(Given, Opts) of
+                {ok, _} when not is_map(State) -> {error, no_state};
+                {ok, Results} -> {ok, Results, State};
+                error -> {error, no_list}
+            end;
+        not_found ->
+            {error, no_results}
+    end;
+answer({error, Reason}, _Before, _Opts) -> {error, Reason};
+answer(_Other, _Before, _Opts) -> {error, no_answer}.
 
 %% @doc Answers an import of the guest: with what the device at `P/stdlib/MODULE' makes of FUNC, or else with zeros.
 -spec import(message(), message(), opts()) -> {Status :: atom(), term()} | {error, device_call, term()}.
@@ -321,22 +346,27 @@ snapshot(Base, Request, Opts) ->
             refuse(<<"instance">>, 404, <<"there is no instance to take a snapshot of">>);
         Handle ->
             case hb_wasm64:read_state(Handle) of
-                {ok, Memory, none} -> {ok, #{<<"body">> => Memory}};
-                {ok, Memory, Rest} -> {ok, #{<<"body">> => Memory, ?REST => Rest}};
-                {error, Reason} -> {error, dev_wasm64_error:message(<<"instance">>, Reason)}
+                {ok, Memory, none} ->
+                    {ok, #{<<"body">> => Memory}};
+                {ok, Memory, Rest} ->
+                    {ok, #{<<"body">> => Memory, ?REST => Rest}};
+                {error, Reason} ->
+                    %% A stack in map mode leaves out who answers with an error, and its process would be kept without
+                    %% its memory.
+                    throw({error, dev_wasm64_error:message(<<"instance">>, Reason)})
             end
     end.
 
 %% @doc The base with an instance and without a literal snapshot. Its hashpath is the same, so that it does not matter
 %% which of the two it came with.
 -spec normalize(message(), message(), opts()) -> answer().
-normalize(Base, Request, Opts) ->
-    normalize(prefix(Base, Opts), Base, Request, Opts).
+normalize(Base, _Request, Opts) ->
+    normalized(prefix(Base, Opts), Base, Opts).
 
-normalize(Prefix, Base, Request, Opts) ->
+normalized(Prefix, Base, Opts) ->
     case live(dev_wasm64_message:private(Prefix, Base)) of
         {ok, _Handle} -> {ok, without_snapshot(Base, Opts)};
-        not_found -> restore(Prefix, Base, Request, Opts)
+        not_found -> restore(Base, Opts)
     end.
 
 live(#{<<"instance">> := Handle}) when is_reference(Handle) ->
@@ -347,7 +377,7 @@ live(#{<<"instance">> := Handle}) when is_reference(Handle) ->
 live(_) ->
     not_found.
 
-restore(Prefix, Base, Request, Opts) ->
+restore(Base, Opts) ->
     Path = snapshot_path(Base, Opts),
     Find = fun(Key) -> hb_ao:get(Path ++ [Key], {as, dev_message, Base}, none, Opts#{hashpath => ignore}) end,
     case {Find(<<"body">>), Find(?REST)} of
@@ -356,8 +386,13 @@ restore(Prefix, Base, Request, Opts) ->
         {Memory, _} when not is_binary(Memory) ->
             refuse(dev_wasm64_message:path(Path ++ [<<"body">>]), 400, <<"this is no binary">>);
         {Memory, Rest} when is_binary(Rest); Rest =:= none ->
-            case init(Base, Request, Opts) of
-                {ok, Started} -> restore_state(Prefix, Path, Started, Memory, Rest, Opts);
+            Blame = fun
+                (_Key, {invalid_snapshot, _}) -> dev_wasm64_message:path(Path ++ [?REST]);
+                (_Key, {limit, memory}) -> dev_wasm64_message:path(Path ++ [<<"body">>]);
+                (Key, _Reason) -> Key
+            end,
+            case start(Base, Blame, #{snapshot => {raw, Memory, Rest}}, Opts) of
+                {ok, Started} -> {ok, without_snapshot(Started, Opts)};
                 {error, _} = Error -> Error
             end;
         _ ->
@@ -369,17 +404,6 @@ snapshot_path(Base, Opts) ->
     case dev_wasm64_message:find([<<"device-key">>], Base, Opts) of
         {ok, Key} -> [<<"snapshot">> | dev_wasm64_message:parts(Key)];
         not_found -> [<<"snapshot">>]
-    end.
-
-restore_state(Prefix, Path, Base, Memory, Rest, Opts) ->
-    #{<<"instance">> := Handle} = dev_wasm64_message:private(Prefix, Base),
-    case hb_wasm64:write_state(Handle, Memory, Rest) of
-        ok ->
-            {ok, without_snapshot(Base, Opts)};
-        {error, Reason} ->
-            _ = hb_wasm64:stop(Handle),
-            Key = case Reason of {invalid_snapshot, _} -> ?REST; _ -> <<"body">> end,
-            {error, dev_wasm64_error:message(dev_wasm64_message:path(Path ++ [Key]), Reason)}
     end.
 
 %% @doc Stops the instance and takes it out of the private state.

@@ -1,7 +1,7 @@
 %% @doc Errors as {@link dev_wasm64} tells them: as messages, and as texts that are the same on every node.
 -module(dev_wasm64_error).
 
--export([message/2, message/3, text/1, import/3, is_of_node/1]).
+-export([message/2, message/3, text/1, import/3, is_of_node/1, spoils/1]).
 
 %% @doc The answer to a request that failed for the value of a key.
 -spec message(Key :: binary(), hb_wasm64:reason()) -> map().
@@ -24,19 +24,31 @@ status(Reason) ->
 %% @doc Whether a reason speaks of this node rather than of the guest: another node may get further.
 -spec is_of_node(term()) -> boolean().
 is_of_node(Reason) when Reason =:= timeout; Reason =:= cancelled; Reason =:= stopped; Reason =:= not_local -> true;
-is_of_node({host, _}) -> true;
 is_of_node({limit, instances}) -> true;
 is_of_node({invalid_option, _, _}) -> true;
-is_of_node({trap, #{code := out_of_host_memory}}) -> true;
-is_of_node(_) -> false.
+is_of_node(Reason) -> spoils(Reason).
 
-%% @doc The reason for an import that failed: which, and why, without anything that differs between nodes.
--spec import(string(), string(), term()) -> binary().
+%% @doc Whether a reason of this node ended the guest in the middle of something, so that it is in a state that no other
+%% node can reach. (What a timeout does to it is an option of the call.)
+-spec spoils(term()) -> boolean().
+spoils({host, _}) -> true;
+spoils({trap, #{code := out_of_host_memory}}) -> true;
+spoils({import_failed, {of_node, _}}) -> true;
+spoils(_) -> false.
+
+%% @doc The reason for an import that failed: which, and why, without anything that differs between nodes. Where its
+%% device could not do something on this node (the statuses 502 to 504 of HTTP) that is kept apart.
+-spec import(string(), string(), term()) -> binary() | {of_node, binary()}.
 import(Module, Func, Why) ->
-    unicode:characters_to_binary([Module, $., Func, ": ", why(Why)]).
+    Text = unicode:characters_to_binary([Module, $., Func, ": ", why(Why)]),
+    case Why of
+        #{<<"status">> := Status} when Status >= 502, Status =< 504 -> {of_node, Text};
+        _ -> Text
+    end.
 
 why({raised, Class}) -> ["raised ", atom_to_binary(Class)];
 why(no_results) -> "the answer has no results";
+why(no_state) -> "the state of the answer is no message";
 why(no_list) -> "the results are no list";
 why(no_answer) -> "the answer is none of ok and error";
 why(#{<<"body">> := Text}) when is_binary(Text) -> why(Text);
@@ -64,6 +76,7 @@ describe({exception, #{tag := undefined}}) -> "uncaught exception";
 describe({exception, #{tag := Tag}}) -> ["uncaught exception: ", Tag];
 describe({import_failed, {invalid_results, #{module := Module, func := Name, signature := Signature}}}) ->
     io_lib:format("import failed: ~ts.~ts: the results do not fit ~ts", [Module, Name, Signature]);
+describe({import_failed, {of_node, Text}}) -> ["import failed: ", Text];
 describe({import_failed, Text}) when is_binary(Text) -> ["import failed: ", Text];
 describe({import_failed, {raised, Class, _, _}}) -> ["import failed: raised ", atom_to_binary(Class)];
 describe({import_failed, {invalid_answer, _}}) -> "import failed: the answer is none";
@@ -74,7 +87,7 @@ describe({limit, What}) -> ["limit reached: ", atom_to_binary(What)];
 describe({out_of_bounds, #{offset := Offset, size := Size, memory := Memory}}) ->
     io_lib:format("out of bounds: ~b bytes at ~b of a memory of ~b", [Size, Offset, Memory]);
 describe({host, Text}) -> ["the node cannot do this now: ", Text];
-describe({invalid_option, Key, _}) -> io_lib:format("the node's option for ~p is not valid", [Key]);
+describe({invalid_option, Key, _}) -> io_lib:format("the node's option wasm_~p is not valid", [Key]);
 describe(Reason) when is_atom(Reason) -> atom_to_binary(Reason);
 describe(_) -> "error".
 

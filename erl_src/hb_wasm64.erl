@@ -17,13 +17,14 @@
 %% Signatures are strings such as `"(iI)F"', with i, I, f, F, v, e (externref), u (funcref) and x (exnref).
 %%
 %% == Errors ==
-%% No function raises for what is passed to it, apart from a handle that is no reference. See {@link reason()}. Of those,
-%% `{host, Text}' alone speaks of the node: it was out of something that the guest is not to blame for.
+%% No function raises for what is passed to it, apart from a handle that is no reference. See {@link reason()}. Some speak of
+%% the node and not of the guest: `{host, Text}', `{limit, instances}', the trap `out_of_host_memory', and of course
+%% `timeout', `cancelled', `stopped', `not_local' and `{node, _}'.
 -module(hb_wasm64).
 
 -export([start/1, start/2, describe/1, status/1, stop/1]).
 -export([call/3, call/4, call/6, call_async/4, respond/2, cancel/1]).
--export([memory_size/1, read/3, write/3, read_string/2, write_string/2, malloc/2, free/2]).
+-export([memory_size/1, read/3, write/3, read_string/2, write_string/2, write_string/3, malloc/2, malloc/3, free/2]).
 -export([read_memory/1, write_memory/2, grow/2]).
 -export([snapshot/1, snapshot/2, restore/2, merge/1, fork/1, read_state/1, write_state/3, migrate/2]).
 -export([log_level/1]).
@@ -51,12 +52,15 @@
 ).
 -type options() :: #{
     timeout => timeout(),
-    snapshot => snapshot(),
+    snapshot => snapshot() | {raw, Memory :: binary(), Rest :: binary() | none},
+    on_timeout => keep | stop,
     fuel => non_neg_integer() | infinity,
     handler => pid(),
     _ => _
 }.
-%% `timeout' in milliseconds, for all of the call; `fuel' in wasm instructions, roughly: the same number on every machine.
+%% `timeout' in milliseconds, for all of the call, calls made in its import function by the same process included. With
+%% `on_timeout => stop' an instance whose guest was cut short by it is stopped, as it is in a state that nothing leads to;
+%% one for which the call only waited is not. `fuel' in wasm instructions, roughly: the same number on every machine.
 %% `handler' is for {@link call_async/4} only. Other keys are left to import functions.
 -type snapshot() :: binary() | [binary()].
 %% A snapshot, or a whole one and deltas, each against the one before. `docs/snapshot.md' has the format.
@@ -94,21 +98,32 @@ start(Image) ->
 %% @doc Starts an instance of an image: compiles it, unless that has been done, instantiates it and runs its start
 %% function. Imports that the start function calls are answered with zeros.
 %%
-%% `Options': `timeout' in milliseconds bounds all of it. With `snapshot' the instance starts in that state.
+%% `Options': `timeout' in milliseconds bounds all of it, `fuel' the start function. With `snapshot' the instance starts in
+%% that state: a snapshot, or `{raw, Memory, Rest}' as {@link read_state/1} gives them.
 -spec start(Image :: binary(), options()) -> {ok, handle()} | {error, reason()}.
 start(Image, Options) when is_binary(Image) ->
-    case hb_wasm64_run:deadline(Options) of
-        {ok, Deadline} ->
+    case {hb_wasm64_run:deadline(Options), starting(Options)} of
+        {{ok, Deadline}, {ok, Operation}} ->
             ok = hb_wasm64_log:ensure_started(),
             case load(Image, Deadline) of
-                {ok, Loaded} -> instantiate(Loaded, Options, Deadline);
+                {ok, Loaded} -> instantiate(Loaded, Operation, Options#{timeout => hb_wasm64_run:left(Deadline)});
                 {error, _} = Error -> Error
             end;
-        {error, _} = Error ->
+        {{error, _} = Error, _} ->
+            Error;
+        {_, {error, _} = Error} ->
             Error
     end;
 start(Image, Options) ->
     {error, hb_wasm64_run:wrong_argument("start(Image, Options)", [Image, Options], 1)}.
+
+starting(#{snapshot := Snapshot}) ->
+    case hb_wasm64_state:restoring(Snapshot) of
+        {ok, _} = Restoring -> Restoring;
+        error -> {error, {invalid_option, snapshot, Snapshot}}
+    end;
+starting(_Options) ->
+    {ok, start}.
 
 load(Image, infinity) ->
     case hb_wasm64_nif:find_image(Image) of
@@ -140,26 +155,27 @@ load(Image, Deadline) ->
         end
     end.
 
+instantiate(Loaded, Operation, Options) ->
+    Handle = hb_wasm64_nif:new_instance(Loaded),
+    case hb_wasm64_run:operation(Handle, Operation, Options) of
+        {ok, Run} ->
+            case hb_wasm64_run:sync(Run, zero, none) of
+                {ok, [], none} ->
+                    {ok, Handle};
+                {error, Reason, none} ->
+                    _ = hb_wasm64_nif:stop(Handle),
+                    {error, Reason}
+            end;
+        {error, _} = Error ->
+            Error
+    end.
+
 %% @private Starts an instance of an image that the library has.
--spec start_loaded(hb_wasm64_nif:image(), options()) -> {ok, handle()} | {error, reason()}.
-start_loaded(Loaded, Options) ->
-    instantiate(Loaded, Options, infinity).
-
-instantiate(Loaded, #{snapshot := Snapshot}, Deadline) ->
-    case hb_wasm64_state:snapshots(Snapshot) of
-        {ok, Snapshots} -> run_new(hb_wasm64_nif:new_instance(Loaded), {restore, whole, Snapshots}, Deadline);
-        error -> {error, {invalid_option, snapshot, Snapshot}}
-    end;
-instantiate(Loaded, _Options, Deadline) ->
-    run_new(hb_wasm64_nif:new_instance(Loaded), start, Deadline).
-
-run_new(Handle, Operation, Deadline) ->
-    case hb_wasm64_run:sync(hb_wasm64_run:new(Handle, Operation, Deadline), zero, none) of
-        {ok, [], none} ->
-            {ok, Handle};
-        {error, Reason, none} ->
-            _ = hb_wasm64_nif:stop(Handle),
-            {error, Reason}
+-spec start_loaded(hb_wasm64_nif:image(), snapshot()) -> {ok, handle()} | {error, reason()}.
+start_loaded(Loaded, Snapshot) ->
+    case starting(#{snapshot => Snapshot}) of
+        {ok, Operation} -> instantiate(Loaded, Operation, #{});
+        {error, _} = Error -> Error
     end.
 
 %% @doc What there is to know about an instance, without waiting for it: its imports `{func, Module, Name, Signature}',
@@ -298,12 +314,18 @@ read_string(Handle, Offset) when is_integer(Offset) ->
 read_string(Handle, Offset) ->
     {error, hb_wasm64_run:wrong_argument("read_string(Handle, Offset)", [Handle, Offset], 2)}.
 
-%% @doc Writes a string with a NUL behind it into memory that the guest's `malloc' gives.
+%% @equiv write_string(Handle, Iodata, #{})
 -spec write_string(handle(), iodata()) -> {ok, Pointer :: non_neg_integer()} | {error, reason()}.
-write_string(Handle, Iodata) when is_binary(Iodata); is_list(Iodata) ->
+write_string(Handle, Iodata) ->
+    write_string(Handle, Iodata, #{}).
+
+%% @doc Writes a string with a NUL behind it into memory that the guest's `malloc' gives. The options are those of the
+%% call of `malloc'.
+-spec write_string(handle(), iodata(), options()) -> {ok, Pointer :: non_neg_integer()} | {error, reason()}.
+write_string(Handle, Iodata, Options) when is_binary(Iodata); is_list(Iodata) ->
     try iolist_to_binary([Iodata, 0]) of
         Binary ->
-            case malloc(Handle, byte_size(Binary)) of
+            case malloc(Handle, byte_size(Binary), Options) of
                 {ok, Pointer} ->
                     case write(Handle, Pointer, Binary) of
                         ok -> {ok, Pointer};
@@ -315,16 +337,21 @@ write_string(Handle, Iodata) when is_binary(Iodata); is_list(Iodata) ->
     catch
         error:badarg -> no_iodata(Handle, Iodata)
     end;
-write_string(Handle, Iodata) ->
+write_string(Handle, Iodata, _Options) ->
     no_iodata(Handle, Iodata).
 
 no_iodata(Handle, Given) ->
     {error, hb_wasm64_run:wrong_argument("write_string(Handle, Iodata)", [Handle, Given], 2)}.
 
-%% @doc Calls the guest's `malloc'.
+%% @equiv malloc(Handle, Size, #{})
 -spec malloc(handle(), Size :: non_neg_integer()) -> {ok, Pointer :: pos_integer()} | {error, reason()}.
 malloc(Handle, Size) ->
-    case call(Handle, <<"malloc">>, [Size]) of
+    malloc(Handle, Size, #{}).
+
+%% @doc Calls the guest's `malloc'.
+-spec malloc(handle(), Size :: non_neg_integer(), options()) -> {ok, Pointer :: pos_integer()} | {error, reason()}.
+malloc(Handle, Size, Options) ->
+    case call(Handle, <<"malloc">>, [Size], Options) of
         {ok, [0]} -> {error, malloc_failed};
         {ok, [Pointer]} when is_integer(Pointer), Pointer > 0 -> {ok, Pointer};
         %% The upper half of a 32-bit memory.

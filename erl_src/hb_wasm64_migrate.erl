@@ -51,17 +51,27 @@ hold(Handle) ->
 move(Handle, Scope, Node) ->
     case hb_wasm64_state:snapshot(Scope, #{compress => true}) of
         {ok, Snapshot} ->
-            {ok, #{image := Hash}} = hb_wasm64:describe(Handle),
-            %% Both the name of this move and where its answers go. What comes when it is over goes nowhere.
-            Ref = alias(),
-            {There, Watch} = spawn_monitor(Node, ?MODULE, accept, [self(), Ref, Hash]),
-            Result = send_all(Handle, Snapshot, There, Ref, Watch),
-            true = demonitor(Watch, [flush]),
-            _ = unalias(Ref),
-            flush(Ref),
-            settle(Result, Handle, There, Ref);
+            case hb_wasm64:describe(Handle) of
+                {ok, #{image := Hash}} -> move_to(Node, Handle, Hash, Snapshot);
+                {error, _} = Error -> Error
+            end;
         {error, _} = Error ->
             Error
+    end.
+
+move_to(Node, Handle, Hash, Snapshot) ->
+    %% Both the name of this move and where its answers go. What comes when it is over goes nowhere.
+    Ref = alias(),
+    try spawn_monitor(Node, ?MODULE, accept, [self(), Ref, Hash]) of
+        {There, Watch} ->
+            Result = send_all(Handle, Snapshot, There, Ref, Watch),
+            true = demonitor(Watch, [flush]),
+            settle(Result, Handle, There, Ref)
+    catch
+        error:Reason -> {error, {node, Reason}}
+    after
+        _ = unalias(Ref),
+        flush(Ref)
     end.
 
 flush(Ref) ->
@@ -70,10 +80,18 @@ flush(Ref) ->
     after 0 -> ok
     end.
 
+%% Told first and stopped then: what may happen in between leaves two of them.
 settle({started, There}, Handle, Pid, Ref) ->
-    ok = hb_wasm64:stop(Handle),
-    Pid ! {Ref, settled},
-    {ok, There};
+    case hb_wasm64:status(Handle) of
+        {ok, _} ->
+            Pid ! {Ref, settled},
+            _ = hb_wasm64:stop(Handle),
+            {ok, There};
+        {error, _} = Error ->
+            %% Somebody has stopped it meanwhile, and that holds for what has become of it.
+            Pid ! {Ref, given_up},
+            Error
+    end;
 settle({error, _} = Error, _Handle, Pid, Ref) ->
     Pid ! {Ref, given_up},
     Error.
@@ -148,7 +166,7 @@ accept(From, Ref, Hash) ->
             ok
     end.
 
-start({loaded, Image}, Snapshot) -> hb_wasm64:start_loaded(Image, #{snapshot => Snapshot});
+start({loaded, Image}, Snapshot) -> hb_wasm64:start_loaded(Image, Snapshot);
 start(Image, Snapshot) -> hb_wasm64:start(Image, #{snapshot => Snapshot}).
 
 collect(Ref, Watch, Before) ->
@@ -169,14 +187,22 @@ started(Handle, Ref, Watch) ->
     receive
         {Ref, settled} ->
             true = demonitor(Watch, [flush]),
-            keep(Handle);
+            keep_alone(Handle);
+        {Ref, given_up} ->
+            _ = hb_wasm64:stop(Handle),
+            ok;
         {'DOWN', Watch, process, _, noconnection} ->
-            ?LOG_WARNING("an instance has arrived here, and the node it came from is gone", #{domain => [hb_wasm64]}),
-            keep(Handle);
+            ?LOG_WARNING("an instance has arrived here, and the node it came from is gone", #{library => hb_wasm64}),
+            keep_alone(Handle);
         {'DOWN', Watch, process, _, _} ->
             _ = hb_wasm64:stop(Handle),
             ok
     end.
+
+%% What has been sent here is not needed any more.
+keep_alone(Handle) ->
+    true = garbage_collect(),
+    keep(Handle).
 
 %% Without somebody who holds it here the instance would be gone before anybody has used it.
 keep(Handle) ->

@@ -4,7 +4,7 @@
 %% watches the driver: when it dies, the guest is stopped and the instance is free for the next one.
 -module(hb_wasm64_run).
 
--export([new/4, new/3, deadline/1, left/1]).
+-export([new/4, operation/3, operation/2, deadline/1, left/1]).
 -export([sync/3, async/2, cancel/1, in_turn/1]).
 -export([answer/1, wrong_argument/3]).
 -export_type([run/0, operation/0]).
@@ -36,6 +36,8 @@
 -define(LARGEST, (1 bsl 1024)).
 %% Stands for a reason that the driver of the call has kept.
 -define(KEPT, <<>>).
+%% Where a process keeps the deadline of the call whose import it is answering.
+-define(OUTER, hb_wasm64_deadline).
 %% The longest that a receive can wait.
 -define(MAX_TIMEOUT, ((1 bsl 32) - 1)).
 
@@ -58,26 +60,44 @@ new(Handle, Func, Args, Options) ->
         end)
     end).
 
+%% @equiv operation(Handle, Operation, #{})
+-spec operation(hb_wasm64:handle(), operation()) -> {ok, run()} | {error, hb_wasm64:reason()}.
+operation(Handle, Operation) ->
+    operation(Handle, Operation, #{}).
+
 %% @doc An operation other than a call, as something to be driven like one.
--spec new(hb_wasm64:handle(), operation(), deadline()) -> run().
-new(Handle, Operation, Deadline) ->
-    #run{handle = Handle, func = Operation, deadline = Deadline}.
+-spec operation(hb_wasm64:handle(), operation(), term()) -> {ok, run()} | {error, hb_wasm64:reason()}.
+operation(Handle, Operation, Options) ->
+    maybe_ok(deadline(Options), fun(Deadline) ->
+        maybe_ok(fuel(Options), fun(Fuel) ->
+            {ok, #run{handle = Handle, func = Operation, fuel = Fuel, deadline = Deadline, options = Options}}
+        end)
+    end).
 
 maybe_ok({ok, Value}, Then) -> Then(Value);
 maybe_ok({error, _} = Error, _Then) -> Error.
 
-%% @doc When the time that the options give is up.
+%% @doc When the time that the options give is up: that of the call in whose import function this process is, at the
+%% latest.
 -spec deadline(term()) -> {ok, deadline()} | {error, hb_wasm64:reason()}.
 deadline(#{timeout := infinity}) ->
-    {ok, infinity};
+    {ok, outer_deadline()};
 deadline(#{timeout := Timeout}) when is_integer(Timeout), Timeout >= 0, Timeout =< ?MAX_TIMEOUT ->
-    {ok, erlang:monotonic_time() + erlang:convert_time_unit(Timeout, millisecond, native)};
+    Deadline = erlang:monotonic_time() + erlang:convert_time_unit(Timeout, millisecond, native),
+    %% Every integer is less than an atom.
+    {ok, min(Deadline, outer_deadline())};
 deadline(#{timeout := Timeout}) ->
     {error, {invalid_option, timeout, Timeout}};
 deadline(Options) when is_map(Options) ->
-    {ok, infinity};
+    {ok, outer_deadline()};
 deadline(Options) ->
     {error, {invalid_option, options, Options}}.
+
+outer_deadline() ->
+    case get(?OUTER) of
+        undefined -> infinity;
+        Deadline -> Deadline
+    end.
 
 %% @doc Milliseconds left, rounded up.
 -spec left(deadline()) -> timeout().
@@ -138,12 +158,12 @@ sync(Run, Import, State) ->
 first(Run, Ref) ->
     enter(Run, Ref, 0).
 
-enter(#run{handle = Handle, func = start}, Ref, 0) ->
-    hb_wasm64_nif:start(Handle, Ref);
+enter(#run{handle = Handle, func = start, fuel = Fuel}, Ref, 0) ->
+    hb_wasm64_nif:start(Handle, Ref, Fuel);
 enter(#run{handle = Handle, func = survey}, Ref, Ticket) ->
     hb_wasm64_nif:survey(Handle, Ref, Ticket);
-enter(#run{handle = Handle, func = {restore, Form, Snapshots}}, Ref, Ticket) ->
-    hb_wasm64_nif:restore(Handle, Ref, Ticket, Form, Snapshots);
+enter(#run{handle = Handle, func = {restore, Form, Snapshots}, fuel = Fuel}, Ref, Ticket) ->
+    hb_wasm64_nif:restore(Handle, Ref, Ticket, Form, Snapshots, Fuel);
 enter(#run{handle = Handle, func = {fork, Other}}, Ref, Ticket) ->
     hb_wasm64_nif:fork(Handle, Ref, Ticket, Other);
 enter(#run{handle = Handle, func = Func, args = Args, fuel = Fuel, responder = Responder}, Ref, Ticket) ->
@@ -170,11 +190,11 @@ sync({wait, Ticket}, Ref, Phase, Run, Import, State) ->
     receive
         {hb_wasm64, Ref, turn} when Phase =:= entering -> sync(enter(Run, Ref, Ticket), Ref, Phase, Run, Import, State);
         {hb_wasm64, Ref, turn} -> sync(resume(Run, Ref, Ticket), Ref, Phase, Run, Import, State)
-    after left(Run#run.deadline) -> stop_waiting(Ticket, Ref, Run, State)
+    after left(Run#run.deadline) -> stop_waiting(Ticket, Ref, Phase, Run, State)
     end;
 sync({import, Ticket, Request}, Ref, _Phase, #run{handle = Handle} = Run, Import, {Failure, State}) ->
     {Answer, After} =
-        case import(Import, State, Request, Run#run.options) of
+        case import(Import, State, Request, Run) of
             {{results, Results}, State1} -> {Results, {Failure, State1}};
             {{failure, _} = Kept, State1} -> {?KEPT, {Kept, State1}}
         end,
@@ -186,12 +206,15 @@ sync({import, Ticket, Request}, Ref, _Phase, #run{handle = Handle} = Run, Import
             sync(Step, Ref, active, Run, Import, After)
     end.
 
-give_up(Ticket, #run{handle = Handle}, {_, State}) ->
-    _ = hb_wasm64_nif:cancel(Handle, Ticket),
+give_up(Ticket, Run, {_, State}) ->
+    _ = hb_wasm64_nif:cancel(Run#run.handle, Ticket),
+    cut_short(Run),
     {error, timeout, State}.
 
-stop_waiting(Ticket, Ref, #run{handle = Handle}, {_, State}) ->
-    case hb_wasm64_nif:cancel(Handle, Ticket) of
+stop_waiting(Ticket, Ref, Phase, #run{handle = Handle} = Run, {_, State}) ->
+    Unwoken = hb_wasm64_nif:cancel(Handle, Ticket),
+    _ = Phase =:= active andalso cut_short(Run),
+    case Unwoken of
         true ->
             {error, timeout, State};
         false ->
@@ -201,8 +224,28 @@ stop_waiting(Ticket, Ref, #run{handle = Handle}, {_, State}) ->
             end
     end.
 
-%% Runs an import function: what it gave, and the state afterwards.
-import(ImportFun, State, Request, Options) ->
+%% The guest was stopped in the middle of something.
+cut_short(#run{handle = Handle, options = #{on_timeout := stop}}) ->
+    _ = hb_wasm64_nif:stop(Handle),
+    ok;
+cut_short(_Run) ->
+    ok.
+
+%% Runs an import function: what it gave, and the state afterwards. Calls that it makes end when the time of this one is
+%% up.
+import(ImportFun, State, Request, #run{deadline = infinity, options = Options}) ->
+    import_now(ImportFun, State, Request, Options);
+import(ImportFun, State, Request, #run{deadline = Deadline, options = Options}) ->
+    Outer = put(?OUTER, Deadline),
+    Result = import_now(ImportFun, State, Request, Options),
+    _ =
+        case Outer of
+            undefined -> erase(?OUTER);
+            _ -> put(?OUTER, Outer)
+        end,
+    Result.
+
+import_now(ImportFun, State, Request, Options) ->
     try ImportFun(State, Request, Options) of
         {ok, Results, State1} -> {given({ok, Results}), State1};
         {error, Reason} -> {given({error, Reason}), State};

@@ -2,7 +2,7 @@
 -module(hb_wasm64_state).
 
 -export([snapshot/2, restore/2, merge/1, fork/1, read_state/1, write_state/3]).
--export([snapshots/1]).
+-export([restoring/1]).
 
 -spec snapshot(hb_wasm64:handle(), term()) -> {ok, binary()} | {error, hb_wasm64:reason()}.
 snapshot(Handle, Options) when is_map(Options) ->
@@ -31,9 +31,14 @@ surveyed(Handle, Operation) ->
     end.
 
 run(Handle, Operation) ->
-    case hb_wasm64_run:sync(hb_wasm64_run:new(Handle, Operation, infinity), zero, none) of
-        {ok, [], none} -> ok;
-        {error, Reason, none} -> {error, Reason}
+    case hb_wasm64_run:operation(Handle, Operation) of
+        {ok, Run} ->
+            case hb_wasm64_run:sync(Run, zero, none) of
+                {ok, [], none} -> ok;
+                {error, Reason, none} -> {error, Reason}
+            end;
+        {error, _} = Error ->
+            Error
     end.
 
 -spec restore(hb_wasm64:handle(), term()) -> ok | {error, hb_wasm64:reason()}.
@@ -72,17 +77,29 @@ read_state(Handle) ->
     end.
 
 -spec write_state(hb_wasm64:handle(), term(), term()) -> ok | {error, hb_wasm64:reason()}.
-write_state(Handle, Memory, none) when is_binary(Memory) ->
-    run(Handle, {restore, raw, [Memory]});
-write_state(Handle, Memory, Rest) when is_binary(Memory), is_binary(Rest) ->
-    run(Handle, {restore, raw, [Memory, Rest]});
 write_state(Handle, Memory, Rest) ->
-    Position = if is_binary(Memory) -> 3; true -> 2 end,
-    Given = [Handle, Memory, Rest],
-    {error, hb_wasm64_run:wrong_argument("write_state(Handle, Memory, Rest)", Given, Position)}.
+    case restoring({raw, Memory, Rest}) of
+        {ok, Operation} ->
+            run(Handle, Operation);
+        error ->
+            Position = if is_binary(Memory) -> 3; true -> 2 end,
+            Given = [Handle, Memory, Rest],
+            {error, hb_wasm64_run:wrong_argument("write_state(Handle, Memory, Rest)", Given, Position)}
+    end.
 
-%% @doc A snapshot as the list of its parts.
--spec snapshots(term()) -> {ok, [binary()]} | error.
+%% @doc What puts an instance into a state.
+-spec restoring(term()) -> {ok, hb_wasm64_run:operation()} | error.
+restoring({raw, Memory, none}) when is_binary(Memory) ->
+    {ok, {restore, raw, [Memory]}};
+restoring({raw, Memory, Rest}) when is_binary(Memory), is_binary(Rest) ->
+    {ok, {restore, raw, [Memory, Rest]}};
+restoring(Snapshot) ->
+    case snapshots(Snapshot) of
+        {ok, Snapshots} -> {ok, {restore, whole, Snapshots}};
+        error -> error
+    end.
+
+%% A snapshot as the list of its parts.
 snapshots(Snapshot) when is_binary(Snapshot) -> {ok, [Snapshot]};
 snapshots(Snapshots) when is_list(Snapshots) -> check(Snapshots, Snapshots);
 snapshots(_Other) -> error.

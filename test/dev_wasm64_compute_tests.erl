@@ -277,6 +277,19 @@ values_of_every_type_come_back_test_() ->
         ]
     end).
 
+%% A node's configuration file gives text.
+options_may_be_text_test_() ->
+    on_both(?FUNCTION_NAME, fun() ->
+        M = started("loop"),
+        Fuel = hb_ao:resolve(M, #{<<"path">> => <<"compute">>, <<"function">> => <<"spin">>}, #{wasm_fuel => <<"1000">>}),
+        ?assertEqual([error, <<"limit reached: fuel">>], result(Fuel)),
+        Unlimited = #{wasm_fuel => <<"infinity">>, wasm_timeout => <<"100">>},
+        ?assertMatch(
+            {error, #{<<"status">> := 504}},
+            hb_ao:resolve(M, #{<<"path">> => <<"compute">>, <<"function">> => <<"spin">>}, Unlimited)
+        )
+    end).
+
 the_guest_goes_on_from_call_to_call_test_() ->
     on_both(?FUNCTION_NAME, fun() ->
         M1 = ok(compute(started("numbers"), <<"count">>, [1])),

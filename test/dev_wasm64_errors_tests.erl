@@ -142,8 +142,8 @@ options_that_are_not_valid_are_named_test_() ->
                 #{<<"body">> := Text} = Message,
                 ?assertNotEqual({nomatch, Text}, {binary:match(Text, Name), Text})
             end
-         || {Option, Name} <- [{wasm_timeout, <<"timeout">>}, {wasm_fuel, <<"fuel">>}],
-            Value <- [-1, 1.5, <<"100">>, none, 1 bsl 64]
+         || {Option, Name} <- [{wasm_timeout, <<"wasm_timeout">>}, {wasm_fuel, <<"wasm_fuel">>}],
+            Value <- [-1, 1.5, <<"much">>, <<"-1">>, none, 1 bsl 64]
         ]
     end).
 
@@ -151,7 +151,7 @@ options_that_are_not_valid_are_named_test_() ->
 options_that_are_not_valid_leave_the_instance_test_() ->
     on_both(?FUNCTION_NAME, fun() ->
         M = ok(compute(started("numbers"), <<"count">>, [1])),
-        {error, _} = compute(M, <<"count">>, [1], #{wasm_fuel => <<"100">>}),
+        {error, _} = compute(M, <<"count">>, [1], #{wasm_fuel => <<"much">>}),
         ?assertEqual({ok, idle}, hb_wasm64:status(instance(M)))
     end).
 

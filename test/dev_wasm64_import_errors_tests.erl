@@ -192,6 +192,18 @@ a_wrong_answer_is_an_error_of_the_guest_test_() ->
         end)
     end).
 
+%% What a device could not do here is no result: another node may find another one.
+an_answer_that_speaks_of_the_node_is_no_result_test_() ->
+    on_both(?FUNCTION_NAME, fun() ->
+        Busy = fun() -> {error, #{<<"body">> => <<"busy">>, <<"status">> => 503}} end,
+        M = started("imports", env(#{add => Busy})),
+        ?assertMatch(
+            {error, #{<<"status">> := 503, <<"body">> := <<"function: import failed: env.add: busy">>}},
+            compute(M, <<"call_add">>, [1, 2])
+        ),
+        ?assertEqual({error, stopped}, hb_wasm64:status(instance(M)))
+    end).
+
 %% Whoever reads it has many imports to choose from.
 results_that_are_no_list_name_the_import_test_() ->
     on_both(?FUNCTION_NAME, fun() ->

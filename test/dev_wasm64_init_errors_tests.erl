@@ -28,7 +28,10 @@ a_body_that_is_no_binary_is_no_image_test_() ->
     ]).
 
 a_broken_body_is_named_test_() ->
-    refused(?FUNCTION_NAME, 400, <<"body">>, [#{<<"body">> => Body} || Body <- [<<>>, <<"text">>, broken()]]).
+    refused(?FUNCTION_NAME, 400, <<"body">>, [#{<<"body">> => Body} || Body <- [<<"text">>, broken()]]).
+
+an_empty_body_is_none_test_() ->
+    refused(?FUNCTION_NAME, 400, <<"image">>, [#{<<"body">> => <<>>}]).
 
 %%% IDs
 

@@ -37,10 +37,23 @@ without_an_instance_there_is_no_snapshot_test_() ->
         ok = hb_wasm64:stop(instance(Stopped)),
         [
             ?assertMatch(
-                {error, #{<<"key">> := <<"instance">>, <<"status">> := Status, <<"body">> := <<"instance: ", _/binary>>}},
+                {error, #{<<"key">> := <<"instance">>, <<"status">> := 404, <<"body">> := <<"instance: ", _/binary>>}},
                 brief(hb_ao:resolve(M, <<"snapshot">>, #{}))
             )
-         || {M, Status} <- [{base("memory", #{}), 404}, {Stopped, 410}, {ok(hb_ao:resolve(Stopped, <<"terminate">>, #{})), 404}]
+         || M <- [base("memory", #{}), ok(hb_ao:resolve(Stopped, <<"terminate">>, #{}))]
+        ]
+    end).
+
+%% A stack would leave out an error, and its process would be kept without its memory.
+a_snapshot_that_cannot_be_taken_is_thrown_test_() ->
+    on_both(?FUNCTION_NAME, fun() ->
+        Stopped = started("memory"),
+        ok = hb_wasm64:stop(instance(Stopped)),
+        Map = #{<<"path">> => <<"snapshot">>, <<"mode">> => <<"Map">>},
+        Stack = Stopped#{<<"device">> => <<"stack@1.0">>, <<"device-stack">> => [<<"wasm64@1.0">>]},
+        [
+            ?assertThrow({error, #{<<"key">> := <<"instance">>, <<"status">> := 410}}, hb_ao:resolve(M, Request, #{}))
+         || {M, Request} <- [{Stopped, <<"snapshot">>}, {Stack, Map}]
         ]
     end).
 

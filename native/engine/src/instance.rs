@@ -158,11 +158,12 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
         self.port.memory_bytes.load(Ordering::Relaxed)
     }
 
-    /// Instantiates the image and runs its start function. The first operation of every instance.
-    pub fn start(&self, ticket: TicketId, thread: Thread) -> Step<O> {
+    /// Instantiates the image and runs its start function. The first operation of every instance. `None` is no limit of
+    /// the fuel that the start function may use.
+    pub fn start(&self, ticket: TicketId, fuel: Option<u64>, thread: Thread) -> Step<O> {
         let mut inner = self.inner.lock();
         let cancelled = inner.turns.begin(ticket, None);
-        self.port.send(Command::Start(Starting { ticket, cancelled }));
+        self.port.send(Command::Start(Starting { ticket, cancelled, fuel }));
         self.advance(inner, ticket, thread, None)
     }
 
@@ -204,7 +205,7 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
     /// Finds out what a fresh instance of the image is like, which [`view`](Self::view) has to know.
     pub fn survey(&self, scope: Option<&Scope>, ticket: TicketId, owner: impl FnOnce() -> O) -> Step<O> {
         self.command(scope, ticket, Thread::Worker, None, owner, |ticket, cancelled| {
-            Command::Survey(Starting { ticket, cancelled })
+            Command::Survey(Starting { ticket, cancelled, fuel: None })
         })
     }
 
@@ -214,10 +215,11 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
         scope: Option<&Scope>,
         ticket: TicketId,
         snapshots: Snapshots,
+        fuel: Option<u64>,
         owner: impl FnOnce() -> O,
     ) -> Step<O> {
         self.command(scope, ticket, Thread::Worker, None, owner, |ticket, cancelled| {
-            Command::Restore(Starting { ticket, cancelled }, snapshots)
+            Command::Restore(Starting { ticket, cancelled, fuel }, snapshots)
         })
     }
 
@@ -231,7 +233,7 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
     ) -> Step<O> {
         let port = other.port.clone();
         self.command(scope, ticket, Thread::Worker, None, owner, |ticket, cancelled| {
-            Command::Fork(Starting { ticket, cancelled }, port)
+            Command::Fork(Starting { ticket, cancelled, fuel: None }, port)
         })
     }
 
@@ -415,6 +417,7 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
 
     /// Ends the instance and everything in it. Stopping twice does no harm.
     pub fn stop(&self) -> News<O> {
+        self.port.close();
         let mut inner = self.inner.lock();
         if let Task::Ready(task) = std::mem::replace(&mut inner.task, Task::Gone) {
             reaper::dispose(task);
@@ -507,6 +510,7 @@ pub enum Access<R> {
 
 impl<O, R> Drop for Instance<O, R> {
     fn drop(&mut self) {
+        self.port.close();
         if let Task::Ready(task) = std::mem::replace(&mut self.inner.get_mut().task, Task::Gone) {
             reaper::dispose(task);
         }

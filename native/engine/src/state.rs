@@ -19,12 +19,20 @@ const TABLE_ENTRIES: u64 = 10_000_000;
 
 /// Where the state of an instance is, as exports of its module.
 pub(crate) struct StateExports {
-    memories: Vec<(ModuleExport, Option<Vec<Range<usize>>>)>,
+    memories: Vec<MemoryExport>,
     globals: Vec<(u32, ModuleExport)>,
     tables: Vec<(u32, ModuleExport)>,
     flags: Vec<(Segment, ModuleExport)>,
     functions: Option<ModuleExport>,
     drop: Option<ModuleExport>,
+}
+
+struct MemoryExport {
+    export: ModuleExport,
+    /// What the data segments of the module fill, if that is known.
+    data: Option<Vec<Range<usize>>>,
+    /// Whether they are all that instantiation writes.
+    is_all: bool,
 }
 
 impl StateExports {
@@ -34,8 +42,8 @@ impl StateExports {
         let memories = layout.memories.iter().filter_map(|memory| {
             let to_usize =
                 |range: &Range<u64>| Some(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?);
-            let initial = memory.initial.as_ref().and_then(|ranges| ranges.iter().map(to_usize).collect());
-            Some((find(&memory.name)?, initial))
+            let data = memory.data.as_ref().and_then(|ranges| ranges.iter().map(to_usize).collect());
+            Some(MemoryExport { export: find(&memory.name)?, data, is_all: !layout.has_start })
         });
         let flags = layout.segments.iter().filter_map(|at| {
             let segment = match at.segment {
@@ -54,10 +62,15 @@ impl StateExports {
         }
     }
 
-    /// Where a memory of `bytes` bytes holds what instantiation wrote; all of it where the module does not tell.
+    /// Where a memory of `bytes` bytes holds what the data segments of the module filled.
+    fn data(&self, index: usize, bytes: usize) -> Option<&[Range<usize>]> {
+        let data = self.memories.get(index)?.data.as_deref();
+        data.filter(|ranges| ranges.last().is_none_or(|last| last.end <= bytes))
+    }
+
+    /// Where a memory of a fresh instance may hold anything but zeros.
     fn initial(&self, index: usize, bytes: usize) -> Option<&[Range<usize>]> {
-        let (_, initial) = self.memories.get(index)?;
-        initial.as_deref().filter(|ranges| ranges.last().is_none_or(|last| last.end <= bytes))
+        self.memories.get(index).filter(|memory| memory.is_all).and_then(|_| self.data(index, bytes))
     }
 }
 
@@ -183,7 +196,7 @@ impl Snapshots {
     pub(crate) fn outline(&self, image: &Image) -> Result<Outline, Error> {
         self.with(|given| match given {
             Given { state: Some(state), .. } if state.image() != image.hash() => Err(SnapshotError::OtherImage.into()),
-            Given { state: Some(state), .. } => Ok(Outline::Rest(state.rest().clone())),
+            Given { state: Some(state), .. } => Ok(Outline::Snapshot(state.rest().clone())),
             Given { raw, state: None } => Ok(Outline::Memory(raw.map_or(0, |raw| raw.len() as u64))),
         })
     }
@@ -203,7 +216,10 @@ impl Snapshots {
                 }
             }
             match (given.raw, items.memories.get(items.linear)) {
-                (Some(raw), Some(memory)) if given.state.is_some() && memory.data(&*store) != raw => {
+                // The sizes agree already where the state is without the memory.
+                (Some(raw), Some(memory))
+                    if given.state.is_some_and(|state| !state.is_partial()) && memory.data(&*store) != raw =>
+                {
                     Err(invalid("the rest of a state with another memory"))
                 }
                 _ => Ok(()),
@@ -228,7 +244,9 @@ fn invalid(text: &str) -> Error {
 /// What a fresh instance has to become before its memories are filled.
 pub(crate) enum Outline {
     /// This, with memories of its sizes.
-    Rest(Rest),
+    State(Rest),
+    /// The same, from a snapshot: tables that are as in a fresh instance are not in it.
+    Snapshot(Rest),
     /// A fresh instance whose linear memory has at least so many bytes.
     Memory(u64),
 }
@@ -274,7 +292,15 @@ pub(crate) fn rest(store: &mut StoreContextMut<'_, Data>) -> Result<Rest, Error>
 pub(crate) async fn put(store: &mut StoreContextMut<'_, Data>, outline: &Outline) -> Result<(), Error> {
     let items = Items::of(store)?;
     match outline {
-        Outline::Rest(rest) => items.put_rest(store, rest).await,
+        Outline::State(rest) => items.put_rest(store, rest).await,
+        Outline::Snapshot(rest) => {
+            let fresh = items.rest(store)?;
+            items.put_rest(store, rest).await?;
+            // A state that no instance can be in would make another snapshot than the one it came from.
+            let mut now = items.rest(store)?;
+            now.tables.retain(|table| !fresh.tables.contains(table));
+            if now == *rest { Ok(()) } else { Err(invalid("a state that no instance of this image can be in")) }
+        }
         Outline::Memory(bytes) => match items.memories.get(items.linear) {
             Some(memory) => grow_memory(store, memory, *bytes).await,
             None if *bytes == 0 => Ok(()),
@@ -374,7 +400,7 @@ impl Items {
         let mut find = |export: &ModuleExport| instance.get_module_export(&mut *store, export).ok_or(Error::Stopped);
         let StateExports { memories, globals, tables, flags, functions, drop } = image.state();
         let memories =
-            memories.iter().map(|(export, _)| into(find(export)?.into_memory())).collect::<Result<_, _>>()?;
+            memories.iter().map(|memory| into(find(&memory.export)?.into_memory())).collect::<Result<_, _>>()?;
         let globals = globals.iter().map(|(index, export)| Ok((*index, into(find(export)?.into_global())?)));
         let globals = globals.collect::<Result<_, Error>>()?;
         let tables = tables.iter().map(|(index, export)| Ok((*index, into(find(export)?.into_table())?)));
@@ -392,12 +418,12 @@ impl Items {
         Ok(Items { image: image.clone(), memories, globals, tables, flags, functions, drop, linear })
     }
 
-    /// Where each memory may hold anything but zeros: what was written, and what it started with.
+    /// Where each memory may hold anything but zeros: what was written, by whomever, and what the image fills.
     fn candidates(&self, store: &StoreContextMut<'_, Data>) -> Vec<Vec<Range<usize>>> {
         let of = |(index, memory): (usize, &Memory)| {
             let bytes = memory.data(store);
-            match self.image.state().initial(index, bytes.len()) {
-                Some(initial) => union(touched(bytes), initial),
+            match self.image.state().data(index, bytes.len()) {
+                Some(data) => union(touched(bytes), data),
                 None => whole(bytes.len()),
             }
         };
@@ -488,7 +514,7 @@ impl Items {
             global.set(&mut *store, value).map_err(|_| invalid("a global of another type"))?;
         }
         for segment in &rest.dropped {
-            let position = self.flags.iter().position(|(flag, _)| flag == segment);
+            let position = self.flags.binary_search_by_key(segment, |(flag, _)| *flag).ok();
             let (Some(position), Some(drop)) = (position, self.drop) else {
                 return Err(invalid("a dropped segment that the image does not drop"));
             };

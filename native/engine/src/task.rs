@@ -61,6 +61,8 @@ pub(crate) enum Command {
 pub(crate) struct Starting {
     pub(crate) ticket: TicketId,
     pub(crate) cancelled: Arc<AtomicBool>,
+    /// Fuel that the start function may use; `None` is no limit.
+    pub(crate) fuel: Option<u64>,
 }
 
 /// A call on its way in.
@@ -112,10 +114,20 @@ impl Pace {
 pub(crate) struct Port {
     slot: Mutex<Slot>,
     /// A store to go on with, from the next command on.
-    seed: Mutex<Option<Store<Data>>>,
+    seed: Mutex<Seed>,
     pub(crate) pace: Arc<Pace>,
     /// Size of the linear memory when the guest last stopped.
     pub(crate) memory_bytes: AtomicU64,
+}
+
+/// What becomes of an instance that is started from another's state.
+#[derive(Default)]
+enum Seed {
+    #[default]
+    None,
+    Planted(Store<Data>),
+    /// The instance is gone.
+    Barren,
 }
 
 #[derive(Default)]
@@ -132,6 +144,36 @@ impl Port {
     /// Leaves a command for the next poll, in place of one that was never taken.
     pub(crate) fn send(&self, command: Command) {
         self.slot.lock().command = Some(command);
+    }
+
+    /// Leaves a store for the instance to go on with.
+    fn plant(&self, store: Store<Data>) -> Result<(), Error> {
+        let mut seed = self.seed.lock();
+        if matches!(*seed, Seed::Barren) {
+            drop(seed);
+            reaper::dispose(store);
+            return Err(Error::Stopped);
+        }
+        *seed = Seed::Planted(store);
+        Ok(())
+    }
+
+    /// The instance is gone: what was left for it goes, too, and nothing more is taken.
+    pub(crate) fn close(&self) {
+        if let Seed::Planted(store) = std::mem::replace(&mut *self.seed.lock(), Seed::Barren) {
+            reaper::dispose(store);
+        }
+    }
+
+    fn take_seed(&self) -> Option<Store<Data>> {
+        let mut seed = self.seed.lock();
+        match std::mem::take(&mut *seed) {
+            Seed::Planted(store) => Some(store),
+            other => {
+                *seed = other;
+                None
+            }
+        }
     }
 
     pub(crate) fn outcome(&self) -> Option<Outcome> {
@@ -194,14 +236,14 @@ pub(crate) async fn run(image: Arc<Image>, port: Arc<Port>) {
     let Ok(mut store) = new_store(&image, &port) else { return };
     loop {
         let command = port.next().await;
-        if let Some(seed) = port.seed.lock().take() {
+        if let Some(seed) = port.take_seed() {
             store = seed;
         }
         let (ticket, result) = match command {
             Command::Survey(starting) => (starting.ticket, survey(&image, &starting).await),
             Command::Fork(starting, other) => {
                 let result = fork(store.as_context_mut(), &other, &starting).await;
-                (starting.ticket, result.map(|forked| *other.seed.lock() = Some(forked)))
+                (starting.ticket, result.and_then(|forked| other.plant(forked)))
             }
             Command::Restore(starting, snapshots) => {
                 let result = restore(&image, &port, &starting, snapshots).await;
@@ -276,7 +318,7 @@ async fn restore(
     let outline = snapshots.outline(image)?;
     let mut store = fresh(image, port, starting).await?;
     let mut context = store.as_context_mut();
-    let mut result = state::put(&mut context, &outline).await;
+    let mut result = put(&mut context, &outline, starting).await;
     if result.is_ok() {
         result = snapshots.put_memories(&mut context);
     }
@@ -288,15 +330,20 @@ async fn fork(
     other: &Arc<Port>,
     starting: &Starting,
 ) -> Result<Store<Data>, Error> {
-    let outline = Outline::Rest(state::rest(&mut from)?);
+    let outline = Outline::State(state::rest(&mut from)?);
     let image = from.data().image.clone();
     let mut store = fresh(&image, other, starting).await?;
     let mut context = store.as_context_mut();
-    let mut result = state::put(&mut context, &outline).await;
+    let mut result = put(&mut context, &outline, starting).await;
     if result.is_ok() {
         result = state::copy_memories(&mut from, &mut context);
     }
     done(store, result)
+}
+
+/// Whoever polls next for somebody else must find nothing left to do of what was cancelled.
+async fn put(store: &mut StoreContextMut<'_, Data>, outline: &Outline, starting: &Starting) -> Result<(), Error> {
+    unless_cancelled(&starting.cancelled, state::put(store, outline)).await.unwrap_or(Err(Error::Cancelled))
 }
 
 /// Does what a command asks for, in the root of the task or inside an import.
@@ -346,7 +393,7 @@ async fn start(store: &mut StoreContextMut<'_, Data>, starting: &Starting) -> Re
     let image = store.data().image.clone();
     store.data_mut().depth = 1;
     store.set_epoch_deadline(SLICE_TICKS);
-    store.set_fuel(u64::MAX).map_err(|error| Error::from_call(&error))?;
+    store.set_fuel(starting.fuel.unwrap_or(u64::MAX)).map_err(|error| Error::from_call(&error))?;
     let result = unless_cancelled(&starting.cancelled, image.pre().instantiate_async(&mut *store)).await;
     store.data_mut().depth = 0;
     let instance = match result {
@@ -358,6 +405,8 @@ async fn start(store: &mut StoreContextMut<'_, Data>, starting: &Starting) -> Re
         }
     };
     let memory = image.memory().and_then(|export| instance.get_module_export(&mut *store, export));
+    // What the host does from here on is nobody's fuel.
+    store.set_fuel(u64::MAX).map_err(|error| Error::from_call(&error))?;
     let data = store.data_mut();
     data.instance = Some(instance);
     data.memory = memory.and_then(wasmtime::Extern::into_memory);

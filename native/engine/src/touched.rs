@@ -41,7 +41,8 @@ mod linux {
         let start = memory.as_ptr().align_offset(page);
         let Some(probe) = memory.get_mut(start..start + 2 * page) else { return false };
         probe.fill(1);
-        let tells = read(probe).is_some_and(|ranges| ranges == [0..2 * page]);
+        let whole = 0..2 * page;
+        let tells = read(probe).is_some_and(|ranges| matches!(ranges.as_slice(), [only] if *only == whole));
         if !tells {
             log::info!("the kernel does not tell which pages were written; snapshots look at all of them");
         }

@@ -16,7 +16,7 @@ fn guest(wat: &str) -> Guest {
     let bytes = wat::parse_str(wat).unwrap();
     let guest = Guest::new(Arc::new(Image::compile(hash(&bytes), &bytes).unwrap()));
     let ticket = TicketId::fresh();
-    let step = guest.start(ticket, Thread::Worker);
+    let step = guest.start(ticket, None, Thread::Worker);
     assert!(matches!(finish(&guest, ticket, step), Ok(values) if values.is_empty()));
     guest
 }
@@ -287,7 +287,7 @@ fn growth_beyond_the_limit_is_refused_and_what_the_module_declares_is_minus_one(
     let bytes = wat::parse_str(r#"(module (memory (export "memory") i64 300000))"#).unwrap();
     let large = Guest::new(Arc::new(Image::compile(hash(&bytes), &bytes).unwrap()));
     let ticket = TicketId::fresh();
-    let step = large.start(ticket, Thread::Worker);
+    let step = large.start(ticket, None, Thread::Worker);
     assert_eq!(finish(&large, ticket, step), Err(Error::Limit(Limit::Memory)));
 
     let guest = guest(

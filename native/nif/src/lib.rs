@@ -56,10 +56,11 @@ fn new_instance<'a>(env: Env<'a>, image: ResourceArc<Loaded>) -> Term<'a> {
 
 /// The first slice of the start of an instance.
 #[rustler::nif]
-fn start<'a>(env: Env<'a>, handle: Term<'a>, reference: Term<'a>) -> NifResult<Term<'a>> {
+fn start<'a>(env: Env<'a>, handle: Term<'a>, reference: Term<'a>, fuel: Term<'a>) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
+    let fuel = self::fuel(fuel)?;
     let operation = Operation::new(env, &handle, reference, 0, None);
-    Ok(operation.step(|it| handle.instance.start(it.ticket, Thread::Scheduler)))
+    Ok(operation.step(|it| handle.instance.start(it.ticket, fuel, Thread::Scheduler)))
 }
 
 /// The first slice of a call. The ticket is 0, or that of a call whose turn has come. `Func` is a binary or a table index.
@@ -77,7 +78,7 @@ fn call<'a>(
 ) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
     let responder = steps::responder(responder)?;
-    let fuel = if fuel.is_atom() { None } else { Some(fuel.decode()?) };
+    let fuel = self::fuel(fuel)?;
     let args = terms::args(arguments)?;
     let name: Binary;
     let func = match func.decode::<u64>() {
@@ -94,6 +95,11 @@ fn call<'a>(
     let request = CallRequest { func, args, fuel };
     Ok(operation
         .step(|it| handle.instance.call(it.scope(), it.ticket, request, Thread::Scheduler, responder, || it.owner())))
+}
+
+/// `infinity`, or how much fuel there is.
+fn fuel(term: Term<'_>) -> NifResult<Option<u64>> {
+    if term.is_atom() { Ok(None) } else { term.decode().map(Some) }
 }
 
 /// A further slice of a start, a call or a growth.

@@ -14,7 +14,7 @@ impl Task {
         let bytes = std::fs::read(path)?;
         let task = Task(Instance::new(Arc::new(Image::compile(image::hash(&bytes), &bytes)?)));
         let ticket = TicketId::fresh();
-        task.finish(ticket, task.0.start(ticket, Thread::Scheduler))?;
+        task.finish(ticket, task.0.start(ticket, None, Thread::Scheduler))?;
         Ok(task)
     }
 

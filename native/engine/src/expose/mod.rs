@@ -57,6 +57,8 @@ pub(crate) struct Layout {
     pub(crate) functions: Vec<u32>,
     /// The segments that some instruction of the module drops: data before elements, each ascending.
     pub(crate) segments: Vec<SegmentAt>,
+    /// Whether instantiation runs a function, which may write anything.
+    pub(crate) has_start: bool,
 }
 
 /// A memory.
@@ -64,9 +66,9 @@ pub(crate) struct Layout {
 pub(crate) struct MemoryAt {
     /// Name of its export.
     pub(crate) name: String,
-    /// The bytes that instantiation writes, as sorted ranges that neither overlap nor touch. `None` where the module
-    /// does not tell: it has a start function, or segments whose place is computed.
-    pub(crate) initial: Option<Vec<Range<u64>>>,
+    /// The bytes that data segments fill as it is instantiated, as sorted ranges that neither overlap nor touch. `None`
+    /// where the module does not tell: the place of one is computed.
+    pub(crate) data: Option<Vec<Range<u64>>>,
 }
 
 /// A mutable global.
@@ -118,6 +120,7 @@ pub(crate) fn expose(wasm: &[u8]) -> Result<Exposed<'_>, Error> {
         globals: globals(&survey, &mut additions),
         functions: functions(&survey),
         segments: Vec::new(),
+        has_start: survey.has_start,
     };
     if !layout.functions.is_empty() {
         add_function_table(&layout.functions, len(&survey.tables)?, &mut additions)?;
@@ -141,7 +144,7 @@ fn memories(survey: &Survey<'_>, additions: &mut Additions) -> Vec<MemoryAt> {
     let memories = (0..).zip(&survey.memories);
     let place = |(index, memory): (u32, &survey::Memory<'_>)| MemoryAt {
         name: additions.export_if_hidden(memory.name, ExportKind::Memory, index),
-        initial: if survey.has_start { None } else { memory.written.clone().map(merged) },
+        data: memory.written.clone().map(merged),
     };
     memories.map(place).collect()
 }

@@ -2,7 +2,7 @@
 
 use super::decode::Snapshot;
 use super::error::{Result, SnapshotError};
-use super::layout::{Entry, IdHasher, PageHash, ZEROED, hash_page};
+use super::layout::{Entry, IdHasher, PageHash, WHOLE, ZEROED, hash_page};
 use super::pages::{PageRef, is_zero, touched};
 use super::records::{File, InOrder, Record};
 use super::{PAGE, Rest, StateId};
@@ -18,6 +18,8 @@ pub struct Resolved<'a> {
     rest_bytes: &'a [u8],
     files: Vec<File<'a>>,
     memories: Vec<Vec<PageRef<'a>>>,
+    /// What the patches among the records are patches of.
+    under: Vec<Record>,
 }
 
 /// Puts a chain together: a snapshot that stands by itself, then deltas, each made against the state before it.
@@ -27,6 +29,7 @@ pub struct Resolved<'a> {
 pub fn resolve<'a>(chain: &[Snapshot<'a>]) -> Result<Resolved<'a>> {
     let (first, last) = chain.first().zip(chain.last()).ok_or(SnapshotError::NoSnapshot)?;
     let mut memories = vec![Vec::new(); first.tables.len()];
+    let mut under = Vec::new();
     for (number, snapshot) in chain.iter().enumerate() {
         let before = number.checked_sub(1).and_then(|before| chain.get(before));
         check_order(before, snapshot)?;
@@ -35,8 +38,12 @@ pub fn resolve<'a>(chain: &[Snapshot<'a>]) -> Result<Resolved<'a>> {
         for (memory, ((pages, entries), size)) in memories.iter_mut().zip(&snapshot.tables).zip(sizes).enumerate() {
             let before = std::mem::take(pages);
             let end = size / PAGE as u64;
-            *pages = overlay(before, entries, end, number, &mut start)
-                .map_err(|(page, what)| SnapshotError::MalformedPage { memory, page, what })?;
+            let at = At { file: number, start: &mut start, under: &mut under };
+            *pages = overlay(before, entries, end, at).map_err(|(page, what)| SnapshotError::MalformedPage {
+                memory,
+                page,
+                what,
+            })?;
         }
     }
     let (image, partial) = (*last.image(), last.is_partial());
@@ -50,7 +57,7 @@ pub fn resolve<'a>(chain: &[Snapshot<'a>]) -> Result<Resolved<'a>> {
     }
     let file = |file: &Snapshot<'a>| File { data: file.data, compressed: file.is_compressed(), plain: file.plain };
     let files = chain.iter().map(file).collect();
-    Ok(Resolved { image, id, partial, rest: last.rest.clone(), rest_bytes: last.rest_bytes, files, memories })
+    Ok(Resolved { image, id, partial, rest: last.rest.clone(), rest_bytes: last.rest_bytes, files, memories, under })
 }
 
 fn check_order(before: Option<&Snapshot>, snapshot: &Snapshot) -> Result<()> {
@@ -68,13 +75,19 @@ fn check_order(before: Option<&Snapshot>, snapshot: &Snapshot) -> Result<()> {
     }
 }
 
-/// Lays the entries of a file over the pages before it. `start` is where the next record of the file begins.
+/// Where the next record is, and those that patches lie on.
+struct At<'s> {
+    file: usize,
+    start: &'s mut u64,
+    under: &'s mut Vec<Record>,
+}
+
+/// Lays the entries of a file over the pages before it.
 fn overlay<'a>(
     before: Vec<PageRef<'a>>,
     entries: &[Entry<'a>],
     end: u64,
-    file: usize,
-    start: &mut u64,
+    at: At,
 ) -> std::result::Result<Vec<PageRef<'a>>, (u64, &'static str)> {
     let mut pages = Vec::with_capacity(before.len() + entries.len());
     let mut before = before.into_iter().take_while(|page| page.page < end).peekable();
@@ -87,8 +100,13 @@ fn overlay<'a>(
             return Err((page, "is marked as zero, but was so before"));
         }
         if length != ZEROED {
-            pages.push(PageRef { page, hash, record: Record { file, start: *start, length } });
-            *start += u64::from(length);
+            let patched = replaced.filter(|_| length < WHOLE).map(|before| {
+                at.under.push(before.record);
+                at.under.len() - 1
+            });
+            let record = Record { file: at.file, start: *at.start, length, under: patched };
+            pages.push(PageRef { page, hash, record });
+            *at.start += u64::from(length);
         }
     }
     pages.extend(before);
@@ -178,6 +196,11 @@ impl<'a> Resolved<'a> {
         &self.files
     }
 
+    /// The records that make a page, the last one first.
+    pub(super) fn layers(&self, page: &PageRef) -> impl Iterator<Item = Record> {
+        std::iter::successors(Some(page.record), |record| self.under.get(record.under?).copied())
+    }
+
     fn places(&self) -> impl Iterator<Item = (Place, &PageRef<'a>)> {
         let pages =
             self.memories.iter().enumerate().flat_map(|(memory, pages)| pages.iter().map(move |page| (memory, page)));
@@ -194,25 +217,29 @@ impl<'a> Resolved<'a> {
         })
     }
 
-    /// Makes pages, all or those of one memory, where `index` says that they are in `out`, and checks them. One file comes
-    /// after the other, so that one decompressor at a time is enough.
+    /// Makes pages, all or those of one memory, where `index` says that they are in `out`, and checks them. One file
+    /// comes after the other, so that one decompressor at a time is enough.
     pub(super) fn put_pages(
         &self,
         only: Option<usize>,
         out: &mut [[u8; PAGE]],
         index: impl Fn(Place) -> usize,
     ) -> Result<()> {
-        let mut steps: Vec<Vec<(Place, &PageRef)>> = vec![Vec::new(); self.files.len()];
+        let mut steps: Vec<Vec<(Place, Record, Option<&PageHash>)>> = vec![Vec::new(); self.files.len()];
         for (place, page) in self.places().filter(|(place, _)| only.is_none_or(|only| only == place.memory)) {
-            steps.get_mut(page.record.file).ok_or(place.damaged())?.push((place, page));
+            // With the last record the page is what it was hashed as.
+            let hashes = std::iter::once(Some(page.hash)).chain(std::iter::repeat(None));
+            for (record, hash) in self.layers(page).zip(hashes) {
+                steps.get_mut(record.file).ok_or(place.damaged())?.push((place, record, hash));
+            }
         }
         for (file, steps) in self.files.iter().zip(steps).filter(|(_, steps)| !steps.is_empty()) {
             let mut file = file.open()?;
-            for (place, page) in steps {
-                let bytes = file.read(&page.record).ok_or(place.damaged())?;
+            for (place, record, hash) in steps {
+                let bytes = file.read(&record).ok_or(place.damaged())?;
                 let target = out.get_mut(index(place)).ok_or(place.damaged())?;
-                page.record.put(bytes, target).ok_or(place.damaged())?;
-                place.check(target, page.hash)?;
+                record.put(bytes, target).ok_or(place.damaged())?;
+                hash.map_or(Ok(()), |hash| place.check(target, hash))?;
             }
         }
         Ok(())

@@ -6,7 +6,8 @@ use super::{PAGE, Rest, StateId, frame, rest};
 use crate::image::Hash;
 use sha2::{Digest, Sha256};
 
-/// What a reader is willing to hold.
+/// What a reader is willing to hold. Pages need no limit of their own: they are no more than fit into the memories,
+/// whose sizes ([`Rest::memories`]) the caller compares with its limits before it makes room for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Entries of all stored tables together.
@@ -120,7 +121,9 @@ fn decode_table<'a>(table: &'a [u8], rest: &Rest, header: &Header) -> Result<Vec
                 ZEROED if header.base.is_none() => return refuse("is marked as zero, but not in a delta"),
                 ZEROED if *entry.hash != [0; PAGE_HASH] => return refuse("is marked as zero, but has a hash"),
                 ZEROED => {}
-                _ => return refuse("is neither whole nor marked as zero"),
+                length if length > WHOLE => return refuse("has a record that is longer than a page"),
+                _ if header.base.is_none() => return refuse("is a patch, but not in a delta"),
+                _ => {}
             }
             least = page + 1;
             entries.push(entry);

@@ -6,7 +6,7 @@ use super::frame::Compressor;
 use super::layout::{ENTRY, Entry, HASH, HEADER, Header, IdHasher, PAGE_HASH, PageHash, WHOLE, ZEROED, hash_page};
 use super::pages::{is_zero, touched};
 use super::records::InOrder;
-use super::{PAGE, Rest, StateId, rest};
+use super::{PAGE, Rest, StateId, patch, rest};
 use crate::image::Hash;
 use sha2::{Digest, Sha256};
 use std::ops::Range;
@@ -28,8 +28,9 @@ pub enum Kind<'a> {
     /// Everything but the contents of memory 0. What is passed as that memory is not looked at.
     Partial,
     /// What differs from a state; partial if that one is. The pages of that state must be sound: a page that equals
-    /// damaged contents of the base is taken for unchanged, and is found damaged when it is restored. Whoever restored
-    /// from these files, or [verified](Resolved::verify) them, is safe.
+    /// damaged contents of the base is taken for unchanged, and a patch of damaged contents is one of nothing else.
+    /// Both are found damaged when they are restored. Whoever restored from these files, or
+    /// [verified](Resolved::verify) them, is safe.
     Delta(&'a Resolved<'a>),
 }
 
@@ -40,6 +41,7 @@ pub struct Plan<'a> {
     partial: bool,
     rest: Vec<u8>,
     memories: Vec<Pages<'a>>,
+    patches: Vec<u8>,
     sizes: Sizes,
     stored: usize,
 }
@@ -52,12 +54,24 @@ struct Pages<'a> {
 enum Planned<'a> {
     /// As in the base.
     Unchanged(&'a PageHash),
-    /// Not as in the base, where it was not zero.
-    Changed(PageHash),
-    /// Zero in the base, if there is one.
+    /// Not zero, and without a base.
     Fresh,
+    /// Not as in the base: whole, or where there is a patch.
+    Changed { hash: PageHash, patch: Option<Range<usize>> },
     /// Not zero in the base, but now.
     Zeroed,
+}
+
+impl Planned<'_> {
+    /// Bytes of its record, if there is an entry for it.
+    fn length(&self) -> Option<u16> {
+        match self {
+            Planned::Unchanged(_) => None,
+            Planned::Zeroed => Some(ZEROED),
+            Planned::Changed { patch: Some(patch), .. } => Some(patch.len() as u16),
+            Planned::Changed { patch: None, .. } | Planned::Fresh => Some(WHOLE),
+        }
+    }
 }
 
 /// How many bytes the parts of a file take.
@@ -94,8 +108,9 @@ const LARGEST: usize = usize::MAX / 2;
 const TOO_LARGE: SnapshotError = SnapshotError::Unencodable("the state is too large");
 
 impl<'a> Plan<'a> {
-    /// Looks at the candidates: which are zero, and which are as in the base. Those are compared with the bytes of the
-    /// base: where its pages are compressed, they are decompressed for that.
+    /// Looks at the candidates: which are zero, and what differs from the base. They are compared with the bytes of the
+    /// base: where its pages are compressed, they are decompressed for that. Patches are made here, and held until the
+    /// plan is dropped.
     ///
     /// # Errors
     /// [`SnapshotError::Unencodable`] or [`SnapshotError::WrongSize`] where the parts of the state do not fit together;
@@ -113,6 +128,7 @@ impl<'a> Plan<'a> {
         }
         let encoded = rest::encode(rest)?;
         let mut planned = Vec::with_capacity(count);
+        let mut patches = Vec::new();
         let mut before = base.map(|base| (base, InOrder::new(base)));
         for (index, (memory, size)) in memories.iter().zip(&rest.memories).enumerate() {
             if partial && index == 0 {
@@ -124,18 +140,17 @@ impl<'a> Plan<'a> {
                 return Err(SnapshotError::WrongSize { wanted: *size, found });
             }
             let planned_pages = match &mut before {
-                Some((base, before)) => compare(index, memory, base, before)?,
+                Some((base, before)) => compare(index, memory, base, before, &mut patches)?,
                 None => scan(memory)?,
             };
             planned.push(Pages { bytes: memory.bytes, planned: planned_pages });
         }
-        let all = || planned.iter().flat_map(|memory| &memory.planned);
-        let entries = all().filter(|(_, planned)| !matches!(planned, Planned::Unchanged(_))).count();
-        let zeroed = all().filter(|(_, planned)| matches!(planned, Planned::Zeroed)).count();
-        let stored = entries - zeroed;
-        let sizes = Sizes::new(&encoded, count, entries, stored.checked_mul(PAGE))?;
+        let all = || planned.iter().flat_map(|memory| &memory.planned).filter_map(|(_, planned)| planned.length());
+        let (entries, stored) = (all().count(), all().filter(|length| *length != ZEROED).count());
+        let data = all().try_fold(0_usize, |sum, length| sum.checked_add(usize::from(length)));
+        let sizes = Sizes::new(&encoded, count, entries, data)?;
         let base = base.map(|base| *base.id());
-        Ok(Plan { image: *image, base, partial, rest: encoded, memories: planned, sizes, stored })
+        Ok(Plan { image: *image, base, partial, rest: encoded, memories: planned, patches, sizes, stored })
     }
 
     /// Bytes of the file without compression.
@@ -158,10 +173,11 @@ impl<'a> Plan<'a> {
             .split_at_mut_checked(self.sizes.head())
             .filter(|_| wanted == found)
             .ok_or(SnapshotError::WrongSize { wanted, found })?;
-        let (places, _) = data.as_chunks_mut::<PAGE>();
-        let mut places = places.iter_mut();
-        let (table, id) = self.pages(|page| {
-            *places.next().ok_or(TOO_LARGE)? = *page;
+        let mut left = data;
+        let (table, id) = self.pages(|record| {
+            let (place, behind) = std::mem::take(&mut left).split_at_mut_checked(record.len()).ok_or(TOO_LARGE)?;
+            place.copy_from_slice(record);
+            left = behind;
             Ok(())
         })?;
         let data = self.sizes.data as u64;
@@ -196,33 +212,40 @@ impl<'a> Plan<'a> {
         Header { compressed, partial, image, id, base, rest, table: table as u64, data }
     }
 
-    /// Makes the page table and the id. Each page that is stored is handed on right after it was hashed, while it is in
-    /// the cache.
-    fn pages(&self, mut store: impl FnMut(&[u8; PAGE]) -> Result<()>) -> Result<(Vec<u8>, StateId)> {
+    /// Makes the page table and the id. Each record is handed on; a page right after it was hashed, while it is in the
+    /// cache.
+    fn pages(&self, mut store: impl FnMut(&[u8]) -> Result<()>) -> Result<(Vec<u8>, StateId)> {
         let mut id = IdHasher::new(self.partial, &self.image, &self.rest);
         let mut table = Vec::with_capacity(self.sizes.table);
         for (memory, Pages { bytes, planned }) in self.memories.iter().enumerate() {
             let (contents, _) = bytes.as_chunks::<PAGE>();
-            let entries = planned.iter().filter(|(_, planned)| !matches!(planned, Planned::Unchanged(_))).count();
+            let entries = planned.iter().filter(|(_, planned)| planned.length().is_some()).count();
             table.extend_from_slice(&(entries as u64).to_le_bytes());
             for (page, planned) in planned {
                 let page = *page;
-                let (length, hash) = match planned {
-                    Planned::Unchanged(hash) => {
-                        id.page(memory, page, hash);
-                        continue;
-                    }
-                    Planned::Zeroed => (ZEROED, [0; PAGE_HASH]),
-                    Planned::Changed(_) | Planned::Fresh => {
-                        let contents = usize::try_from(page).ok().and_then(|page| contents.get(page));
-                        let contents = contents.ok_or(TOO_LARGE)?;
-                        let hash = if let Planned::Changed(hash) = planned { *hash } else { hash_page(contents) };
-                        id.page(memory, page, &hash);
-                        store(contents)?;
-                        (WHOLE, hash)
-                    }
+                let contents = || {
+                    let contents = usize::try_from(page).ok().and_then(|page| contents.get(page));
+                    contents.ok_or(TOO_LARGE)
                 };
-                Entry { page, length, hash: &hash }.encode(&mut table);
+                let hash = match planned {
+                    Planned::Zeroed => [0; PAGE_HASH],
+                    Planned::Unchanged(hash) => **hash,
+                    Planned::Changed { hash, .. } => *hash,
+                    Planned::Fresh => hash_page(contents()?),
+                };
+                if !matches!(planned, Planned::Zeroed) {
+                    id.page(memory, page, &hash);
+                }
+                match planned {
+                    Planned::Zeroed | Planned::Unchanged(_) => {}
+                    Planned::Changed { patch: Some(patch), .. } => {
+                        store(self.patches.get(patch.clone()).ok_or(TOO_LARGE)?)?;
+                    }
+                    Planned::Changed { patch: None, .. } | Planned::Fresh => store(contents()?)?,
+                }
+                if let Some(length) = planned.length() {
+                    Entry { page, length, hash: &hash }.encode(&mut table);
+                }
             }
         }
         Ok((table, id.finish()))
@@ -256,6 +279,7 @@ fn compare<'a>(
     memory: &Memory<'a>,
     base: &'a Resolved,
     in_order: &mut InOrder,
+    patches: &mut Vec<u8>,
 ) -> Result<Vec<(u64, Planned<'a>)>> {
     let (contents, _) = memory.bytes.as_chunks::<PAGE>();
     let pages = base.pages(index);
@@ -269,10 +293,10 @@ fn compare<'a>(
         planned.push(match before.next_if(|before| before.page == page) {
             Some(before) => {
                 let place = Place { memory: index, page, number: 0 };
-                (page, compare_page(now, in_order.page(place, before)?, before.hash, place)?)
+                (page, compare_page(now, in_order.page(place, before)?, before.hash, place, patches)?)
             }
             None if is_zero(now) => continue,
-            None => (page, Planned::Fresh),
+            None => (page, change(now, &[0; PAGE], hash_page(now), patches)),
         });
     }
     planned.extend(before.map(|gone| (gone.page, Planned::Zeroed)));
@@ -286,6 +310,7 @@ fn compare_page<'a>(
     before: &[u8; PAGE],
     hash_before: &'a PageHash,
     place: Place,
+    patches: &mut Vec<u8>,
 ) -> Result<Planned<'a>> {
     if now == before {
         return Ok(Planned::Unchanged(hash_before));
@@ -297,5 +322,14 @@ fn compare_page<'a>(
     if hash == *hash_before && hash_page(before) != hash {
         return Err(place.damaged());
     }
-    Ok(Planned::Changed(hash))
+    Ok(change(now, before, hash, patches))
+}
+
+fn change<'a>(now: &[u8; PAGE], before: &[u8; PAGE], hash: PageHash, patches: &mut Vec<u8>) -> Planned<'a> {
+    let start = patches.len();
+    let patch = patch::diff(before, now, patches).map(|()| start..patches.len());
+    if patch.is_none() {
+        patches.truncate(start);
+    }
+    Planned::Changed { hash, patch }
 }

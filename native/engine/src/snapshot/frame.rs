@@ -68,6 +68,19 @@ impl<'a> Records<'a> {
         Ok(Records { decoder, bytes, next: 0, buffer: [0; PAGE] })
     }
 
+    /// All records, `bytes` together. `None` where the frame is damaged.
+    pub(super) fn all(mut self, bytes: usize) -> Option<Vec<u8>> {
+        let mut records = vec![0; bytes];
+        self.decoder.read_exact(&mut records).ok()?;
+        self.next = self.bytes;
+        self.ends().then_some(records)
+    }
+
+    /// After the last record the frame must end: one more byte would be one too many.
+    fn ends(&mut self) -> bool {
+        self.next != self.bytes || matches!(self.decoder.read(&mut [0]), Ok(0))
+    }
+
     /// Reads the record that begins at `start`, which must not lie before the end of one that has been read. `None`
     /// where the frame is damaged.
     pub(super) fn read(&mut self, start: u64, length: u16) -> Option<&[u8]> {
@@ -80,8 +93,6 @@ impl<'a> Records<'a> {
         let record = self.buffer.get_mut(..usize::from(length))?;
         self.decoder.read_exact(record).ok()?;
         self.next = start + u64::from(length);
-        // After the last record the frame must end: one more byte would be one too many.
-        let more = self.next == self.bytes && self.decoder.read(&mut [0]).ok()? != 0;
-        if more { None } else { Some(record) }
+        if self.ends() { self.buffer.get(..usize::from(length)) } else { None }
     }
 }

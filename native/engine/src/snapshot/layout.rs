@@ -29,7 +29,8 @@ pub(super) const ENTRY: usize = 8 + 2 + PAGE_HASH;
 pub(super) struct Entry<'a> {
     /// The index of the page.
     pub(super) page: u64,
-    /// Bytes of its record in the page data. None if the page has become zero, all of a page if it stands there whole.
+    /// Bytes of its record in the page data: none if the page has become zero, those of a page if it stands there
+    /// whole, fewer if it is a patch.
     pub(super) length: u16,
     /// The hash of its contents; zeros if it has become zero.
     pub(super) hash: &'a PageHash,

@@ -17,6 +17,7 @@ mod frame;
 mod layout;
 mod merge;
 mod pages;
+mod patch;
 mod records;
 mod rest;
 
@@ -32,7 +33,8 @@ use crate::image::Hash;
 /// Bytes of a page: the unit in which the contents of a memory are stored, compared and hashed.
 pub const PAGE: usize = 4096;
 
-/// The name of a state. Equal states of one image have equal ids, however they are stored.
+/// The name of a state. Equal states of one image have equal ids, however they are stored. Different states have
+/// different ids unless someone made them not to: page hashes, which ids are made of, withstand accidents only.
 pub type StateId = Hash;
 
 /// Everything of a state but the contents of its memories.

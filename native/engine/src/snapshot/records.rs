@@ -3,10 +3,10 @@
 use super::PAGE;
 use super::chain::{Place, Resolved};
 use super::error::Result;
-use super::frame;
 use super::pages::PageRef;
+use super::{frame, patch};
 
-/// Where the contents of a page are.
+/// Where the contents of a page are, or a patch.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Record {
     /// The snapshot of the chain that they are in.
@@ -14,13 +14,21 @@ pub(super) struct Record {
     /// Where in its page data, as that is without compression.
     pub(super) start: u64,
     pub(super) length: u16,
+    /// Of a patch: which of the [records of the state](Resolved::under) it is a patch of. None: of a page of zeros.
+    pub(super) under: Option<usize>,
 }
 
 impl Record {
-    /// Makes of a page what the record says.
+    /// Makes of a page what the record says, if the page is what it is a patch of.
     pub(super) fn put(&self, bytes: &[u8], page: &mut [u8; PAGE]) -> Option<()> {
-        *page = *<&[u8; PAGE]>::try_from(bytes).ok()?;
-        Some(())
+        if let Ok(whole) = <&[u8; PAGE]>::try_from(bytes) {
+            *page = *whole;
+            return Some(());
+        }
+        if self.under.is_none() {
+            *page = [0; PAGE];
+        }
+        patch::apply(bytes, page)
     }
 
     fn of<'a>(&self, data: &'a [u8]) -> Option<&'a [u8]> {
@@ -38,20 +46,29 @@ pub(super) struct File<'a> {
 }
 
 impl<'a> File<'a> {
+    /// Ready to read records in their order. A small frame is decompressed at once: a decompressor would take more room
+    /// than what is in it, and a state may need as many as it has files.
     pub(super) fn open(&self) -> Result<Open<'a>> {
-        if self.compressed {
-            frame::Records::new(self.data, self.plain).map(Open::Frame)
-        } else {
-            Ok(Open::Plain(self.data))
+        if !self.compressed {
+            return Ok(Open::Plain(self.data));
         }
+        let frame = frame::Records::new(self.data, self.plain)?;
+        Ok(match usize::try_from(self.plain) {
+            // A damaged frame has no records.
+            Ok(bytes @ ..=SMALL) => Open::Small(frame.all(bytes).unwrap_or_default()),
+            _ => Open::Frame(Box::new(frame)),
+        })
     }
 }
 
+/// About what a decompressor takes.
+const SMALL: usize = 128 << 10;
+
 /// A file of which records are read in their order.
-#[expect(clippy::large_enum_variant, reason = "there are as many as files")]
 pub(super) enum Open<'a> {
     Plain(&'a [u8]),
-    Frame(frame::Records<'a>),
+    Small(Vec<u8>),
+    Frame(Box<frame::Records<'a>>),
 }
 
 impl Open<'_> {
@@ -59,6 +76,7 @@ impl Open<'_> {
     pub(super) fn read(&mut self, record: &Record) -> Option<&[u8]> {
         match self {
             Open::Plain(data) => record.of(data),
+            Open::Small(data) => record.of(data),
             Open::Frame(frame) => frame.read(record.start, record.length),
         }
     }
@@ -70,27 +88,37 @@ pub(super) struct InOrder<'r, 'a> {
     state: &'r Resolved<'a>,
     open: Vec<Option<Open<'a>>>,
     page: [u8; PAGE],
+    layers: Vec<Record>,
 }
 
 impl<'r, 'a> InOrder<'r, 'a> {
     pub(super) fn new(state: &'r Resolved<'a>) -> InOrder<'r, 'a> {
-        InOrder { state, open: state.files().iter().map(|_| None).collect(), page: [0; PAGE] }
+        InOrder { state, open: state.files().iter().map(|_| None).collect(), page: [0; PAGE], layers: Vec::new() }
     }
 
     /// The contents of a page, not checked against its hash.
     pub(super) fn page(&mut self, place: Place, page: &PageRef) -> Result<&[u8; PAGE]> {
-        let record = &page.record;
-        let (file, open) =
-            self.state.files().get(record.file).zip(self.open.get_mut(record.file)).ok_or(place.damaged())?;
-        if !file.compressed {
-            return record.of(file.data).and_then(|bytes| bytes.try_into().ok()).ok_or(place.damaged());
+        if let Some(whole) = self.whole(&page.record) {
+            return Ok(whole);
         }
-        let open = match open {
-            Some(open) => open,
-            None => open.insert(file.open()?),
-        };
-        let bytes = open.read(record).ok_or(place.damaged())?;
-        record.put(bytes, &mut self.page).ok_or(place.damaged())?;
+        self.layers.clear();
+        self.layers.extend(self.state.layers(page));
+        for record in self.layers.iter().rev() {
+            let file = self.state.files().get(record.file).zip(self.open.get_mut(record.file));
+            let (file, open) = file.ok_or(place.damaged())?;
+            let open = match open {
+                Some(open) => open,
+                None => open.insert(file.open()?),
+            };
+            let bytes = open.read(record).ok_or(place.damaged())?;
+            record.put(bytes, &mut self.page).ok_or(place.damaged())?;
+        }
         Ok(&self.page)
+    }
+
+    /// The contents of a page where they stand in a file as they are.
+    fn whole(&self, record: &Record) -> Option<&'a [u8; PAGE]> {
+        let file = self.state.files().get(record.file).filter(|file| !file.compressed)?;
+        record.of(file.data)?.try_into().ok()
     }
 }

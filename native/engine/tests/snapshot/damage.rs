@@ -1,7 +1,7 @@
 //! Files that were damaged on their way: an error, or exactly the state that was written. Never a panic, never another
 //! state.
 
-use super::support::{State, WASM_PAGE, check_at, read, seal, without_memory_0};
+use super::support::{State, WASM_PAGE, check_at, large, read, seal, without_memory_0};
 use hb_wasm64_engine::snapshot::{Entries, GlobalValue, Kind, PAGE, Rest, Segment};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -90,7 +90,10 @@ fn states() -> (State, State) {
     let first = State::new(rest.clone(), memories.clone());
     memories[0][3 * PAGE..][..3].fill(0);
     memories[0][9 * PAGE] = 1;
+    memories[0][12 * PAGE..13 * PAGE].fill(6);
+    // Patches, one of them with many runs.
     memories[1][PAGE] = 5;
+    memories[1][..PAGE].iter_mut().step_by(150).for_each(|byte| *byte = 9);
     (first, State::new(Rest { globals: vec![(0, GlobalValue::I64(8))], ..rest }, memories))
 }
 
@@ -102,7 +105,20 @@ fn chains() -> Vec<(Vec<Vec<u8>>, State)> {
     let partial = vec![first.write(Kind::Partial).0];
     let empty = State::default();
     let after = |chain: &Vec<Vec<u8>>, delta: Vec<u8>| [chain.clone(), vec![delta]].concat();
+    let last = {
+        let mut memories = next.memories.clone();
+        memories[1][..PAGE].iter_mut().step_by(170).for_each(|byte| *byte ^= 3);
+        memories[0][12 * PAGE + 1000] = 1;
+        State::new(next.rest.clone(), memories)
+    };
+    let two = after(&full, next.delta(&full).0);
+    let mixed = after(&compressed, next.delta(&compressed).0);
+    let (large, larger) = large();
+    let stream = vec![large.compress(Kind::Full).0];
     vec![
+        (after(&stream, larger.compressed_delta(&stream).0), larger),
+        (after(&two, last.delta(&two).0), last.clone()),
+        (after(&mixed, last.compressed_delta(&mixed).0), last.clone()),
         (after(&full, next.delta(&full).0), next.clone()),
         (after(&compressed, next.compressed_delta(&compressed).0), next.clone()),
         (after(&partial, next.delta(&partial).0), without_memory_0(&next)),

@@ -1,7 +1,7 @@
 //! Files made by hand, with checks and ids that fit: what is wrong with each is in the rules of the format only.
 
 use super::support::{IMAGE, LIMITS, State, WASM_PAGE, read, resolved};
-use hb_wasm64_engine::snapshot::{Entries, Kind, Limits, PAGE, Rest, Snapshot, SnapshotError};
+use hb_wasm64_engine::snapshot::{Entries, Kind, Limits, PAGE, Plan, Rest, Snapshot, SnapshotError};
 use sha2::{Digest, Sha256};
 use twox_hash::XxHash3_128;
 
@@ -218,9 +218,11 @@ fn pages_stand_once_in_order_within_their_memory_and_are_not_zero() {
     let file = File::new(PARTIAL, &[&[whole(2, 7)], &[]], &page(7));
     assert_eq!(malformed(&file), "pages of memory 0 in a partial snapshot");
     assert_eq!(
-        refused(&File::new(0, &[&[], &[(5, 4095, [1; 16])]], &[])).to_string(),
-        "malformed: page 5 of memory 1 is neither whole nor marked as zero"
+        refused(&File::new(0, &[&[], &[(5, 4095, [1; 16])]], &[0; 4095])).to_string(),
+        "malformed: page 5 of memory 1 is a patch, but not in a delta"
     );
+    assert_eq!(refuse(&[(5, 4097, [1; 16])]), "has a record that is longer than a page");
+    assert_eq!(refuse(&[(5, u16::MAX, [1; 16])]), "has a record that is longer than a page");
     let marked = File { base: [1; 32], ..File::new(DELTA, &[&[(5, 0, [1; 16])]], &[]) };
     assert_eq!(malformed(&marked), "is marked as zero, but has a hash");
 }
@@ -299,6 +301,110 @@ fn a_page_that_was_zero_already_cannot_be_marked_so() {
     let what = "is marked as zero, but was so before";
     let refused = read(&[full().bytes(), zero.bytes()]);
     assert_eq!(refused, Err(SnapshotError::MalformedPage { memory: 0, page: 5, what }));
+}
+
+/// A patch of page 2 of [`full`], or of page 5, which that does not have.
+fn patched(index: u64, patch: &[u8]) -> (File, [u8; PAGE]) {
+    let mut now = page(if index == 2 { 7 } else { 0 });
+    (now[0], now[4095]) = (1, 2);
+    let entry = (index, patch.len() as u16, hash(&now));
+    let whole_entry = (index, PAGE as u16, hash(&now));
+    let pages = if index == 2 { vec![whole_entry, whole(3, 8)] } else { vec![whole(2, 7), whole(3, 8), whole_entry] };
+    (delta(&[entry], &pages, patch), now)
+}
+
+/// Gaps and runs that make the page of [`patched`].
+const PATCH: [u8; 7] = [0, 1, 1, 0xfe, 0x1f, 1, 2];
+
+#[test]
+fn a_patch_made_by_hand_is_the_one_that_is_written() {
+    for index in [2, 5] {
+        let (file, now) = patched(index, &PATCH);
+        let chain = [full().bytes(), file.bytes()];
+        let state = read(&chain).unwrap();
+        assert_eq!(state.memories[0][index as usize * PAGE..][..PAGE], now);
+        assert_eq!(state.delta(&chain[..1]).0, chain[1]);
+        // Something else was there before.
+        let mut memory = vec![0x55; WASM_PAGE];
+        resolved(&chain, |state| state.restore_into(0, &mut memory, &[])).unwrap().unwrap();
+        assert_eq!(memory[index as usize * PAGE..][..PAGE], now);
+    }
+}
+
+#[test]
+fn what_is_no_patch_stops_the_restore() {
+    let wrong: [&[u8]; 12] = [
+        // Beyond the page: by its gap, by its count, by both, and the bytes of the page after it.
+        &[0, 1, 1, 0xff, 0x1f, 1, 2],
+        &[0, 1, 1, 0xfe, 0x1f, 2, 2, 2],
+        &[0x80, 0x20, 1, 1],
+        &[0xff, 0x7f, 1, 1],
+        // Numbers that never end, or end later than they could.
+        &[0xff; 40],
+        &[0x80; 4095],
+        &[0x80, 0, 1, 1, 0xfe, 0x1f, 1, 2],
+        // Runs without bytes, without all their bytes, and with bytes that are there already.
+        &[0, 1, 1, 0xfd, 0x1f, 0, 1, 1, 2],
+        &[0, 1, 1, 0xfe, 0x1f, 1],
+        &[0, 1, 1],
+        // Runs that touch.
+        &[0, 1, 9, 0, 1, 1],
+        &[0, 1, 1, 0xfe, 0x1f, 1, 2, 0],
+    ];
+    for index in [2, 5] {
+        let damaged = SnapshotError::DamagedPage { memory: 0, page: index };
+        for patch in wrong {
+            let (file, _) = patched(index, patch);
+            let compressed = File { flags: DELTA | ZSTD, data: frame(&file.data, 3), ..file.clone() };
+            for file in [file, compressed] {
+                let chain = [full().bytes(), file.bytes()];
+                assert_eq!(read(&chain), Err(damaged.clone()), "{patch:?}");
+                resolved(&chain, |state| {
+                    assert_eq!(state.verify(), Err(damaged.clone()));
+                    assert_eq!(state.merge_into(&mut vec![0; state.merged_size().unwrap()]), Err(damaged.clone()));
+                    assert_eq!(state.merge_compressed(3), Err(damaged.clone()));
+                    let next = State::new(Rest::default(), vec![vec![1; WASM_PAGE]]);
+                    let planned =
+                        Plan::new(&IMAGE, &next.rest, &next.all(), Kind::Delta(state)).map(|plan| plan.size());
+                    // A patch of what it was not made for can be one that makes another page.
+                    assert!(planned == Err(damaged.clone()) || patch == [0, 1, 1], "{patch:?}: {planned:?}");
+                })
+                .unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_patch_of_another_page_than_it_was_made_from_is_noticed() {
+    let (file, _) = patched(2, &PATCH);
+    let other = File::new(0, &[&[whole(2, 9), whole(3, 8)]], &[page(9), page(8)].concat());
+    let chain = [other.bytes(), File { base: other.id, ..file }.bytes()];
+    assert_eq!(read(&chain), Err(SnapshotError::DamagedPage { memory: 0, page: 2 }));
+}
+
+#[test]
+fn tiny_patches_of_many_pages_take_no_room_before_they_are_wanted() {
+    // 16 million pages would be 64 GiB. The table alone has 26 bytes for each; here are some thousands.
+    let mut rest = 1_u32.to_le_bytes().to_vec();
+    rest.extend((1_u64 << 36).to_le_bytes());
+    rest.extend([0; 16]);
+    let mut one = page(0);
+    one[5] = 1;
+    let entries: Vec<Entry> = (0..10_000).map(|index| (index * 1600, PAGE as u16, hash(&one))).collect();
+    let patches: Vec<Entry> = entries.iter().map(|(index, _, hash)| (*index, 3, *hash)).collect();
+    let first = File::with_rest(0, rest.clone(), &[&[]], &[]);
+    let id = File::with_rest(0, rest.clone(), &[&entries], &[]).id;
+    let tiny = File { id, base: first.id, ..File::with_rest(DELTA, rest, &[&patches], &[5, 1, 1].repeat(10_000)) };
+    resolved(&[first.bytes(), tiny.bytes()], |state| {
+        assert_eq!(state.verify(), Ok(()));
+        assert_eq!(state.page_count(0), 10_000);
+        assert_eq!(state.merged_size().unwrap(), 128 + 28 + 8 + 10_000 * (26 + PAGE) + 32);
+        assert!(state.merge_compressed(1).unwrap().len() < 1 << 20);
+        let wrong = SnapshotError::WrongSize { wanted: 1 << 36, found: 0 };
+        assert_eq!(state.restore_into(0, &mut [], &[]), Err(wrong));
+    })
+    .unwrap();
 }
 
 fn frame(bytes: &[u8], level: i32) -> Vec<u8> {

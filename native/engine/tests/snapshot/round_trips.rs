@@ -1,7 +1,7 @@
 //! A state comes back as it went, whichever way it took.
 
 use super::states::{after, rest, state, step};
-use super::support::{IMAGE, LIMITS, State, WASM_PAGE, read, resolved, without_memory_0};
+use super::support::{IMAGE, LIMITS, State, WASM_PAGE, large, read, resolved, without_memory_0};
 use hb_wasm64_engine::snapshot::{
     Entries, GlobalValue, Kind, Limits, Memory, PAGE, Plan, Rest, Segment, Snapshot, SnapshotError,
 };
@@ -83,10 +83,10 @@ fn a_delta_holds_what_changed_and_nothing_else() {
     let next = with_pages(&[(1, 1), (3, 2), (60, 1)]);
     for chain in [vec![base.write(Kind::Full).0], vec![base.compress(Kind::Full).0]] {
         let stored = resolved(&chain, |base| next.plan(Kind::Delta(base), |plan| plan.stored_pages())).unwrap();
-        // Page 3 changed, page 60 is there, page 2 is zero now.
+        // Page 3 changed, page 60 is there, each by one byte; page 2 is zero now.
         assert_eq!(stored, 2);
         let (file, _) = next.delta(&chain);
-        assert_eq!(file.len(), 128 + 28 + (8 + 3 * 26) + 32 + 2 * PAGE);
+        assert_eq!(file.len(), 128 + 28 + (8 + 3 * 26) + 32 + 2 * 3);
     }
 }
 
@@ -210,6 +210,33 @@ fn a_delta_against_a_base_with_damaged_pages_is_never_restored_to_something_else
     next.memories[0][3 * PAGE - 1] ^= 1;
     let (delta, _) = next.delta(std::slice::from_ref(&file));
     assert_eq!(read(&[file, delta]), Err(SnapshotError::DamagedPage { memory: 0, page: 2 }));
+}
+
+#[test]
+fn large_compressed_files_are_read_record_by_record() {
+    let (first, second) = large();
+    let full = first.compress(Kind::Full).0;
+    let (delta, id) = second.compressed_delta(std::slice::from_ref(&full));
+    let chain = [full, delta];
+    let plain = resolved(&chain[..1], |base| second.plan(Kind::Delta(base), |plan| plan.size())).unwrap();
+    assert!(plain > 160 << 10, "{plain}");
+    assert_eq!(read(&chain).unwrap(), second);
+    assert_eq!(second.write(Kind::Full).1, id);
+    resolved(&chain, |state| {
+        assert_eq!(state.verify(), Ok(()));
+        assert_eq!(state.merge_compressed(3).unwrap(), second.compress(Kind::Full).0);
+    })
+    .unwrap();
+    // Against the chain: the pages that did not change in between, and back.
+    let (back, id) = first.delta(&chain);
+    assert_eq!(first.write(Kind::Full).1, id);
+    assert_eq!(read(&[&chain[..], &[back]].concat()).unwrap(), first);
+    let mut one = second.clone();
+    one.memories[0][60 * PAGE] ^= 1;
+    // Only late records are asked for.
+    let (last, _) = one.delta(&chain);
+    assert_eq!(last.len(), 128 + 28 + 8 + 26 + 32 + 3);
+    assert_eq!(read(&[&chain[..], &[last]].concat()).unwrap(), one);
 }
 
 /// A page whose XXH3-128 is the same for all pairs of numbers with the same sum. What is in front of each is what the

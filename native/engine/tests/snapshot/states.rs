@@ -11,6 +11,8 @@ pub enum Change {
     Clear,
     Set(u16, u8),
     Fill(u8),
+    /// Every so many bytes.
+    Scatter(usize, u8),
 }
 
 /// A step from one state to the next.
@@ -55,6 +57,7 @@ fn change() -> impl Strategy<Value = Change> {
         2 => Just(Change::Clear),
         5 => (0..PAGE as u16, any::<u8>()).prop_map(|(at, byte)| Change::Set(at, byte)),
         3 => any::<u8>().prop_map(Change::Fill),
+        3 => (1_usize..300, any::<u8>()).prop_map(|(step, byte)| Change::Scatter(step, byte)),
     ]
 }
 
@@ -89,6 +92,7 @@ pub fn after(state: &State, step: &Step) -> State {
             Change::Clear => *page = [0; PAGE],
             Change::Set(at, byte) => page[usize::from(*at)] = *byte,
             Change::Fill(byte) => *page = [*byte; PAGE],
+            Change::Scatter(step, byte) => page.iter_mut().step_by(*step).for_each(|place| *place ^= byte),
         }
     }
     State::new(step.rest.clone(), memories)

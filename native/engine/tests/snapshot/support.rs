@@ -33,6 +33,12 @@ impl State {
         Plan::new(&IMAGE, &self.rest, &memories, kind).map(|plan| then(&plan))
     }
 
+    /// The memories, of one 64 KiB page each, all of it a candidate.
+    pub fn all(&self) -> Vec<Memory<'_>> {
+        const ALL: Range<usize> = 0..WASM_PAGE;
+        self.memories.iter().map(|bytes| Memory { bytes, candidates: std::slice::from_ref(&ALL) }).collect()
+    }
+
     pub fn write(&self, kind: Kind) -> (Vec<u8>, StateId) {
         self.plan(kind, |plan| {
             // Not zero before: every byte must be written.
@@ -96,6 +102,23 @@ pub fn read(chain: &[Vec<u8>]) -> Result<State, SnapshotError> {
         }
         Ok(State { rest: state.rest().clone(), memories })
     })?
+}
+
+/// Two states, the second with patches of nearly all pages of the first. Snapshots of either, and the delta between
+/// them, have more page data than is decompressed at once.
+pub fn large() -> (State, State) {
+    let mut memory = vec![0; 4 * WASM_PAGE];
+    for (number, page) in memory.as_chunks_mut::<PAGE>().0.iter_mut().enumerate() {
+        page.iter_mut().step_by(1 + number).for_each(|byte| *byte = number as u8 + 1);
+    }
+    let first = State::new(Rest::default(), vec![memory.clone()]);
+    for (number, page) in memory.as_chunks_mut::<PAGE>().0.iter_mut().enumerate().filter(|(number, _)| number % 9 != 4)
+    {
+        // Far enough from each other to be runs of their own.
+        page.iter_mut().step_by(4).for_each(|byte| *byte ^= 0x80 + number as u8);
+    }
+    memory[7 * PAGE..8 * PAGE].fill(0);
+    (first, State::new(Rest::default(), vec![memory]))
 }
 
 /// What a partial snapshot of a state gives back.

@@ -21,9 +21,8 @@ fn vector(name: &str) -> Vec<u8> {
     bytes
 }
 
-fn with_page(mut head: Vec<u8>, page: &[u8; PAGE]) -> Vec<u8> {
-    head.extend(page);
-    head
+fn full_vector() -> Vec<u8> {
+    [&vector("full")[..], &ascending(), &[0xa7; PAGE]].concat()
 }
 
 fn ascending() -> [u8; PAGE] {
@@ -52,11 +51,16 @@ fn state(first_global: u32, memory: Vec<u8>) -> State {
 fn second() -> State {
     let mut memory = vec![0; WASM_PAGE];
     memory[3 * PAGE..4 * PAGE].copy_from_slice(&ascending());
+    memory[9 * PAGE..10 * PAGE].fill(0xa7);
     state(42, memory)
 }
 
 fn third() -> State {
     let mut memory = vec![0; 2 * WASM_PAGE];
+    memory[3 * PAGE..4 * PAGE].copy_from_slice(&ascending());
+    (memory[3 * PAGE], memory[3 * PAGE + 3], memory[4 * PAGE - 1]) = (0xff, 0xff, 0);
+    memory[3 * PAGE..][200..203].fill(0);
+    memory[20 * PAGE + 1] = 1;
     memory[31 * PAGE..].fill(0x5a);
     state(43, memory)
 }
@@ -81,15 +85,15 @@ fn the_state_of_an_empty_module() {
 
 #[test]
 fn a_full_snapshot() {
-    let file = with_page(vector("full"), &ascending());
+    let file = full_vector();
     assert_eq!(write(&second(), Kind::Full), file);
     assert_eq!(read(&[file]), Ok(second()));
 }
 
 #[test]
 fn a_delta() {
-    let full = with_page(vector("full"), &ascending());
-    let delta = with_page(vector("delta"), &[0x5a; PAGE]);
+    let full = full_vector();
+    let delta = [&vector("delta")[..], &[0x5a; PAGE]].concat();
     assert_eq!(resolved(std::slice::from_ref(&full), |base| write(&third(), Kind::Delta(base))), Ok(delta.clone()));
     assert_eq!(read(&[full, delta.clone()]), Ok(third()));
     assert_eq!(read(&[delta]), Err(SnapshotError::NoBase));
@@ -105,7 +109,7 @@ fn a_partial_snapshot() {
 /// Another version of zstd may write another frame, but must read this one.
 #[test]
 fn a_compressed_snapshot() {
-    let (file, full) = (vector("zstd"), with_page(vector("full"), &ascending()));
+    let (file, full) = (vector("zstd"), full_vector());
     let id = |file: &[u8]| *Snapshot::parse(file, &LIMITS).unwrap().id();
     assert_eq!(id(&file), id(&full));
     assert_eq!(read(&[file]), Ok(second()));

@@ -77,10 +77,10 @@ fn trap(error: wasmtime::Error) -> String {
     error.downcast_ref::<wasmtime::Trap>().map_or_else(|| format!("{error:#}"), |trap| trap.to_string())
 }
 
-/// Whether a fresh memory holds nothing outside of its initial ranges.
+/// Whether a fresh memory holds nothing but what data segments fill.
 pub(super) fn written(guest: &mut Guest, layout: &Layout) -> bool {
     layout.memories.iter().all(|at| {
-        let Some(ranges) = &at.initial else { return true };
+        let Some(ranges) = &at.data else { return true };
         let mut bytes = guest.memory(&at.name).to_vec();
         for range in ranges {
             bytes[range.start as usize..range.end as usize].fill(0);

@@ -70,8 +70,8 @@ fn export_names(wasm: &[u8]) -> Vec<String> {
     names
 }
 
-fn memory(name: &str, initial: Option<Vec<Range<u64>>>) -> MemoryAt {
-    MemoryAt { name: name.into(), initial }
+fn memory(name: &str, data: Option<Vec<Range<u64>>>) -> MemoryAt {
+    MemoryAt { name: name.into(), data }
 }
 
 fn table(index: u32, name: &str) -> TableAt {
@@ -150,6 +150,7 @@ fn what_is_not_exported_becomes_so_and_what_is_keeps_its_first_name() {
             ],
             functions: vec![],
             segments: vec![],
+            has_start: false,
         }
     );
     let mut guest = Guest::of(&wasm);
@@ -204,13 +205,13 @@ fn custom_sections_stay_between_their_neighbours() {
 #[test]
 fn bytes_that_instantiation_writes_are_known_where_the_module_tells() {
     let pairs = |ranges: Vec<Range<u64>>| ranges.into_iter().map(|range| (range.start, range.end)).collect();
-    let initial = |fields: &str| -> Vec<Option<Vec<(u64, u64)>>> {
+    let data = |fields: &str| -> Vec<Option<Vec<(u64, u64)>>> {
         let (_, layout) = exposed(&format!("(module {fields})"));
-        layout.memories.into_iter().map(|memory| memory.initial.map(pairs)).collect()
+        layout.memories.into_iter().map(|memory| memory.data.map(pairs)).collect()
     };
-    assert_eq!(initial("(memory 1)"), [Some(vec![])]);
+    assert_eq!(data("(memory 1)"), [Some(vec![])]);
     assert_eq!(
-        initial(
+        data(
             r#"(memory 1) (memory i64 1)
             (data (i32.const 20) "abc") (data (i32.const 2) "abc") (data (i32.const 5) "d") (data (i32.const 3) "x")
             (data (i32.const 100) "") (data (memory 1) (i64.const 7) "abc") (data "passive")"#
@@ -220,11 +221,11 @@ fn bytes_that_instantiation_writes_are_known_where_the_module_tells() {
     let computed = r#"(memory 1) (memory 1) (data (i32.const 0) "a")
         (data (offset (i32.add (i32.const 1) (i32.const 2))) "b") (data (i32.const 9) "c")
         (data (memory 1) (i32.const 9) "d")"#;
-    assert_eq!(initial(computed), [None, Some(vec![(9, 10)])]);
-    assert_eq!(initial(r#"(memory 1) (func) (start 0) (data (i32.const 0) "a")"#), [None]);
+    assert_eq!(data(computed), [None, Some(vec![(9, 10)])]);
+    assert_eq!(data(r#"(memory 1) (func) (start 0) (data (i32.const 0) "a")"#), [Some(vec![(0, 1)])]);
     let beyond = r#"(memory 1) (memory i64 1) (data (i32.const -1) "ab") (data (memory 1) (i64.const -1) "ab")"#;
     let max = u64::from(u32::MAX);
-    assert_eq!(initial(beyond), [Some(vec![(max, max + 2)]), Some(vec![(u64::MAX, u64::MAX)])]);
+    assert_eq!(data(beyond), [Some(vec![(max, max + 2)]), Some(vec![(u64::MAX, u64::MAX)])]);
 }
 
 #[test]
@@ -350,7 +351,7 @@ fn aos_keeps_its_state_where_the_layout_says() {
     let lowered = crate::lower::lower(&wasm).unwrap();
     let (exposed, layout) = exposed_bytes(&lowered);
     assert_eq!((layout.memories.len(), layout.tables.len(), layout.segments.len()), (1, 1, 0));
-    assert!(layout.memories[0].initial.as_ref().is_some_and(|ranges| !ranges.is_empty()));
+    assert!(layout.memories[0].data.as_ref().is_some_and(|ranges| !ranges.is_empty()));
     let mut guest = Guest::of(&exposed);
     let entries = guest.functions(&layout.tables[0].name);
     let functions = guest.functions(FUNCTIONS);

@@ -1,0 +1,94 @@
+%% What is cut short while it puts an instance into a state: the instance is as it was, and at once somebody else's.
+-module(hb_wasm64_interrupted_tests).
+
+-include_lib("eunit/include/eunit.hrl").
+
+-define(SEGMENTS, 60_000).
+
+%% Dropping the segments again takes the restore many slices.
+a_killed_restore_leaves_the_instance_to_others_test_() ->
+    {timeout, 60, fun() ->
+        {ok, H} = hb_wasm64:start(image(?SEGMENTS)),
+        {ok, []} = hb_wasm64:call(H, "drop", []),
+        {ok, Snapshot} = hb_wasm64:snapshot(H),
+        ok = hb_wasm64:restore(H, Snapshot),
+        [
+            begin
+                {Pid, Monitor} = spawn_monitor(fun() -> hb_wasm64:restore(H, Snapshot) end),
+                timer:sleep(Millis),
+                exit(Pid, kill),
+                receive {'DOWN', Monitor, process, Pid, _} -> ok end,
+                Byte = <<(Millis + 1)>>,
+                ?assertEqual({Millis, ok}, {Millis, hb_wasm64:write(H, 0, Byte)}),
+                ?assertEqual({Millis, {ok, Byte}}, {Millis, hb_wasm64:read(H, 0, 1)})
+            end
+         || Millis <- [0, 1, 2, 4, 6, 9, 12, 16, 20, 25, 30, 40]
+        ],
+        ok = hb_wasm64:restore(H, Snapshot),
+        ?assertEqual({ok, Snapshot}, hb_wasm64:snapshot(H))
+    end}.
+
+%% An instance that has been forked keeps its memory to itself until something is done with it.
+a_fork_that_is_stopped_unused_gives_its_memory_back_test() ->
+    H = hb_test:start("memory64"),
+    Bytes = 64 bsl 20,
+    ok = hb_wasm64:write_memory(H, binary:copy(<<1>>, Bytes)),
+    Before = hb_test:rss(),
+    Forks = [begin {ok, Fork} = hb_wasm64:fork(H), Fork end || _ <- [1, 2, 3]],
+    ?assert(hb_test:rss() > Before + 2 * Bytes),
+    [ok = hb_wasm64:stop(Fork) || Fork <- Forks],
+    ?assert(hb_test:wait_until(fun() -> hb_test:rss() < Before + Bytes end)).
+
+%% Guest code that runs outside of a call.
+a_start_function_has_fuel_of_its_own_test() ->
+    Spin = hb_test:guest("start_spin"),
+    ?assertEqual({error, {limit, fuel}}, hb_wasm64:start(Spin, #{fuel => 100_000})),
+    ?assertEqual({error, timeout}, hb_wasm64:start(Spin, #{timeout => 50})),
+    {ok, H} = hb_wasm64:start(hb_test:guest("start_ok"), #{fuel => 100_000}),
+    ok = hb_wasm64:stop(H).
+
+%% In the import function of a call no other call takes longer than that one may.
+a_call_in_an_import_ends_with_the_time_of_the_outer_one_test() ->
+    H = hb_test:start("imports"),
+    Loop = hb_test:start("loop"),
+    Add = fun(State, #{func := "add"}, _) ->
+        {error, timeout} = hb_wasm64:call(Loop, "spin", []),
+        {ok, [1], State}
+    end,
+    {Micros, Result} = hb_test:micros(fun() -> hb_wasm64:call(H, "call_add", [1, 2], Add, s, #{timeout => 100}) end),
+    ?assertEqual({error, timeout, s}, Result),
+    ?assert(Micros < 5_000_000),
+    %% Afterwards it is forgotten.
+    ?assertEqual({error, {limit, fuel}}, hb_wasm64:call(Loop, "spin", [], #{fuel => 100_000_000})).
+
+%% Who only waited has changed nothing.
+on_timeout_stop_is_for_guests_that_were_cut_short_test() ->
+    H = hb_test:start("loop"),
+    Busy = spawn(fun() -> hb_wasm64:call(H, "spin", []) end),
+    true = hb_test:wait_until(fun() -> hb_wasm64:status(H) =:= {ok, running} end),
+    ?assertEqual({error, timeout}, hb_wasm64:call(H, "count", [1], #{timeout => 50, on_timeout => stop})),
+    ?assertMatch({ok, _}, hb_wasm64:status(H)),
+    ok = hb_test:gone(Busy),
+    ?assertEqual({error, timeout}, hb_wasm64:call(H, "spin", [], #{timeout => 50, on_timeout => stop})),
+    ?assertEqual({error, stopped}, hb_wasm64:status(H)).
+
+%% A module with that many passive data segments, a function "drop" that drops them all, and a memory.
+image(Segments) ->
+    Count = leb(Segments),
+    Drops = << <<16#fc, 9, (leb(Index))/binary>> || Index <- lists:seq(0, Segments - 1) >>,
+    Body = <<0, Drops/binary, 16#0b>>,
+    iolist_to_binary([
+        <<"\0asm", 1, 0, 0, 0>>,
+        section(1, <<1, 16#60, 0, 0>>),
+        section(3, <<1, 0>>),
+        section(5, <<1, 0, 1>>),
+        section(7, <<2, 4, "drop", 0, 0, 6, "memory", 2, 0>>),
+        section(12, Count),
+        section(10, <<1, (leb(byte_size(Body)))/binary, Body/binary>>),
+        section(11, <<Count/binary, (binary:copy(<<1, 1, "a">>, Segments))/binary>>)
+    ]).
+
+section(Id, Contents) -> [Id, leb(byte_size(Contents)), Contents].
+
+leb(N) when N < 128 -> <<N>>;
+leb(N) -> <<1:1, (N band 127):7, (leb(N bsr 7))/binary>>.
