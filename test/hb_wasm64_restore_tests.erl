@@ -236,10 +236,12 @@ what_is_no_snapshot_at_all_is_refused_test() ->
             ?assertEqual({error, {invalid_args, #{signature => "merge(Snapshot)", args => [Bad], position => 1}}}, hb_wasm64:merge(Bad)),
             ?assertEqual({error, {invalid_option, snapshot, Bad}}, hb_wasm64:start(image(), #{snapshot => Bad}))
         end
-     || Bad <- [none, 1, #{}, {<<>>}, [1], [<<>>, none], [<<>> | <<>>], <<1:3>>, [<<1:3>>]]
+     || Bad <- [none, 1, #{}, {<<>>}, {raw, <<>>}, [1], [<<>>, none], [<<>> | <<>>], <<1:3>>, [<<1:3>>]]
     ],
-    [?assertMatch({error, {invalid_args, #{position := Position}}}, hb_wasm64:write_state(H, Memory, Rest))
-     || {Memory, Rest, Position} <- [{none, none, 2}, {1, <<>>, 2}, {<<1:3>>, none, 2}, {<<>>, 1, 3}, {<<>>, [], 3}, {<<>>, <<1:3>>, 3}]],
+    [begin
+         ?assertMatch({error, {invalid_args, #{position := Position}}}, hb_wasm64:write_state(H, Memory, Rest)),
+         ?assertEqual({error, {invalid_option, snapshot, {raw, Memory, Rest}}}, hb_wasm64:start(image(), #{snapshot => {raw, Memory, Rest}}))
+     end || {Memory, Rest, Position} <- [{none, none, 2}, {1, <<>>, 2}, {<<1:3>>, none, 2}, {<<>>, 1, 3}, {<<>>, [], 3}, {<<>>, <<1:3>>, 3}]],
     ?assertMatch({error, {invalid_snapshot, _}}, hb_wasm64:merge([])),
     ?assertMatch({error, {invalid_snapshot, _}}, hb_wasm64:merge(<<"text">>)),
     ?assert(Before =:= hash(H)).
