@@ -69,44 +69,14 @@ partial(#{memories := [First | Others]} = State) ->
     write(?PARTIAL, <<0:256>>, [[] | Pages], Sized).
 
 delta(Base, State) ->
-    Pages = [changed(Before, After) || {Before, After} <- lists:zip(all_pages(Base), all_pages(State))],
-    Gone = [[Page || {Page, zero} <- Changes, (Page + 1) * ?PAGE > byte_size(Memory)]
-            || {Changes, Memory} <- lists:zip(Pages, maps:get(memories, State))],
-    Kept = [[Entry || {Page, _} = Entry <- Changes, not lists:member(Page, Beyond)] || {Changes, Beyond} <- lists:zip(Pages, Gone)],
-    write(?DELTA, id(0, State, all_pages(Base#{image => none}), Base), Kept, State).
+    Pages = lists:zipwith3(fun changed/3, all_pages(Base), all_pages(State), [byte_size(Memory) || Memory <- maps:get(memories, State)]),
+    write(?DELTA, id(0, Base, all_pages(Base), Base), Pages, State).
 
-changed(Before, After) ->
-    New = [{N, {Page, record(proplists:get_value(N, Before, <<0:(?PAGE * 8)>>), Page)}}
-           || {N, Page} = Entry <- After, not lists:member(Entry, Before)],
-    Zero = [{Page, zero} || {Page, _} <- Before, not lists:keymember(Page, 1, After)],
+%% What is beyond the end of a memory is not told.
+changed(Before, After, Size) ->
+    New = [{N, {patch, proplists:get_value(N, Before, <<0:(?PAGE * 8)>>), Page}} || {N, Page} = Entry <- After, not lists:member(Entry, Before)],
+    Zero = [{N, zero} || {N, _} <- Before, not lists:keymember(N, 1, After), (N + 1) * ?PAGE =< Size],
     lists:keysort(1, New ++ Zero).
-
-%% A page as it is stored against that of the base: what differs, or whole where that is not shorter.
-record(Base, Page) ->
-    Equal = lists:zipwith(fun(Before, After) -> Before =:= After end, binary_to_list(Base), binary_to_list(Page)),
-    case patch(differences(Equal, 0), 0, Page, []) of
-        Patch when byte_size(Patch) < ?PAGE -> Patch;
-        _ -> Page
-    end.
-
-%% From where to where bytes differ, runs with fewer than 3 equal bytes between them as one.
-differences([], _At) -> [];
-differences([true | Rest], At) -> differences(Rest, At + 1);
-differences(Bytes, At) ->
-    Length = run(Bytes, 0, 0),
-    [{At, Length} | differences(lists:nthtail(Length, Bytes), At + Length)].
-
-run([false | Rest], At, _End) -> run(Rest, At + 1, At + 1);
-run([true | Rest], At, End) when At < End + 3 -> run(Rest, At + 1, End);
-run(_, _At, End) -> End.
-
-patch([], _Before, _Page, Patch) -> iolist_to_binary(lists:reverse(Patch));
-patch([{At, Length} | Rest], Before, Page, Patch) ->
-    Run = [leb(At - Before), leb(Length), binary:part(Page, At, Length)],
-    patch(Rest, At + Length, Page, [Run | Patch]).
-
-leb(N) when N < 128 -> N;
-leb(N) -> [128 bor (N band 127), leb(N bsr 7)].
 
 all_pages(#{memories := Memories}) ->
     [[{N, Page} || {N, Page} <- cut(0, Memory), Page =/= <<0:(?PAGE * 8)>>] || Memory <- Memories].
@@ -117,19 +87,53 @@ cut(_, <<>>) -> [].
 write(Flags, Base, Pages, #{image := Image} = State) ->
     Own = if Flags =:= ?DELTA -> all_pages(State); true -> Pages end,
     Table = [[<<(length(Entries)):64/little>>, [[<<N:64/little>>, entry(Page)] || {N, Page} <- Entries]] || Entries <- Pages],
-    Data = [stored(Page) || Entries <- Pages, {_, Page} <- Entries],
+    Data = [record(Page) || Entries <- Pages, {_, Page} <- Entries],
     join(#{
         flags => Flags, image => Image, id => id(Flags band ?PARTIAL, State, Own, State), base => Base,
         rest => iolist_to_binary(write_rest(State)), table => iolist_to_binary(Table), data => iolist_to_binary(Data)
     }).
 
 entry(zero) -> <<0:16, 0:128>>;
-entry({Page, Record}) -> <<(byte_size(Record)):16/little, (page_hash(Page))/binary>>;
+entry({patch, _, Page} = Patch) -> <<(byte_size(record(Patch))):16/little, (page_hash(Page))/binary>>;
 entry(Page) -> <<?PAGE:16/little, (page_hash(Page))/binary>>.
 
-stored(zero) -> <<>>;
-stored({_Page, Record}) -> Record;
-stored(Page) -> Page.
+record(zero) ->
+    <<>>;
+record({patch, Before, Page}) ->
+    case iolist_to_binary(patch(joined(runs_of(Before, Page, 0)), 0, Page)) of
+        Patch when byte_size(Patch) < ?PAGE -> Patch;
+        _ -> Page
+    end;
+record(Page) ->
+    Page.
+
+%% Where two pages differ: {Start, End} of each run.
+runs_of(Before, Page, At) when At < ?PAGE ->
+    Same = binary:longest_common_prefix([binary:part(Page, At, ?PAGE - At), binary:part(Before, At, ?PAGE - At)]),
+    case At + Same of
+        ?PAGE -> [];
+        Start -> run(Before, Page, Start, Start + 1)
+    end;
+runs_of(_, _, ?PAGE) ->
+    [].
+
+run(Before, Page, Start, At) ->
+    case At < ?PAGE andalso binary:at(Before, At) =/= binary:at(Page, At) of
+        true -> run(Before, Page, Start, At + 1);
+        false -> [{Start, At} | runs_of(Before, Page, At)]
+    end.
+
+joined([{Start, End}, {Next, Last} | Runs]) when Next - End < 3 -> joined([{Start, Last} | Runs]);
+joined([Run | Runs]) -> [Run | joined(Runs)];
+joined([]) -> [].
+
+patch([{Start, End} | Runs], At, Page) ->
+    [leb128(Start - At), leb128(End - Start), binary:part(Page, Start, End - Start) | patch(Runs, End, Page)];
+patch([], _, _) ->
+    [].
+
+leb128(N) when N < 128 -> [N];
+leb128(N) -> [128 bor (N band 127) | leb128(N bsr 7)].
 
 id(Partial, #{image := Image}, Pages, State) ->
     Rest = iolist_to_binary(write_rest(State)),

@@ -87,6 +87,10 @@ ways() ->
             ok = hb_wasm64:write_state(New, Memory, Rest),
             New
         end},
+        {raw_start, fun(Image, H) ->
+            {ok, Memory, Rest} = hb_wasm64:read_state(H),
+            started(Image, #{snapshot => {raw, Memory, Rest}})
+        end},
         {fork, fun(_Image, H) ->
             {ok, New} = hb_wasm64:fork(H),
             New

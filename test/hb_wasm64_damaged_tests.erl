@@ -74,7 +74,10 @@ stored(Form) ->
     {hash(H), Stored}.
 
 tried(raw, H, [Memory, Rest]) ->
-    {hb_wasm64:write_state(H, Memory, Rest), H};
+    case rand:uniform(2) of
+        1 -> {hb_wasm64:write_state(H, Memory, Rest), H};
+        2 -> {hb_wasm64:start(image(), #{snapshot => {raw, Memory, Rest}}), none}
+    end;
 tried(_, H, Bad) ->
     case rand:uniform(2) of
         1 -> {hb_wasm64:restore(H, Bad), H};

@@ -185,6 +185,26 @@ bad([A, B, C]) ->
 
 null_global(Globals) -> hd([Index || {Index, 0, _} <- Globals]).
 
+%% One byte is another: 9 in place of 0, at 8.
+patches_that_break_a_rule_are_refused_test_() ->
+    H = hb_state_test:start(),
+    Base = snapshot(H),
+    ok = hb_wasm64:write(H, 8, <<9>>),
+    Whole = snapshot(H),
+    Delta = #{table := <<1:64/little, 0:64/little, 3:16/little, Table/binary>>, data := <<8, 1, 9>>} = hb_snapshot:parts(snapshot(H, #{base => Base})),
+    Patched = fun(Patch) ->
+        [Base, hb_snapshot:join(Delta#{table => <<1:64/little, 0:64/little, (byte_size(Patch)):16/little, Table/binary>>, data => Patch})]
+    end,
+    [{"as it is", fun() -> ?assertEqual({ok, Whole}, {hb_wasm64:restore(H, Patched(<<8, 1, 9>>)), snapshot(H)}) end}] ++
+    [{Title, fun() -> refused(Patched(Patch)) end} || {Title, Patch} <- [
+        {"a number longer than it need be", <<136, 0, 1, 9>>}, {"another one", <<8, 129, 0, 9>>}, {"a number cut off", <<8, 1, 9, 128>>},
+        {"a number of three bytes", <<136, 128, 0, 1, 9>>}, {"a run cut off", <<8, 2, 9>>}, {"a run without its length", <<8, 1, 9, 5>>},
+        {"a run without bytes", <<8, 1, 9, 20, 0>>}, {"a run beyond the page", <<8, 1, 9, 246, 31, 2, 1, 1>>},
+        {"a run far beyond the page", <<8, 1, 9, 255, 127, 1, 1>>}, {"a run that begins with what is there", <<7, 2, 0, 9>>},
+        {"a run that ends with what is there", <<8, 2, 9, 0>>}, {"a run that changes nothing", <<8, 1, 9, 20, 1, 0>>},
+        {"two runs for one", <<8, 1, 9, 2, 1, 0>>}, {"another byte", <<8, 1, 8>>}, {"another place", <<9, 1, 9>>}
+    ]].
+
 function_global(Globals) -> hd([Index || {Index, 6, _} <- Globals]).
 
 flipped(Snapshot, At) when At < 0 -> flipped(Snapshot, byte_size(Snapshot) + At);
@@ -236,10 +256,12 @@ what_is_no_snapshot_at_all_is_refused_test() ->
             ?assertEqual({error, {invalid_args, #{signature => "merge(Snapshot)", args => [Bad], position => 1}}}, hb_wasm64:merge(Bad)),
             ?assertEqual({error, {invalid_option, snapshot, Bad}}, hb_wasm64:start(image(), #{snapshot => Bad}))
         end
-     || Bad <- [none, 1, #{}, {<<>>}, [1], [<<>>, none], [<<>> | <<>>], <<1:3>>, [<<1:3>>]]
+     || Bad <- [none, 1, #{}, {<<>>}, {raw, <<>>}, [1], [<<>>, none], [<<>> | <<>>], <<1:3>>, [<<1:3>>]]
     ],
-    [?assertMatch({error, {invalid_args, #{position := Position}}}, hb_wasm64:write_state(H, Memory, Rest))
-     || {Memory, Rest, Position} <- [{none, none, 2}, {1, <<>>, 2}, {<<1:3>>, none, 2}, {<<>>, 1, 3}, {<<>>, [], 3}, {<<>>, <<1:3>>, 3}]],
+    [begin
+         ?assertMatch({error, {invalid_args, #{position := Position}}}, hb_wasm64:write_state(H, Memory, Rest)),
+         ?assertEqual({error, {invalid_option, snapshot, {raw, Memory, Rest}}}, hb_wasm64:start(image(), #{snapshot => {raw, Memory, Rest}}))
+     end || {Memory, Rest, Position} <- [{none, none, 2}, {1, <<>>, 2}, {<<1:3>>, none, 2}, {<<>>, 1, 3}, {<<>>, [], 3}, {<<>>, <<1:3>>, 3}]],
     ?assertMatch({error, {invalid_snapshot, _}}, hb_wasm64:merge([])),
     ?assertMatch({error, {invalid_snapshot, _}}, hb_wasm64:merge(<<"text">>)),
     ?assert(Before =:= hash(H)).

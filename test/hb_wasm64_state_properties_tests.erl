@@ -57,6 +57,34 @@ all_forms_hold_the_same_state_test_() ->
         end)
     end}}.
 
+%% To the last byte, patches of pages included.
+what_is_written_is_what_its_description_says_test_() ->
+    {atom_to_list(?FUNCTION_NAME), {timeout, 60, fun() ->
+        property(100, proper_types:tuple([calls(20), calls(20), proper_types:list({between(0, 8_000), bytes()})]), fun({Before, After, Writes}) ->
+            {ok, H} = hb_wasm64:start(image()),
+            _ = run(H, Before),
+            Base = snapshot(H),
+            _ = run(H, After),
+            [ok = hb_wasm64:write(H, At, Bytes) || {At, Bytes} <- Writes],
+            Whole = snapshot(H),
+            [From, To] = [hb_snapshot:decode(Snapshot) || Snapshot <- [Base, Whole]],
+            {ok, Memory, Rest} = hb_wasm64:read_state(H),
+            {Memory, hb_snapshot:full(To), hb_snapshot:delta(From, To), hb_snapshot:delta(To, From)}
+                =:= {hd(maps:get(memories, To)), Whole, snapshot(H, #{base => Base}), back(H, Base, Whole)}
+                andalso (Rest =:= none orelse Rest =:= hb_snapshot:partial(To))
+        end)
+    end}}.
+
+back(H, Base, Whole) ->
+    ok = hb_wasm64:restore(H, Base),
+    snapshot(H, #{base => Whole}).
+
+%% With equal bytes side by side, which patches leave out or not.
+bytes() ->
+    proper_types:bind(proper_types:list({proper_types:integer(1, 6), proper_types:elements([0, 0, 1, 255])}), fun(Runs) ->
+        proper_types:exactly(iolist_to_binary([binary:copy(<<Byte>>, N) || {N, Byte} <- Runs]))
+    end, false).
+
 %% Nothing that can be given instead of a snapshot does harm.
 any_bytes_are_refused_test_() ->
     {atom_to_list(?FUNCTION_NAME), {timeout, 60, fun() ->
