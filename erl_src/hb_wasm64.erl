@@ -421,8 +421,8 @@ merge(Snapshot) ->
 fork(Handle) ->
     hb_wasm64_state:fork(Handle).
 
-%% @doc The linear memory as it is, and what else there is of the state: a snapshot without that memory, or `none' where it
-%% is as in a fresh instance. Both at one moment.
+%% @doc The linear memory as it is, and what else there is of the state: a snapshot without that memory (a whole one where
+%% it is not the first of the image), or `none' where it is as in a fresh instance. Both at one moment.
 -spec read_state(handle()) -> {ok, Memory :: binary(), Rest :: binary() | none} | {error, reason()}.
 read_state(Handle) ->
     hb_wasm64_state:read_state(Handle).
