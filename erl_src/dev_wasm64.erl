@@ -24,8 +24,8 @@
 %%
 %% == Errors ==
 %% What is wrong with an image, a mode, a snapshot, or with a function or parameters that can be none, is `{error, Message}'
-%% with the `key' that is to blame, a `status' and a text as `body'. `normalize' and `compute' on a base with neither instance nor snapshot throw
-%% `{error, no_wasm_instance_or_snapshot}'.
+%% with the `key' that is to blame, a `status' and a text as `body'. `normalize' and `compute' on a base with neither
+%% instance nor snapshot throw `{error, no_wasm_instance_or_snapshot}'.
 %%
 %% What a guest does wrong is a result: `results/P/type' is `error', and every node finds the same text. What this node
 %% could not do (time ran out, the host had no memory, an import device answered with a status from 502 to 504) is none, as
@@ -47,6 +47,8 @@
 -type opts() :: map().
 -type answer() :: {ok, message()} | {error, message()}.
 
+%% The device's own keys of the private state.
+-define(PRIVATE, [<<"instance">>, <<"write">>, <<"read">>, <<"import-resolver">>]).
 %% What a snapshot has beside the memory.
 -define(REST, <<"wasm-state">>).
 %% How many calls of undefined imports a message keeps.
@@ -245,7 +247,7 @@ checked(Answer) -> Answer.
 %% Whatever import devices did with the state they were given, it goes on with the instance, and not with one that was
 %% bound to their import.
 finish(Prefix, Access, Type, Output, State, Opts) ->
-    Private = maps:with([<<"instance">>, <<"write">>, <<"read">>, <<"import-resolver">>], Access),
+    Private = maps:with(?PRIVATE, Access),
     Results = #{<<"type">> => Type, <<"output">> => plain(Output)},
     dev_wasm64_message:set(
         [<<"results">> | Prefix], Results, dev_wasm64_message:merge_private(Prefix, Private, State), Opts
@@ -411,8 +413,7 @@ snapshot_path(Base, Opts) ->
 terminate(Base, _Request, Opts) ->
     Prefix = prefix(Base, Opts),
     _ = [hb_wasm64:stop(Handle) || {ok, Handle} <- [live(dev_wasm64_message:private(Prefix, Base))]],
-    Keys = [<<"instance">>, <<"write">>, <<"read">>, <<"import-resolver">>],
-    {ok, dev_wasm64_message:without_private(Prefix, Keys, Base)}.
+    {ok, dev_wasm64_message:without_private(Prefix, ?PRIVATE, Base)}.
 
 %% @doc The instance of a message, for other devices.
 -spec instance(message(), message(), opts()) -> hb_wasm64:handle() | not_found.

@@ -11,8 +11,8 @@
 %%       {piece, Bytes} ---------------------> (image, then snapshot; each piece answered by `next')
 %%       last -------------------------------> start
 %%       <------------------------------------ {started, Handle}
-%% stop
 %%       settled ----------------------------> keeps the handle until the instance is stopped
+%% stop
 %% '''
 %% When the process here dies before it has settled, the one there stops what it has started: the instance is here, as its
 %% reservation ended with the process. When the connection breaks the one there cannot know which of the two it is, and

@@ -218,7 +218,8 @@ pub fn allocated(size: usize) -> Result<OwnedBinary, Error> {
     if binary.realloc(size) { Ok(binary) } else { Err(Error::Host(format!("no room for a binary of {size} bytes"))) }
 }
 
-fn bytes_or_error(env: Env<'_>, result: Result<OwnedBinary, Error>) -> Term<'_> {
+/// `{ok, Binary}`, or why there is none.
+pub fn bytes_or_error(env: Env<'_>, result: Result<OwnedBinary, Error>) -> Term<'_> {
     match result {
         Ok(bytes) => (atoms::ok(), bytes.release(env)).encode(env),
         Err(error) => terms::error(env, &error),

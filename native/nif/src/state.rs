@@ -3,7 +3,7 @@
 use crate::atoms;
 use crate::handle::{self, Handle};
 use crate::loading::Loaded;
-use crate::memory::{allocated, copied};
+use crate::memory::{allocated, bytes_or_error, copied};
 use crate::steps::Operation;
 use crate::{not_local, terms};
 use hb_wasm64_engine::error::Error;
@@ -69,10 +69,7 @@ fn snapshot<'a>(
         None => write(view, Kind::Full, compress),
         Some(base) => Snapshots::whole(base).resolve(|base| write(view, Kind::Delta(base), compress)),
     };
-    Ok(operation.view(take, |env, result| match result {
-        Ok(bytes) => (atoms::ok(), bytes.release(env)).encode(env),
-        Err(error) => terms::error(env, &error),
-    }))
+    Ok(operation.view(take, bytes_or_error))
 }
 
 fn write(view: &hb_wasm64_engine::View<'_>, kind: Kind<'_>, compress: bool) -> Result<OwnedBinary, Error> {
@@ -108,10 +105,7 @@ fn read_state<'a>(env: Env<'a>, handle: Term<'a>, reference: Term<'a>, ticket: u
 #[rustler::nif(schedule = "DirtyCpu")]
 fn merge<'a>(env: Env<'a>, chain: Term<'a>) -> NifResult<Term<'a>> {
     let merged = Snapshots::whole(Kept::new(chain)?).merge();
-    Ok(match merged.and_then(|bytes| copied(&bytes)) {
-        Ok(bytes) => (atoms::ok(), bytes.release(env)).encode(env),
-        Err(error) => terms::error(env, &error),
-    })
+    Ok(bytes_or_error(env, merged.and_then(|bytes| copied(&bytes))))
 }
 
 /// Starts the instance afresh in the state of snapshots: `whole` ones, or `raw` memory and a snapshot of the rest.
@@ -166,10 +160,7 @@ fn image_bytes<'a>(env: Env<'a>, handle: Term<'a>) -> NifResult<Term<'a>> {
     if handle.instance.status() == Status::Stopped {
         return Ok(terms::error(env, &Error::Stopped));
     }
-    Ok(match copied(handle.instance.image().source()) {
-        Ok(bytes) => (atoms::ok(), bytes.release(env)).encode(env),
-        Err(error) => terms::error(env, &error),
-    })
+    Ok(bytes_or_error(env, copied(handle.instance.image().source())))
 }
 
 /// `{ok, Image} | not_found`: an image by its hash.
