@@ -25,7 +25,7 @@
 -export([start/1, start/2, describe/1, status/1, stop/1]).
 -export([call/3, call/4, call/6, call_async/4, respond/2, cancel/1]).
 -export([memory_size/1, read/3, write/3, read_string/2, write_string/2, write_string/3, malloc/2, malloc/3, free/2]).
--export([read_memory/1, write_memory/2, grow/2]).
+-export([read_memory/1, write_memory/2, grow/2, output/1]).
 -export([snapshot/1, snapshot/2, restore/2, merge/1, fork/1, read_state/1, write_state/3, migrate/2]).
 -export([log_level/1]).
 -export([start_loaded/2]).
@@ -44,17 +44,22 @@
     module := string(),
     func := string(),
     args := [value()],
-    func_sig := string()
+    func_sig := string(),
+    native => true
 }.
+%% `native' stands for an import that the host of the engine serves where nobody else does.
 -type import_fun() :: fun(
     (State :: term(), request(), Options :: map()) ->
-        {ok, [value()], term()} | {error, term()} | {error, term(), term()}
+        {ok, [value()], term()} | {native, term()} | {error, term()} | {error, term(), term()}
 ).
 -type options() :: #{
     timeout => timeout(),
     snapshot => snapshot() | {raw, Memory :: binary(), Rest :: binary() | none},
     on_timeout => keep | stop,
     fuel => non_neg_integer() | infinity,
+    time => non_neg_integer(),
+    override => [binary() | string()],
+    initialize => boolean() | main,
     handler => pid(),
     _ => _
 }.
@@ -72,6 +77,7 @@
     | {invalid_args, #{signature := string(), args := term(), position := pos_integer()}}
     | {invalid_option, Key :: atom(), Value :: term()}
     | {trap, #{code := atom(), message := binary(), backtrace := [map()]}}
+    | {exit, Status :: integer()}
     | {exception, #{tag := string() | undefined, values := [value()]}}
     | {import_failed, Why :: term()}
     | {limit, memory | table | fuel | image | instances}
@@ -117,13 +123,23 @@ start(Image, Options) when is_binary(Image) ->
 start(Image, Options) ->
     {error, hb_wasm64_run:wrong_argument("start(Image, Options)", [Image, Options], 1)}.
 
-starting(#{snapshot := Snapshot}) ->
-    case hb_wasm64_state:restoring(Snapshot) of
+starting(Options) when is_map(Options) ->
+    case maps:get(initialize, Options, true) of
+        true -> starting(constructors, Options);
+        false -> starting(nothing, Options);
+        main -> starting(main, Options);
+        Other -> {error, {invalid_option, initialize, Other}}
+    end;
+starting(Options) ->
+    {error, {invalid_option, options, Options}}.
+
+starting(Initialize, #{snapshot := Snapshot}) ->
+    case hb_wasm64_state:restoring(Snapshot, Initialize) of
         {ok, _} = Restoring -> Restoring;
         error -> {error, {invalid_option, snapshot, Snapshot}}
     end;
-starting(_Options) ->
-    {ok, start}.
+starting(Initialize, _Options) ->
+    {ok, {start, Initialize}}.
 
 load(Image, infinity) ->
     case hb_wasm64_nif:find_image(Image) of
@@ -259,7 +275,8 @@ call_async(Handle, Func, Args, Options) ->
     end.
 
 %% @doc Answers an import of {@link call_async/4}, from any process. An answer that does not fit fails the import.
--spec respond(import_ref(), {ok, [value()]} | {error, term()}) -> ok | {error, no_pending_import}.
+-spec respond(import_ref(), {ok, [value()]} | native | {error, term()}) ->
+    ok | {error, no_pending_import | not_native}.
 respond(ImportRef, Answer) ->
     case hb_wasm64_run:answer(Answer) of
         Reason when is_binary(Reason), byte_size(Reason) > ?SHORT -> hb_wasm64_nif:respond_dirty(ImportRef, Reason);
@@ -277,6 +294,15 @@ cancel(Ref) ->
 -spec memory_size(handle()) -> {ok, non_neg_integer()} | {error, reason()}.
 memory_size(Handle) ->
     hb_wasm64_run:in_turn(fun(Ref, Ticket) -> hb_wasm64_nif:memory_size(Handle, Ref, Ticket) end).
+
+%% @doc What the guest has written to its standard output and its error output, the first megabyte of each, since the
+%% call in progress, or else the last one, began. Only the host of Emscripten's images has such files.
+-spec output(handle()) -> {ok, #{stdout := binary(), stderr := binary()}} | {error, reason()}.
+output(Handle) ->
+    case hb_wasm64_run:in_turn(fun(Ref, Ticket) -> hb_wasm64_nif:output(Handle, Ref, Ticket) end) of
+        {ok, {Output, Errors}} -> {ok, #{stdout => Output, stderr => Errors}};
+        {error, _} = Error -> Error
+    end.
 
 %% @doc Reads `Size' bytes of the linear memory.
 -spec read(handle(), Offset :: non_neg_integer(), Size :: non_neg_integer()) -> {ok, binary()} | {error, reason()}.

@@ -18,14 +18,18 @@
     %% The arguments as the caller gave them.
     given = [] :: list(),
     fuel = infinity :: non_neg_integer() | infinity,
+    host = none :: hb_wasm64_nif:host(),
     deadline = infinity :: deadline(),
     options = #{} :: map(),
     responder = zero :: hb_wasm64_nif:responder()
 }).
 -opaque run() :: #run{}.
 -type operation() ::
-    start | survey | {restore, raw | whole, [binary()]} | {fork, hb_wasm64_nif:handle()}.
-%% What is driven like a call: it may run the start function of the image.
+    {start, hb_wasm64_nif:initialize()}
+    | survey
+    | {restore, raw | whole, [binary()], hb_wasm64_nif:initialize()}
+    | {fork, hb_wasm64_nif:handle()}.
+%% What is driven like a call: it may run code of the image.
 -type deadline() :: integer() | infinity.
 %% Native time units of erlang:monotonic_time/0.
 
@@ -38,6 +42,8 @@
 -define(KEPT, <<>>).
 %% Where a process keeps the deadline of the call whose import it is answering.
 -define(OUTER, hb_wasm64_deadline).
+%% The latest time that a float still tells to the millisecond.
+-define(MAX_TIME, (1 bsl 53)).
 %% The longest that a receive can wait.
 -define(MAX_TIMEOUT, ((1 bsl 32) - 1)).
 
@@ -46,17 +52,19 @@
 new(Handle, Func, Args, Options) ->
     maybe_ok(deadline(Options), fun(Deadline) ->
         maybe_ok(fuel(Options), fun(Fuel) ->
-            case {func(Func), checked(Args)} of
-                {error, _} ->
-                    {error, {unknown_function, Func}};
-                {_, error} ->
-                    {error, wrong_argument("call(Handle, Func, Args)", [Handle, Func, Args], 3)};
-                {Target, {ok, Values}} ->
-                    {ok, #run{
-                        handle = Handle, func = Target, name = Func, args = Values, given = Args, fuel = Fuel,
-                        deadline = Deadline, options = Options
-                    }}
-            end
+            maybe_ok(host(Options), fun(Host) ->
+                case {func(Func), checked(Args)} of
+                    {error, _} ->
+                        {error, {unknown_function, Func}};
+                    {_, error} ->
+                        {error, wrong_argument("call(Handle, Func, Args)", [Handle, Func, Args], 3)};
+                    {Target, {ok, Values}} ->
+                        {ok, #run{
+                            handle = Handle, func = Target, name = Func, args = Values, given = Args, fuel = Fuel,
+                            host = Host, deadline = Deadline, options = Options
+                        }}
+                end
+            end)
         end)
     end).
 
@@ -112,6 +120,25 @@ fuel(#{fuel := Fuel}) when is_integer(Fuel), Fuel >= 0, Fuel =< ?MAX_FUEL -> {ok
 fuel(#{fuel := Fuel}) -> {error, {invalid_option, fuel, Fuel}};
 fuel(_Options) -> {ok, infinity}.
 
+%% What the host of the guest has to know. Most calls say nothing of it.
+host(#{time := Time, override := Modules}) -> host(Time, Modules);
+host(#{time := Time}) -> host(Time, []);
+host(#{override := Modules}) -> host(none, Modules);
+host(_Options) -> {ok, none}.
+
+host(Time, Modules) when Time =:= none; is_integer(Time), Time >= 0, Time =< ?MAX_TIME ->
+    try lists:map(fun unicode:characters_to_binary/1, Modules) of
+        Names ->
+            case lists:all(fun is_binary/1, Names) of
+                true -> {ok, {Time, Names}};
+                false -> {error, {invalid_option, override, Modules}}
+            end
+    catch
+        error:_ -> {error, {invalid_option, override, Modules}}
+    end;
+host(Time, _Modules) ->
+    {error, {invalid_option, time, Time}}.
+
 func(Func) when is_binary(Func), byte_size(Func) =< ?MAX_NAME ->
     Func;
 func(Index) when is_integer(Index), Index >= 0, Index < (1 bsl 64) ->
@@ -158,16 +185,16 @@ sync(Run, Import, State) ->
 first(Run, Ref) ->
     enter(Run, Ref, 0).
 
-enter(#run{handle = Handle, func = start, fuel = Fuel}, Ref, 0) ->
-    hb_wasm64_nif:start(Handle, Ref, Fuel);
+enter(#run{handle = Handle, func = {start, Initialize}, fuel = Fuel}, Ref, 0) ->
+    hb_wasm64_nif:start(Handle, Ref, Fuel, Initialize);
 enter(#run{handle = Handle, func = survey}, Ref, Ticket) ->
     hb_wasm64_nif:survey(Handle, Ref, Ticket);
-enter(#run{handle = Handle, func = {restore, Form, Snapshots}, fuel = Fuel}, Ref, Ticket) ->
-    hb_wasm64_nif:restore(Handle, Ref, Ticket, Form, Snapshots, Fuel);
+enter(#run{handle = Handle, func = {restore, Form, Snapshots, Initialize}, fuel = Fuel}, Ref, Ticket) ->
+    hb_wasm64_nif:restore(Handle, Ref, Ticket, Form, Snapshots, Fuel, Initialize);
 enter(#run{handle = Handle, func = {fork, Other}}, Ref, Ticket) ->
     hb_wasm64_nif:fork(Handle, Ref, Ticket, Other);
-enter(#run{handle = Handle, func = Func, args = Args, fuel = Fuel, responder = Responder}, Ref, Ticket) ->
-    hb_wasm64_nif:call(Handle, Ref, Ticket, Func, Args, Fuel, Responder).
+enter(#run{handle = Handle, func = Func, args = Args, fuel = Fuel, host = Host, responder = Responder}, Ref, Ticket) ->
+    hb_wasm64_nif:call(Handle, Ref, Ticket, Func, Args, Fuel, Host, Responder).
 
 resume(#run{handle = Handle, responder = Responder}, Ref, Ticket) ->
     hb_wasm64_nif:resume(Handle, Ref, Ticket, Responder).
@@ -196,6 +223,7 @@ sync({import, Ticket, Request}, Ref, _Phase, #run{handle = Handle} = Run, Import
     {Answer, After} =
         case import(Import, State, Request, Run) of
             {{results, Results}, State1} -> {Results, {Failure, State1}};
+            {native, State1} -> {native, {Failure, State1}};
             {{failure, _} = Kept, State1} -> {?KEPT, {Kept, State1}}
         end,
     case left(Run#run.deadline) of
@@ -248,6 +276,7 @@ import(ImportFun, State, Request, #run{deadline = Deadline, options = Options}) 
 import_now(ImportFun, State, Request, Options) ->
     try ImportFun(State, Request, Options) of
         {ok, Results, State1} -> {given({ok, Results}), State1};
+        {native, State1} -> native_or_failure(State1, Request);
         {error, Reason} -> {given({error, Reason}), State};
         {error, Reason, State1} -> {given({error, Reason}), State1};
         Other -> {{failure, {invalid_answer, Other}}, State}
@@ -255,9 +284,14 @@ import_now(ImportFun, State, Request, Options) ->
         Class:Reason:Stacktrace -> {{failure, {raised, Class, Reason, Stacktrace}}, State}
     end.
 
+native_or_failure(State, #{native := true}) -> {native, State};
+native_or_failure(State, _Request) -> {{failure, not_native}, State}.
+
 %% @doc What the library is given for an answer: results, or the reason of a failure in a form that it passes through
 %% unread.
--spec answer(term()) -> list() | binary().
+-spec answer(term()) -> list() | binary() | native.
+answer(native) ->
+    native;
 answer(Answer) ->
     case given(Answer) of
         {results, Values} -> Values;

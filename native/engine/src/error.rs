@@ -46,6 +46,9 @@ pub enum Error {
         /// What the exception carries.
         values: Vec<Value>,
     },
+    /// The program ended itself, with this status.
+    #[error("exit: {0}")]
+    Exit(i32),
     /// An import was answered with an error, or with results that do not fit.
     #[error("import failed")]
     ImportFailed(ImportFailure),
@@ -68,6 +71,9 @@ pub enum Error {
     /// The instance has been stopped.
     #[error("stopped")]
     Stopped,
+    /// An import was left to the host, which does not serve it.
+    #[error("the host does not serve this import")]
+    NotNative,
     /// The answer came too late, or twice.
     #[error("no pending import")]
     NoPendingImport,
@@ -146,6 +152,12 @@ pub(crate) enum HostFailure {
     Import(ImportFailure),
     #[error("the host has no memory left for the guest")]
     OutOfMemory,
+    #[error("the program ended itself with the status {0}")]
+    Exit(i32),
+    #[error("aborted: {0}")]
+    Abort(String),
+    #[error("a function of the host was given an address outside of the memory")]
+    OutOfBounds,
 }
 
 impl Error {
@@ -155,6 +167,9 @@ impl Error {
             return match failure {
                 HostFailure::Import(failure) => Error::ImportFailed(failure.clone()),
                 HostFailure::OutOfMemory => Error::trap("out_of_host_memory", failure, error),
+                HostFailure::Exit(status) => Error::Exit(*status),
+                HostFailure::Abort(_) => Error::trap("abort", failure, error),
+                HostFailure::OutOfBounds => Error::trap("memory_out_of_bounds", failure, error),
             };
         }
         match error.downcast_ref::<Trap>() {

@@ -1,6 +1,7 @@
 //! From bytes to a module that can be instantiated in microseconds.
 
 use crate::config;
+use crate::emscripten::{self, Natives, Thrown, Unwound, Width, unwind};
 use crate::error::Error;
 use crate::expose::{self, Exposed, Layout, expose};
 use crate::import::{self, ImportInfo};
@@ -34,6 +35,9 @@ pub struct Image {
     layout: Layout,
     state: StateExports,
     fresh: OnceLock<Fresh>,
+    is_emscripten: bool,
+    width: Width,
+    thrown: Vec<(ModuleExport, Thrown)>,
 }
 
 /// What an image exports under one name.
@@ -64,19 +68,44 @@ impl Image {
         refuse_other_formats(bytes)?;
         validate(bytes)?;
         let lowered = lower::lower(bytes).map_err(|error| Error::InvalidModule(error.to_string()))?;
-        let Exposed { module: exposed, layout } = expose(&lowered)?;
+        let Unwound { module: unwound, tags } = unwind(&lowered)?;
+        let indices: Vec<u32> = tags.iter().map(|(tag, _)| *tag).collect();
+        let Exposed { module: exposed, layout } = expose(&unwound, &indices)?;
         let module = Module::new(engine, &exposed).map_err(|error| Error::Host(format!("compiler: {error:#}")))?;
         // The memory image is made here, or the first instance would make it on a scheduler.
         module.initialize_copy_on_write_image().map_err(|error| Error::Host(format!("memory image: {error:#}")))?;
 
         let mut linker = Linker::new(engine);
-        let imports = import::define(&mut linker, &module)?;
+        let width = width(&module);
+        let named = || module.imports().map(|import| (import.module(), import.name()));
+        let natives = emscripten::is_emscripten(named()).then(|| Natives::of(named(), width));
+        let imports = import::define(&mut linker, &module, natives.as_ref())?;
+        let thrown =
+            tags.iter().filter_map(|(tag, thrown)| Some((module.get_export_index(&expose::tag_name(*tag))?, *thrown)));
+        let thrown = thrown.collect();
         let pre = linker.instantiate_pre(&module).map_err(|error| Error::Host(format!("linker: {error:#}")))?;
         let (exports, funcs) = exports(&module);
         let (memory, table) = (default_memory(&module), default_table(&module, &layout));
         let state = StateExports::of(&module, &layout);
         let (source, fresh) = (bytes.into(), OnceLock::new());
-        Ok(Image { hash, source, pre, imports, exports, funcs, memory, table, layout, state, fresh })
+        let is_emscripten = natives.is_some();
+        let image = Image {
+            hash,
+            source,
+            pre,
+            imports,
+            exports,
+            funcs,
+            memory,
+            table,
+            layout,
+            state,
+            fresh,
+            is_emscripten,
+            width,
+            thrown,
+        };
+        Ok(image)
     }
 
     /// The hash that names the image.
@@ -97,6 +126,21 @@ impl Image {
     /// What the image exports, in the order of the module.
     pub fn exports(&self) -> &[Export] {
         &self.exports
+    }
+
+    /// Whether Emscripten's host serves imports of the image.
+    pub(crate) fn is_emscripten(&self) -> bool {
+        self.is_emscripten
+    }
+
+    /// How wide pointers are.
+    pub(crate) fn width(&self) -> Width {
+        self.width
+    }
+
+    /// The tags that Emscripten's scheme throws with.
+    pub(crate) fn thrown(&self) -> &[(ModuleExport, Thrown)] {
+        &self.thrown
     }
 
     pub(crate) fn pre(&self) -> &InstancePre<Data> {
@@ -201,6 +245,12 @@ fn default_memory(module: &Module) -> Option<ModuleExport> {
     let names: Vec<&str> = exports.map(|export| export.name()).collect();
     let name = names.iter().find(|name| **name == "memory").or(names.first())?;
     module.get_export_index(name)
+}
+
+fn width(module: &Module) -> Width {
+    let mut exports = module.exports();
+    let memory = exports.find_map(|export| export.ty().memory().map(|memory| memory.is_64()));
+    if memory == Some(true) { Width::Wide } else { Width::Narrow }
 }
 
 /// A table that is the only one of the image need not be exported.

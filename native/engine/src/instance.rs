@@ -4,9 +4,10 @@
 //! owner is later in the news as one to wake, and then repeats the operation with the same ticket. Owners are whatever
 //! the embedder wants them to be; this file only keeps them.
 
+use crate::emscripten::Initialize;
 use crate::error::{Error, ImportFailure};
 use crate::image::Image;
-use crate::import::{Answer, ImportInfo};
+use crate::import::{Answer, ImportInfo, Reply};
 use crate::reaper;
 use crate::state::{self, Snapshots, View};
 use crate::task::{self, Call, Command, Outcome, Port, Starting, Target, TaskFuture};
@@ -75,6 +76,22 @@ pub struct CallRequest<'a> {
     pub args: Vec<Arg>,
     /// Fuel that the call may use; `None` is no limit.
     pub fuel: Option<u64>,
+    /// What the guest's clock shows all the while, in milliseconds since 1970. `None` is that of the call it is nested in,
+    /// or else 0.
+    pub time: Option<u64>,
+    /// Modules whose imports go to the responder though the host could serve them.
+    pub asked_first: Vec<&'a str>,
+}
+
+/// What becomes of an import.
+#[derive(Debug)]
+pub enum Response<'a> {
+    /// The guest is given these, if they fit.
+    Results(&'a [Arg]),
+    /// It is served by the engine's own host, as if nobody had been asked.
+    LeaveToHost,
+    /// It ends the innermost call.
+    Failed(ImportFailure),
 }
 
 /// A function of an instance.
@@ -158,12 +175,12 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
         self.port.memory_bytes.load(Ordering::Relaxed)
     }
 
-    /// Instantiates the image and runs its start function. The first operation of every instance. `None` is no limit of
-    /// the fuel that the start function may use.
-    pub fn start(&self, ticket: TicketId, fuel: Option<u64>, thread: Thread) -> Step<O> {
+    /// Instantiates the image, runs its start function and initializes it. The first operation of every instance. `None` is
+    /// no limit of the fuel that this may use.
+    pub fn start(&self, ticket: TicketId, fuel: Option<u64>, initialize: Initialize, thread: Thread) -> Step<O> {
         let mut inner = self.inner.lock();
         let cancelled = inner.turns.begin(ticket, None);
-        self.port.send(Command::Start(Starting { ticket, cancelled, fuel }));
+        self.port.send(Command::Start(Starting { ticket, cancelled, fuel, initialize }));
         self.advance(inner, ticket, thread, None)
     }
 
@@ -184,9 +201,10 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
                 None => return self.refuse(ticket, Error::UnknownFunction(name.to_owned())),
             },
         };
-        let (CallRequest { args, fuel, .. }, stub) = (request, responder.is_none());
+        let (CallRequest { args, fuel, time, asked_first, .. }, stub) = (request, responder.is_none());
+        let asked_first = (!asked_first.is_empty()).then(|| asked_first.into_iter().map(Box::from).collect());
         self.command(scope, ticket, thread, responder, owner, |ticket, cancelled| {
-            Command::Call(Call { ticket, cancelled, target, args, fuel, stub })
+            Command::Call(Call { ticket, cancelled, target, args, fuel, time, asked_first, stub })
         })
     }
 
@@ -205,7 +223,7 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
     /// Finds out what a fresh instance of the image is like, which [`view`](Self::view) has to know.
     pub fn survey(&self, scope: Option<&Scope>, ticket: TicketId, owner: impl FnOnce() -> O) -> Step<O> {
         self.command(scope, ticket, Thread::Worker, None, owner, |ticket, cancelled| {
-            Command::Survey(Starting { ticket, cancelled, fuel: None })
+            Command::Survey(Starting { ticket, cancelled, fuel: None, initialize: Initialize::Constructors })
         })
     }
 
@@ -216,10 +234,11 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
         ticket: TicketId,
         snapshots: Snapshots,
         fuel: Option<u64>,
+        initialize: Initialize,
         owner: impl FnOnce() -> O,
     ) -> Step<O> {
         self.command(scope, ticket, Thread::Worker, None, owner, |ticket, cancelled| {
-            Command::Restore(Starting { ticket, cancelled, fuel }, snapshots)
+            Command::Restore(Starting { ticket, cancelled, fuel, initialize }, snapshots)
         })
     }
 
@@ -233,7 +252,7 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
     ) -> Step<O> {
         let port = other.port.clone();
         self.command(scope, ticket, Thread::Worker, None, owner, |ticket, cancelled| {
-            Command::Fork(Starting { ticket, cancelled, fuel: None }, port)
+            Command::Fork(Starting { ticket, cancelled, fuel: None, initialize: Initialize::Nothing }, port)
         })
     }
 
@@ -292,12 +311,18 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
     /// Answers an import. Its call goes on when its owner resumes it; the owner is given to wake if it waits for that.
     ///
     /// # Errors
-    /// [`Error::NoPendingImport`] where there is nothing to answer any more.
-    pub fn respond(&self, scope: &Scope, results: Result<&[Arg], ImportFailure>) -> Result<News<O>, Error> {
+    /// [`Error::NoPendingImport`] where there is nothing to answer any more; [`Error::NotNative`] where an import is left
+    /// to the host that this does not serve: it still waits for an answer.
+    pub fn respond(&self, scope: &Scope, response: Response<'_>) -> Result<News<O>, Error> {
         let mut inner = self.inner.lock();
         let pending = inner.turns.pending(scope).ok_or(Error::NoPendingImport)?;
         let import = pending.import.clone().ok_or(Error::NoPendingImport)?;
-        pending.answer = Some(results.and_then(|results| import.answer(results)));
+        pending.answer = Some(match response {
+            Response::Results(results) => import.answer(results),
+            Response::Failed(failure) => Err(failure),
+            Response::LeaveToHost if import.is_native => Ok(Reply::LeftToHost),
+            Response::LeaveToHost => return Err(Error::NotNative),
+        });
         inner.turns.answered(scope);
         Ok(inner.tell(News::default()))
     }
@@ -332,6 +357,20 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
             Command::Inspect(Box::new(move |store| {
                 *slot.lock() = Some(store.and_then(|store| state::view(store, look)));
             }))
+        })
+    }
+
+    /// Lets `look` see what the guest has written to standard output and to error output since the call in progress, or
+    /// else the last one, began.
+    pub fn output<T: Send + 'static>(
+        &self,
+        scope: Option<&Scope>,
+        ticket: TicketId,
+        owner: impl FnOnce() -> O,
+        look: impl FnOnce(&[u8], &[u8]) -> T + Send + 'static,
+    ) -> Step<O, Access<T>> {
+        self.at_once(scope, ticket, owner, |slot| {
+            Command::Output(Box::new(move |output, errors| *slot.lock() = Some(Ok(look(output, errors)))))
         })
     }
 

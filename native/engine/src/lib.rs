@@ -8,6 +8,7 @@
 #![deny(missing_docs)]
 
 pub mod config;
+mod emscripten;
 pub mod error;
 mod expose;
 pub mod image;
@@ -25,7 +26,8 @@ mod touched;
 mod turns;
 pub mod value;
 
+pub use emscripten::Initialize;
 pub use import::ImportInfo;
-pub use instance::{Access, CallRequest, FuncName, Instance, Progress, Request, Step, Thread};
+pub use instance::{Access, CallRequest, FuncName, Instance, Progress, Request, Response, Step, Thread};
 pub use state::{Kept, Snapshots, View};
 pub use turns::{News, Scope, Status, TicketId};

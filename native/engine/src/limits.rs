@@ -9,7 +9,7 @@ use std::sync::Arc;
 use wasmtime::ResourceLimiterAsync;
 
 /// Bytes that one linear memory may have.
-const MEMORY_BYTES: usize = 16 << 30;
+pub(crate) const MEMORY_BYTES: usize = 16 << 30;
 
 /// Elements that one table may have.
 const TABLE_ELEMENTS: usize = 10_000_000;

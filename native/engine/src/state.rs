@@ -3,6 +3,7 @@
 //! What a module keeps to itself is reached through the exports that `expose` has added. References to functions are told
 //! by the numbers of the functions; the table of all functions that a reference can lead to is one of those exports.
 
+use crate::emscripten;
 use crate::error::{Error, Limit};
 use crate::expose::{self, Layout};
 use crate::image::Image;
@@ -68,9 +69,9 @@ impl StateExports {
         data.filter(|ranges| ranges.last().is_none_or(|last| last.end <= bytes))
     }
 
-    /// Where a memory of a fresh instance may hold anything but zeros.
-    fn initial(&self, index: usize, bytes: usize) -> Option<&[Range<usize>]> {
-        self.memories.get(index).filter(|memory| memory.is_all).and_then(|_| self.data(index, bytes))
+    /// Whether that is all that instantiation writes.
+    fn is_all(&self, index: usize) -> bool {
+        self.memories.get(index).is_some_and(|memory| memory.is_all)
     }
 }
 
@@ -205,8 +206,10 @@ impl Snapshots {
     pub(crate) fn put_memories(&self, store: &mut StoreContextMut<'_, Data>) -> Result<(), Error> {
         self.with(|given| {
             let items = Items::of(store)?;
+            // Raw memory alone goes into an instance that has been initialized, so that the rest is as the image has it.
+            let is_initialized = given.state.is_none() && items.image.is_emscripten();
             for index in 0..items.memories.len() {
-                let (memory, initial) = items.memory_mut(store, index)?;
+                let (memory, initial) = items.memory_mut(store, index, is_initialized)?;
                 match (given.raw, &given.state) {
                     (Some(raw), None) if index == items.linear => put_raw(memory, raw, &initial),
                     (Some(raw), Some(state)) if state.is_partial() && index == 0 => put_raw(memory, raw, &initial),
@@ -214,6 +217,9 @@ impl Snapshots {
                     // Only the linear memory was asked for.
                     (_, None) => {}
                 }
+            }
+            if let (Some(state), Some(_)) = (&given.state, &items.host) {
+                put_host(store, state, items.memories.len())?;
             }
             match (given.raw, items.memories.get(items.linear)) {
                 // The sizes agree already where the state is without the memory.
@@ -226,6 +232,22 @@ impl Snapshots {
             }
         })
     }
+}
+
+/// The most that the state of a host can take: what its files may hold, and what there is to say about them.
+const HOST_BYTES: u64 = 4 << 30;
+
+/// Gives the host the state that is the memory of this index.
+fn put_host(store: &mut StoreContextMut<'_, Data>, state: &Resolved<'_>, index: usize) -> Result<(), Error> {
+    let size = state.rest().memories.get(index).copied().unwrap_or_default();
+    if size > HOST_BYTES {
+        return Err(invalid("a state of the host that is too large"));
+    }
+    let mut bytes = vec![0; size as usize];
+    state.restore_into(index, &mut bytes, &[]).map_err(Error::from)?;
+    let host = emscripten::State::decode(&bytes).map_err(invalid)?;
+    store.data_mut().host = Some(Box::new(host));
+    Ok(())
 }
 
 impl From<SnapshotError> for Error {
@@ -271,11 +293,19 @@ pub(crate) fn view<T>(store: &mut StoreContextMut<'_, Data>, look: impl FnOnce(&
     Ok(items.look(store, rest, look))
 }
 
-/// What an instance is like that has just been started.
-pub(crate) fn fresh(store: &mut StoreContextMut<'_, Data>) -> Result<Fresh, Error> {
+/// The tables of an instance.
+///
+/// # Errors
+/// As [`view`].
+pub(crate) fn tables(store: &mut StoreContextMut<'_, Data>) -> Result<Vec<(u32, Entries)>, Error> {
+    Ok(Items::of(store)?.rest(store)?.tables)
+}
+
+/// What an instance is like that has been started and initialized, with tables that were like these before the latter.
+pub(crate) fn fresh(store: &mut StoreContextMut<'_, Data>, tables: Vec<(u32, Entries)>) -> Result<Fresh, Error> {
     let items = Items::of(store)?;
     let mut rest = items.rest(store)?;
-    let tables = std::mem::take(&mut rest.tables);
+    rest.tables.retain(|table| !tables.contains(table));
     let partial = items.look(store, rest, |view| view.rest())?.unwrap_or_default();
     Ok(Fresh { tables, partial })
 }
@@ -299,6 +329,9 @@ pub(crate) async fn put(store: &mut StoreContextMut<'_, Data>, outline: &Outline
             // A state that no instance can be in would make another snapshot than the one it came from.
             let mut now = items.rest(store)?;
             now.tables.retain(|table| !fresh.tables.contains(table));
+            // What the host keeps comes with the memories, and is checked there.
+            now.memories.truncate(items.memories.len());
+            now.memories.extend(rest.memories.get(items.memories.len()..).unwrap_or_default());
             if now == *rest { Ok(()) } else { Err(invalid("a state that no instance of this image can be in")) }
         }
         Outline::Memory(bytes) => match items.memories.get(items.linear) {
@@ -317,7 +350,7 @@ pub(crate) fn copy_memories(
     let (source, target) = (Items::of(from)?, Items::of(to)?);
     let candidates = source.candidates(from);
     for (index, memory) in source.memories(from, &candidates).enumerate() {
-        let (bytes, initial) = target.memory_mut(to, index)?;
+        let (bytes, initial) = target.memory_mut(to, index, false)?;
         for range in memory.candidates {
             let (start, end) = (range.start / PAGE * PAGE, range.end.min(memory.bytes.len()));
             let pages = memory.bytes.get(start..end).unwrap_or_default();
@@ -388,6 +421,8 @@ struct Items {
     flags: Vec<(Segment, Global)>,
     functions: Option<Table>,
     drop: Option<Func>,
+    /// The state of the host as the bytes of a memory behind the others, where the image has such a host.
+    host: Option<Vec<u8>>,
     /// Which of the memories callers read and write.
     linear: usize,
 }
@@ -415,7 +450,9 @@ impl Items {
             linear.is_some_and(|linear| linear.data_ptr(&*store) == memory.data_ptr(&*store))
         };
         let linear = memories.iter().position(is_linear).unwrap_or_default();
-        Ok(Items { image: image.clone(), memories, globals, tables, flags, functions, drop, linear })
+        let host =
+            image.is_emscripten().then(|| store.data().host.as_ref().map_or_else(Vec::new, |host| host.encode()));
+        Ok(Items { image: image.clone(), memories, globals, tables, flags, functions, drop, host, linear })
     }
 
     /// Where each memory may hold anything but zeros: what was written, by whomever, and what the image fills.
@@ -444,22 +481,29 @@ impl Items {
         &self,
         store: &'a mut StoreContextMut<'_, Data>,
         index: usize,
+        is_initialized: bool,
     ) -> Result<(&'a mut [u8], Vec<Range<usize>>), Error> {
         let memory = self.memories.get(index).ok_or_else(|| invalid("a memory that the image does not have"))?;
         let bytes = memory.data_mut(store);
-        let initial = self.image.state().initial(index, bytes.len());
-        let initial = initial.map_or_else(|| whole(bytes.len()), <[Range<usize>]>::to_vec);
+        let initial = match self.image.state().data(index, bytes.len()) {
+            Some(data) if self.image.state().is_all(index) && !is_initialized => data.to_vec(),
+            Some(data) => union(touched(bytes), data),
+            None => whole(bytes.len()),
+        };
         Ok((bytes, initial))
     }
 
     fn look<T>(&self, store: &StoreContextMut<'_, Data>, rest: Rest, look: impl FnOnce(&View<'_>) -> T) -> T {
         let candidates = self.candidates(store);
-        let memories: Vec<_> = self.memories(store, &candidates).collect();
+        let in_host = self.host.as_ref().map_or_else(Vec::new, |host| whole(host.len()));
+        let host = self.host.as_ref().map(|host| snapshot::Memory { bytes: host, candidates: &in_host });
+        let memories: Vec<_> = self.memories(store, &candidates).chain(host).collect();
         look(&View { image: &self.image, rest, memories: &memories, linear: self.linear })
     }
 
     fn rest(&self, store: &mut StoreContextMut<'_, Data>) -> Result<Rest, Error> {
-        let memories = self.memories.iter().map(|memory| memory.data_size(&*store) as u64).collect();
+        let host = self.host.iter().map(|host| host.len() as u64);
+        let memories = self.memories.iter().map(|memory| memory.data_size(&*store) as u64).chain(host).collect();
         let names = self.names(store);
         let mut globals = Vec::with_capacity(self.globals.len());
         for (index, global) in &self.globals {
@@ -492,7 +536,7 @@ impl Items {
     }
 
     async fn put_rest(&self, store: &mut StoreContextMut<'_, Data>, rest: &Rest) -> Result<(), Error> {
-        if rest.memories.len() != self.memories.len() {
+        if rest.memories.len() != self.memories.len() + usize::from(self.host.is_some()) {
             return Err(invalid("another number of memories"));
         }
         for (memory, bytes) in self.memories.iter().zip(&rest.memories) {

@@ -7,9 +7,10 @@
 //! one to touch the store; see `instance` for who may poll.
 
 use crate::config;
-use crate::error::{Error, Limit, TrapInfo};
+use crate::emscripten::{self, Initialize};
+use crate::error::{Error, HostFailure, ImportFailure, Limit, TrapInfo};
 use crate::image::{FuncExport, Image};
-use crate::import::{Answer, ImportInfo};
+use crate::import::{Answer, ImportInfo, Reply};
 use crate::limits::Limits;
 use crate::reaper;
 use crate::state::{self, Outline, Snapshots};
@@ -24,6 +25,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
 use wasmtime::{AsContextMut, Func, Memory, Ref, RootScope, Store, StoreContextMut, Tag, Val};
 
+/// Fuel of constructors that run only to find out what they do: a bound for those of images that are started without.
+const SURVEY_FUEL: u64 = 1 << 33;
+
 /// Calls that may be nested in each other's imports.
 const NESTED_CALLS: usize = 64;
 
@@ -34,6 +38,9 @@ type Access = Box<dyn FnOnce(&mut [u8]) + Send>;
 
 /// What is done with all of the state.
 type Inspect = Box<dyn FnOnce(Result<&mut StoreContextMut<'_, Data>, Error>) + Send>;
+
+/// What is done with standard output and error output.
+type Output = Box<dyn FnOnce(&[u8], &[u8]) + Send>;
 
 /// One command, and what comes of it.
 pub(crate) enum Command {
@@ -51,6 +58,8 @@ pub(crate) enum Command {
     Access(Access),
     /// Let a closure see the store, or why it may not.
     Inspect(Inspect),
+    /// Let a closure see what the guest has written to its terminals.
+    Output(Output),
     /// Grow the linear memory to at least so many bytes.
     Grow(u64, TicketId),
     /// Results for the innermost pending import.
@@ -61,8 +70,10 @@ pub(crate) enum Command {
 pub(crate) struct Starting {
     pub(crate) ticket: TicketId,
     pub(crate) cancelled: Arc<AtomicBool>,
-    /// Fuel that the start function may use; `None` is no limit.
+    /// Fuel that the start function and the constructors may use; `None` is no limit.
     pub(crate) fuel: Option<u64>,
+    /// What of the program runs.
+    pub(crate) initialize: Initialize,
 }
 
 /// A call on its way in.
@@ -73,6 +84,10 @@ pub(crate) struct Call {
     pub(crate) args: Vec<Arg>,
     /// Fuel that the call may use; `None` is no limit.
     pub(crate) fuel: Option<u64>,
+    /// What its clock shows, in milliseconds since 1970; `None` is that of the call it is nested in, or 0.
+    pub(crate) time: Option<u64>,
+    /// Modules whose imports are asked for before the host serves them.
+    pub(crate) asked_first: Option<Arc<[Box<str>]>>,
     /// Whether imports are answered with zeros right away.
     pub(crate) stub: bool,
 }
@@ -206,9 +221,20 @@ pub(crate) struct Data {
     ticket: TicketId,
     /// Whether its imports are answered with zeros.
     stub: bool,
+    /// What its clock shows, in milliseconds since 1970.
+    pub(crate) now: u64,
+    /// Modules whose imports are asked for before the host serves them.
+    asked_first: Option<Arc<[Box<str>]>>,
+    /// The state of Emscripten's host, once there is some.
+    pub(crate) host: Option<Box<emscripten::State>>,
 }
 
 impl Data {
+    /// Whether the imports of a module are to be asked for, though the host could serve them.
+    pub(crate) fn is_asked_first(&self, module: &str) -> bool {
+        !self.stub && self.asked_first.iter().flat_map(|asked| asked.iter()).any(|asked| **asked == *module)
+    }
+
     pub(crate) fn image(&self) -> &Arc<Image> {
         &self.image
     }
@@ -269,6 +295,9 @@ fn new_store(image: &Arc<Image>, port: &Arc<Port>) -> Result<Store<Data>, Error>
         depth: 0,
         ticket: TicketId::default(),
         stub: true,
+        now: 0,
+        asked_first: None,
+        host: None,
     };
     let mut store = Store::new(config::engine()?, data);
     store.limiter_async(|data| &mut data.limits);
@@ -277,9 +306,14 @@ fn new_store(image: &Arc<Image>, port: &Arc<Port>) -> Result<Store<Data>, Error>
 }
 
 /// A store with a fresh instance.
-async fn fresh(image: &Arc<Image>, port: &Arc<Port>, starting: &Starting) -> Result<Store<Data>, Error> {
+async fn fresh(
+    image: &Arc<Image>,
+    port: &Arc<Port>,
+    starting: &Starting,
+    initialize: Initialize,
+) -> Result<Store<Data>, Error> {
     let mut store = new_store(image, port)?;
-    let started = start(&mut store.as_context_mut(), starting).await;
+    let started = start(&mut store.as_context_mut(), starting, initialize).await;
     done(store, started)
 }
 
@@ -300,8 +334,20 @@ fn done(mut store: Store<Data>, result: Result<(), Error>) -> Result<Store<Data>
 async fn survey(image: &Arc<Image>, starting: &Starting) -> Result<(), Error> {
     if image.fresh().is_none() {
         let port = Arc::new(Port::new());
-        let mut store = fresh(image, &port, starting).await?;
-        let found = state::fresh(&mut store.as_context_mut());
+        // Snapshots go into instances that nothing has initialized, and tell how a state differs from one that has been.
+        let mut store = fresh(image, &port, starting, Initialize::Nothing).await?;
+        let context = &mut store.as_context_mut();
+        let found = match state::tables(context) {
+            Ok(tables) => {
+                context.set_fuel(SURVEY_FUEL).map_err(|error| Error::from_call(&error))?;
+                match initialize(context, starting, Initialize::Constructors).await {
+                    Err(Error::Cancelled) => Err(Error::Cancelled),
+                    // Constructors that fail leave every time the same behind.
+                    Ok(()) | Err(_) => state::fresh(context, tables),
+                }
+            }
+            Err(error) => Err(error),
+        };
         reaper::dispose(store);
         image.set_fresh(found?);
     }
@@ -316,7 +362,11 @@ async fn restore(
 ) -> Result<Store<Data>, Error> {
     // What is no snapshot is refused before anything is started.
     let outline = snapshots.outline(image)?;
-    let mut store = fresh(image, port, starting).await?;
+    let initialize = match outline {
+        Outline::Memory(_) => starting.initialize,
+        Outline::State(_) | Outline::Snapshot(_) => Initialize::Nothing,
+    };
+    let mut store = fresh(image, port, starting, initialize).await?;
     let mut context = store.as_context_mut();
     let mut result = put(&mut context, &outline, starting).await;
     if result.is_ok() {
@@ -332,12 +382,13 @@ async fn fork(
 ) -> Result<Store<Data>, Error> {
     let outline = Outline::State(state::rest(&mut from)?);
     let image = from.data().image.clone();
-    let mut store = fresh(&image, other, starting).await?;
+    let mut store = fresh(&image, other, starting, Initialize::Nothing).await?;
     let mut context = store.as_context_mut();
     let mut result = put(&mut context, &outline, starting).await;
     if result.is_ok() {
         result = state::copy_memories(&mut from, &mut context);
     }
+    context.data_mut().host.clone_from(&from.data().host);
     done(store, result)
 }
 
@@ -349,7 +400,10 @@ async fn put(store: &mut StoreContextMut<'_, Data>, outline: &Outline, starting:
 /// Does what a command asks for, in the root of the task or inside an import.
 async fn serve(mut store: StoreContextMut<'_, Data>, command: Command) {
     let (ticket, result) = match command {
-        Command::Start(starting) => (starting.ticket, start(&mut store, &starting).await.map(|()| Vec::new())),
+        Command::Start(starting) => {
+            let started = start(&mut store, &starting, starting.initialize).await;
+            (starting.ticket, started.map(|()| Vec::new()))
+        }
         Command::Call(call) => (call.ticket, self::call(&mut store, call).await),
         Command::Grow(bytes, ticket) => (ticket, grow(&mut store, bytes).await.map(|()| Vec::new())),
         Command::Access(access) => {
@@ -360,6 +414,15 @@ async fn serve(mut store: StoreContextMut<'_, Data>, command: Command) {
         }
         Command::Inspect(inspect) if store.data().depth > 0 => return inspect(Err(in_progress())),
         Command::Inspect(inspect) => return inspect(Ok(&mut store)),
+        Command::Output(look) => {
+            return match &store.data().host {
+                Some(host) => {
+                    let (output, errors) = host.files.output();
+                    look(output, errors)
+                }
+                None => look(&[], &[]),
+            };
+        }
         // `run` serves these, where no call is in progress.
         Command::Survey(starting) | Command::Restore(starting, _) | Command::Fork(starting, _) => {
             (starting.ticket, Err(in_progress()))
@@ -389,7 +452,11 @@ async fn unless_cancelled<T>(cancelled: &AtomicBool, future: impl Future<Output 
         .await
 }
 
-async fn start(store: &mut StoreContextMut<'_, Data>, starting: &Starting) -> Result<(), Error> {
+async fn start(
+    store: &mut StoreContextMut<'_, Data>,
+    starting: &Starting,
+    initialize: Initialize,
+) -> Result<(), Error> {
     let image = store.data().image.clone();
     store.data_mut().depth = 1;
     store.set_epoch_deadline(SLICE_TICKS);
@@ -405,12 +472,34 @@ async fn start(store: &mut StoreContextMut<'_, Data>, starting: &Starting) -> Re
         }
     };
     let memory = image.memory().and_then(|export| instance.get_module_export(&mut *store, export));
-    // What the host does from here on is nobody's fuel.
-    store.set_fuel(u64::MAX).map_err(|error| Error::from_call(&error))?;
     let data = store.data_mut();
     data.instance = Some(instance);
     data.memory = memory.and_then(wasmtime::Extern::into_memory);
-    Ok(())
+    self::initialize(store, starting, initialize).await?;
+    // What the host does from here on is nobody's fuel.
+    store.set_fuel(u64::MAX).map_err(|error| Error::from_call(&error))
+}
+
+/// Does what Emscripten's loader does with a program that has been instantiated.
+async fn initialize(
+    store: &mut StoreContextMut<'_, Data>,
+    starting: &Starting,
+    initialize: Initialize,
+) -> Result<(), Error> {
+    if !store.data().image.is_emscripten() {
+        return Ok(());
+    }
+    store.data_mut().depth = 1;
+    let result = unless_cancelled(&starting.cancelled, emscripten::initialize(store, initialize)).await;
+    store.data_mut().depth = 0;
+    match result {
+        Some(Ok(())) => Ok(()),
+        Some(Err(error)) => Err(uncaught(store).unwrap_or_else(|| Error::from_call(&error))),
+        None => {
+            drop(uncaught(store));
+            Err(Error::Cancelled)
+        }
+    }
 }
 
 /// An instantiation that ends without a trap has met a limit, or the host's bounds: address space or mappings.
@@ -426,8 +515,8 @@ fn instantiation_error(error: &wasmtime::Error, refused: Option<Limit>) -> Error
 }
 
 async fn call(store: &mut StoreContextMut<'_, Data>, call: Call) -> Result<Vec<Value>, Error> {
-    let outer = (store.data().depth, store.data().ticket, store.data().stub);
-    if outer.0 >= NESTED_CALLS {
+    let outer = Frame::of(store.data());
+    if outer.depth >= NESTED_CALLS {
         let message = format!("calls are nested in imports more than {NESTED_CALLS} deep");
         return Err(Error::Trap(Box::new(TrapInfo { code: "stack_overflow", message, backtrace: Vec::new() })));
     }
@@ -436,20 +525,64 @@ async fn call(store: &mut StoreContextMut<'_, Data>, call: Call) -> Result<Vec<V
         .map_err(|position| Error::InvalidArgs { signature: signature.to_string(), position })?;
 
     let host = |error: wasmtime::Error| Error::from_call(&error);
-    let fuel = if outer.0 == 0 { u64::MAX } else { store.get_fuel().map_err(host)? };
+    let fuel = if outer.depth == 0 { u64::MAX } else { store.get_fuel().map_err(host)? };
+    let stack = stack(store).await.map_err(host)?;
     let budget = call.fuel.unwrap_or(u64::MAX).min(fuel);
     store.set_fuel(budget).map_err(host)?;
     store.set_epoch_deadline(SLICE_TICKS);
-    let data = store.data_mut();
-    (data.depth, data.ticket, data.stub) = (outer.0 + 1, call.ticket, call.stub);
+    let now = call.time.unwrap_or(outer.now);
+    let inner =
+        Frame { depth: outer.depth + 1, ticket: call.ticket, stub: call.stub, now, asked_first: call.asked_first };
+    inner.enter(store.data_mut());
+    if outer.depth == 0
+        && let Some(host) = &mut store.data_mut().host
+    {
+        host.files.clear_output();
+    }
 
     let result = invoke(store, func, &args, signature.results.len(), &call.cancelled).await;
 
-    let data = store.data_mut();
-    (data.depth, data.ticket, data.stub) = outer;
+    outer.enter(store.data_mut());
     let left = store.get_fuel().map_err(host)?;
+    if let (Err(_), Some(stack)) = (&result, stack) {
+        store.set_fuel(u64::MAX).map_err(host)?;
+        emscripten::restore_stack(store, stack).await.map_err(host)?;
+    }
     store.set_fuel(fuel.saturating_sub(budget.saturating_sub(left))).map_err(host)?;
     result
+}
+
+/// What belongs to the innermost call.
+struct Frame {
+    depth: usize,
+    ticket: TicketId,
+    stub: bool,
+    now: u64,
+    asked_first: Option<Arc<[Box<str>]>>,
+}
+
+impl Frame {
+    fn of(data: &Data) -> Frame {
+        let Data { depth, ticket, stub, now, .. } = *data;
+        // Outside of all calls nothing has a clock.
+        let now = if depth == 0 { 0 } else { now };
+        Frame { depth, ticket, stub, now, asked_first: data.asked_first.clone() }
+    }
+
+    fn enter(self, data: &mut Data) {
+        let Frame { depth, ticket, stub, now, asked_first } = self;
+        (data.depth, data.ticket, data.stub, data.now, data.asked_first) = (depth, ticket, stub, now, asked_first);
+    }
+}
+
+/// Where the guest's own stack ends, if it has one that an error would leave as it is.
+async fn stack(store: &mut StoreContextMut<'_, Data>) -> wasmtime::Result<Option<u64>> {
+    if !store.data().image.is_emscripten() {
+        return Ok(None);
+    }
+    // This is nobody's fuel.
+    store.set_fuel(u64::MAX)?;
+    emscripten::stack(store).await
 }
 
 /// Calls `func` on a fiber of its own. References made for it are forgotten with it.
@@ -484,9 +617,28 @@ fn uncaught(store: &mut StoreContextMut<'_, Data>) -> Option<Error> {
     let mut scope = RootScope::new(&mut *store);
     let exception = scope.as_context_mut().take_pending_exception()?;
     let fields: Vec<Val> = exception.fields(&mut scope).map(Iterator::collect).unwrap_or_default();
-    let values = fields.iter().map(|val| value::from_val(&mut scope, val)).collect();
-    let tag = exception.tag(&mut scope).ok().and_then(|tag| tag_name(&mut scope.as_context_mut(), &tag));
+    let mut values: Vec<Value> = fields.iter().map(|val| value::from_val(&mut scope, val)).collect();
+    let tag = exception.tag(&mut scope).ok();
+    let store = &mut scope.as_context_mut();
+    let tag = tag.and_then(|tag| match thrown(store, &tag) {
+        Some(thrown) => {
+            values.extend(thrown.value(store.data()));
+            Some(thrown.name().to_owned())
+        }
+        None => tag_name(store, &tag),
+    });
     Some(Error::Exception { tag, values })
+}
+
+/// What a tag means that Emscripten's scheme throws with.
+fn thrown(store: &mut StoreContextMut<'_, Data>, tag: &Tag) -> Option<emscripten::Thrown> {
+    let (instance, image) = (store.data().instance?, store.data().image.clone());
+    let mut tags = image.thrown().iter();
+    let found = tags.find(|(export, _)| match instance.get_module_export(&mut *store, export) {
+        Some(wasmtime::Extern::Tag(known)) => Tag::eq(&known, tag, &*store),
+        _ => false,
+    });
+    found.map(|(_, thrown)| *thrown)
 }
 
 /// The name under which the image exports a tag.
@@ -526,15 +678,37 @@ async fn grow(store: &mut StoreContextMut<'_, Data>, bytes: u64) -> Result<(), E
     }
 }
 
-/// The body of every import: stops the task until an answer comes, and serves what the one who answers asks for.
+/// The body of an import that the host does not serve.
 pub(crate) async fn suspend(
-    mut store: StoreContextMut<'_, Data>,
+    store: StoreContextMut<'_, Data>,
     import: &Arc<ImportInfo>,
     params: &[Val],
     results: &mut [Val],
 ) -> wasmtime::Result<()> {
+    match ask(store, import, params, results).await? {
+        Asked::Answered => Ok(()),
+        // `instance` takes such an answer for imports only that the host serves.
+        Asked::LeftToHost => Err(HostFailure::Import(ImportFailure::Refused(Arc::from([]))).into()),
+    }
+}
+
+/// How an import was answered.
+pub(crate) enum Asked {
+    /// With results, which the guest has.
+    Answered,
+    /// The host is to serve it.
+    LeftToHost,
+}
+
+/// Stops the task until the answer to an import comes, and serves what the one who answers asks for.
+pub(crate) async fn ask(
+    mut store: StoreContextMut<'_, Data>,
+    import: &Arc<ImportInfo>,
+    params: &[Val],
+    results: &mut [Val],
+) -> wasmtime::Result<Asked> {
     let answer = if store.data().stub {
-        Ok(import.signature.results.iter().map(|ty| ty.zero()).collect())
+        Ok(Reply::Results(import.signature.results.iter().map(|ty| ty.zero()).collect()))
     } else {
         let args = params.iter().map(|val| value::from_val(&mut store, val)).collect();
         publish_size(&mut store);
@@ -551,9 +725,9 @@ pub(crate) async fn suspend(
         store.set_epoch_deadline(SLICE_TICKS);
         answer
     };
-    let values: Vec<Value> = answer.map_err(crate::error::HostFailure::Import)?;
+    let Reply::Results(values) = answer.map_err(HostFailure::Import)? else { return Ok(Asked::LeftToHost) };
     for (result, value) in results.iter_mut().zip(values) {
         *result = value::to_val(&mut store, value).await?;
     }
-    Ok(())
+    Ok(Asked::Answered)
 }

@@ -4,7 +4,8 @@ use hb_wasm64_engine::error::{Error, ImportFailure, Limit};
 use hb_wasm64_engine::image::{Image, hash};
 use hb_wasm64_engine::value::{Arg, Value};
 use hb_wasm64_engine::{
-    Access, CallRequest, FuncName, Instance, Progress, Request, Scope, Status, Step, Thread, TicketId,
+    Access, CallRequest, FuncName, Initialize, Instance, Progress, Request, Response, Scope, Status, Step, Thread,
+    TicketId,
 };
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -16,13 +17,19 @@ fn guest(wat: &str) -> Guest {
     let bytes = wat::parse_str(wat).unwrap();
     let guest = Guest::new(Arc::new(Image::compile(hash(&bytes), &bytes).unwrap()));
     let ticket = TicketId::fresh();
-    let step = guest.start(ticket, None, Thread::Worker);
+    let step = guest.start(ticket, None, Initialize::default(), Thread::Worker);
     assert!(matches!(finish(&guest, ticket, step), Ok(values) if values.is_empty()));
     guest
 }
 
 fn request<'a>(name: &'a str, args: &[i128]) -> CallRequest<'a> {
-    CallRequest { func: FuncName::Export(name), args: args.iter().map(|n| Arg::Int(*n)).collect(), fuel: None }
+    CallRequest {
+        func: FuncName::Export(name),
+        args: args.iter().map(|n| Arg::Int(*n)).collect(),
+        fuel: None,
+        time: None,
+        asked_first: Vec::new(),
+    }
 }
 
 fn begin(guest: &Guest, scope: Option<&Scope>, name: &str, args: &[i128]) -> (TicketId, Step<&'static str>) {
@@ -77,11 +84,11 @@ fn a_guest_stops_at_its_import_and_goes_on_with_the_answer() {
     let first = import(&guest, ticket, step);
     assert_eq!((&*first.import.name, first.args.as_slice()), ("ask", [Value::I32(3)].as_slice()));
     assert_eq!(guest.status(), Status::Suspended);
-    guest.respond(&first.scope, Ok(&[Arg::Int(30)])).unwrap();
+    guest.respond(&first.scope, Response::Results(&[Arg::Int(30)])).unwrap();
     let step = guest.resume(ticket, Thread::Worker, Some(()));
     let second = import(&guest, ticket, step);
     assert_eq!(second.args, [Value::I32(30)]);
-    guest.respond(&second.scope, Ok(&[Arg::Int(300)])).unwrap();
+    guest.respond(&second.scope, Response::Results(&[Arg::Int(300)])).unwrap();
     let step = guest.resume(ticket, Thread::Worker, Some(()));
     assert_eq!(finish(&guest, ticket, step), Ok(vec![Value::I32(300)]));
     assert_eq!(guest.status(), Status::Idle);
@@ -94,7 +101,7 @@ fn a_suspended_guest_goes_on_on_another_thread() {
     let pending = import(&guest, ticket, step);
     let (there, elsewhere) = (guest.clone(), channel());
     std::thread::spawn(move || {
-        there.respond(&pending.scope, Ok(&[Arg::Int(5)])).unwrap();
+        there.respond(&pending.scope, Response::Results(&[Arg::Int(5)])).unwrap();
         let step = there.resume(ticket, Thread::Worker, Some(()));
         elsewhere.0.send(finish(&there, ticket, step)).unwrap();
     });
@@ -111,10 +118,10 @@ fn who_holds_the_scope_of_an_import_may_call_and_touch_memory_while_it_waits() {
     let inner = import(&guest, nested, step);
     let step = guest.access(Some(&inner.scope), TicketId::fresh(), || "reader", |memory| memory.len());
     assert_eq!(step.progress, Access::Done(65536));
-    guest.respond(&inner.scope, Ok(&[Arg::Int(20)])).unwrap();
+    guest.respond(&inner.scope, Response::Results(&[Arg::Int(20)])).unwrap();
     let step = guest.resume(nested, Thread::Worker, Some(()));
     assert_eq!(finish(&guest, nested, step), Ok(vec![Value::I32(20)]));
-    guest.respond(&outer.scope, Ok(&[Arg::Int(10)])).unwrap();
+    guest.respond(&outer.scope, Response::Results(&[Arg::Int(10)])).unwrap();
     let step = guest.resume(ticket, Thread::Worker, Some(()));
     assert_eq!(finish(&guest, ticket, step), Ok(vec![Value::I32(10)]));
 }
@@ -141,7 +148,7 @@ fn calls_nested_too_deep_trap_and_the_outer_ones_go_on() {
     assert!(matches!(error, Error::Trap(info) if info.code == "stack_overflow"));
     assert_eq!(pending.len(), 64);
     for (ticket, id) in pending.into_iter().rev() {
-        guest.respond(&id, Ok(&[Arg::Int(1)])).unwrap();
+        guest.respond(&id, Response::Results(&[Arg::Int(1)])).unwrap();
         let step = guest.resume(ticket, Thread::Worker, Some(()));
         assert_eq!(finish(&guest, ticket, step), Ok(vec![Value::I32(1)]));
     }
@@ -165,11 +172,11 @@ fn an_import_is_answered_once() {
     let guest = guest(HOST);
     let (ticket, step) = begin(&guest, None, "ask", &[1]);
     let id = import(&guest, ticket, step).scope;
-    guest.respond(&id, Ok(&[Arg::Int(1), Arg::Other])).unwrap();
-    assert_eq!(guest.respond(&id, Ok(&[Arg::Int(2)])).err(), Some(Error::NoPendingImport));
+    guest.respond(&id, Response::Results(&[Arg::Int(1), Arg::Other])).unwrap();
+    assert_eq!(guest.respond(&id, Response::Results(&[Arg::Int(2)])).err(), Some(Error::NoPendingImport));
     let step = guest.resume(ticket, Thread::Worker, Some(()));
     assert_eq!(finish(&guest, ticket, step), Ok(vec![Value::I32(1)]));
-    assert_eq!(guest.respond(&id, Ok(&[Arg::Int(2)])).err(), Some(Error::NoPendingImport));
+    assert_eq!(guest.respond(&id, Response::Results(&[Arg::Int(2)])).err(), Some(Error::NoPendingImport));
 }
 
 #[test]
@@ -276,7 +283,7 @@ fn a_nested_call_spends_the_fuel_of_the_call_around_it() {
     let nested = TicketId::fresh();
     let step = guest.call(Some(&scope), nested, request("spin", &[]), Thread::Worker, Some(()), || "nested");
     assert_eq!(finish(&guest, nested, step), Err(Error::Limit(Limit::Fuel)));
-    guest.respond(&scope, Ok(&[Arg::Int(1)])).unwrap();
+    guest.respond(&scope, Response::Results(&[Arg::Int(1)])).unwrap();
     let step = guest.resume(ticket, Thread::Worker, Some(()));
     assert_eq!(finish(&guest, ticket, step), Err(Error::Limit(Limit::Fuel)));
     assert_eq!(call(&guest, None, "count", &[]), Ok(vec![Value::I32(1)]));
@@ -287,7 +294,7 @@ fn growth_beyond_the_limit_is_refused_and_what_the_module_declares_is_minus_one(
     let bytes = wat::parse_str(r#"(module (memory (export "memory") i64 300000))"#).unwrap();
     let large = Guest::new(Arc::new(Image::compile(hash(&bytes), &bytes).unwrap()));
     let ticket = TicketId::fresh();
-    let step = large.start(ticket, None, Thread::Worker);
+    let step = large.start(ticket, None, Initialize::default(), Thread::Worker);
     assert_eq!(finish(&large, ticket, step), Err(Error::Limit(Limit::Memory)));
 
     let guest = guest(

@@ -8,6 +8,9 @@ rustler::atoms! {
     neg_infinity,
     nan,
     null,
+    // Starts.
+    nothing,
+    main,
     // Steps.
     import,
     yielded,
@@ -25,6 +28,7 @@ rustler::atoms! {
     code,
     backtrace,
     exception,
+    exit,
     fuel,
     func,
     func_sig,
@@ -46,6 +50,7 @@ rustler::atoms! {
     name,
     no_pending_import,
     not_local,
+    not_native,
     offset,
     out_of_bounds,
     position,
@@ -73,6 +78,7 @@ rustler::atoms! {
     mode,
     status,
     wasm,
+    native,
     idle,
     running,
     suspended,

@@ -19,7 +19,7 @@ use crate::handle::Handle;
 use crate::loading::Loaded;
 use crate::steps::Operation;
 use hb_wasm64_engine::error::{Error, ImportFailure};
-use hb_wasm64_engine::{CallRequest, FuncName, Instance, Status, Thread, TicketId};
+use hb_wasm64_engine::{CallRequest, FuncName, Initialize, Instance, Response, Status, Thread, TicketId};
 use rustler::{Atom, Binary, Encoder, Env, LocalPid, NifResult, ResourceArc, Term};
 use std::sync::Arc;
 
@@ -56,14 +56,22 @@ fn new_instance<'a>(env: Env<'a>, image: ResourceArc<Loaded>) -> Term<'a> {
 
 /// The first slice of the start of an instance.
 #[rustler::nif]
-fn start<'a>(env: Env<'a>, handle: Term<'a>, reference: Term<'a>, fuel: Term<'a>) -> NifResult<Term<'a>> {
+fn start<'a>(
+    env: Env<'a>,
+    handle: Term<'a>,
+    reference: Term<'a>,
+    fuel: Term<'a>,
+    initialize: Atom,
+) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
-    let fuel = self::fuel(fuel)?;
+    let (fuel, initialize) = (self::fuel(fuel)?, self::initialize(initialize));
     let operation = Operation::new(env, &handle, reference, 0, None);
-    Ok(operation.step(|it| handle.instance.start(it.ticket, fuel, Thread::Scheduler)))
+    Ok(operation.step(|it| handle.instance.start(it.ticket, fuel, initialize, Thread::Scheduler)))
 }
 
 /// The first slice of a call. The ticket is 0, or that of a call whose turn has come. `Func` is a binary or a table index.
+/// The host is an atom, or `{Time, Modules}`: what the guest's clock shows in milliseconds, if that is not an atom, and the
+/// modules whose imports the responder answers before the host does.
 #[rustler::nif]
 #[allow(clippy::too_many_arguments)]
 fn call<'a>(
@@ -74,11 +82,16 @@ fn call<'a>(
     func: Term<'a>,
     arguments: Term<'a>,
     fuel: Term<'a>,
+    host: Term<'a>,
     responder: Term<'a>,
 ) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
     let responder = steps::responder(responder)?;
     let fuel = self::fuel(fuel)?;
+    let (time, asked): (Term<'_>, Vec<Binary<'_>>) = if host.is_atom() { (host, Vec::new()) } else { host.decode()? };
+    let time = if time.is_atom() { None } else { Some(time.decode()?) };
+    // A name that is no text is none of a module's.
+    let asked_first = asked.iter().filter_map(|name| std::str::from_utf8(name).ok()).collect();
     let args = terms::args(arguments)?;
     let name: Binary;
     let func = match func.decode::<u64>() {
@@ -92,7 +105,7 @@ fn call<'a>(
         }
     };
     let operation = Operation::new(env, &handle, reference, ticket, responder);
-    let request = CallRequest { func, args, fuel };
+    let request = CallRequest { func, args, fuel, time, asked_first };
     Ok(operation
         .step(|it| handle.instance.call(it.scope(), it.ticket, request, Thread::Scheduler, responder, || it.owner())))
 }
@@ -100,6 +113,17 @@ fn call<'a>(
 /// `infinity`, or how much fuel there is.
 fn fuel(term: Term<'_>) -> NifResult<Option<u64>> {
     if term.is_atom() { Ok(None) } else { term.decode().map(Some) }
+}
+
+/// `nothing`, `constructors` or `main`: what of a program runs as it starts.
+fn initialize(term: Atom) -> Initialize {
+    if term == atoms::nothing() {
+        Initialize::Nothing
+    } else if term == atoms::main() {
+        Initialize::Main
+    } else {
+        Initialize::Constructors
+    }
 }
 
 /// A further slice of a start, a call or a growth.
@@ -119,7 +143,7 @@ fn resume<'a>(
 
 /// Answers the import that the caller's own call waits for, and goes on with that call for a slice.
 ///
-/// The answer is a list of results, or a binary with the reason of a failure.
+/// The answer is a list of results, a binary with the reason of a failure, or an atom to leave it to the engine's host.
 #[rustler::nif]
 fn answer<'a>(
     env: Env<'a>,
@@ -131,9 +155,11 @@ fn answer<'a>(
 ) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
     let responder = Some(handle::Responder { pid: env.pid(), drives: true });
-    // Answered by somebody else already: the call goes on with that answer.
-    if let Ok(news) = give(scope, given)? {
-        handle::tell(env, news);
+    match give(scope, given)? {
+        Ok(news) => handle::tell(env, news),
+        Err(Error::NotNative) => return Ok(terms::error(env, &Error::NotNative)),
+        // Answered by somebody else already: the call goes on with that answer.
+        Err(_) => {}
     }
     let operation = Operation::new(env, &handle, reference, ticket, responder);
     Ok(operation.step(|it| handle.instance.resume(it.ticket, Thread::Scheduler, responder)))
@@ -166,9 +192,15 @@ type Given = Result<hb_wasm64_engine::News<Arc<handle::Owner>>, Error>;
 fn give(scope: Term<'_>, answer: Term<'_>) -> NifResult<Given> {
     let Some(handle) = handle::decode(scope)? else { return Ok(Err(Error::NoPendingImport)) };
     let Some(import) = &handle.scope else { return Ok(Err(Error::NoPendingImport)) };
+    if answer.is_atom() {
+        return Ok(handle.instance.respond(import, Response::LeaveToHost));
+    }
     Ok(match answer.decode::<Binary>() {
-        Ok(reason) => handle.instance.respond(import, Err(ImportFailure::Refused(Arc::from(reason.as_slice())))),
-        Err(_) => handle.instance.respond(import, Ok(&terms::args(answer)?)),
+        Ok(reason) => {
+            let failure = ImportFailure::Refused(Arc::from(reason.as_slice()));
+            handle.instance.respond(import, Response::Failed(failure))
+        }
+        Err(_) => handle.instance.respond(import, Response::Results(&terms::args(answer)?)),
     })
 }
 

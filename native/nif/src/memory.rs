@@ -22,6 +22,13 @@ fn memory_size<'a>(env: Env<'a>, handle: Term<'a>, reference: Term<'a>, ticket: 
     Ok(operation.access(|memory| memory.len(), |env, size| (atoms::ok(), size).encode(env)))
 }
 
+/// `{ok, {Output, ErrorOutput}}`: what the guest has written to its terminals in the last call.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn output<'a>(env: Env<'a>, handle: Term<'a>, reference: Term<'a>, ticket: u64) -> NifResult<Term<'a>> {
+    let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
+    Ok(Operation::new(env, &handle, reference, ticket, None).output())
+}
+
 /// `{ok, Binary}`, for reads that take well under a millisecond.
 #[rustler::nif]
 fn read<'a>(

@@ -118,13 +118,14 @@ fn restore<'a>(
     form: Atom,
     snapshots: Term<'a>,
     fuel: Term<'a>,
+    initialize: Atom,
 ) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
     let kept = Kept::new(snapshots)?;
     let snapshots = if form == atoms::raw() { Snapshots::raw(kept) } else { Snapshots::whole(kept) };
-    let fuel = crate::fuel(fuel)?;
+    let (fuel, initialize) = (crate::fuel(fuel)?, crate::initialize(initialize));
     let operation = Operation::new(env, &handle, reference, ticket, None);
-    Ok(operation.step(|it| handle.instance.restore(it.scope(), it.ticket, snapshots, fuel, || it.owner())))
+    Ok(operation.step(|it| handle.instance.restore(it.scope(), it.ticket, snapshots, fuel, initialize, || it.owner())))
 }
 
 /// An instance of the same image that has yet to be started.

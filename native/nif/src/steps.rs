@@ -6,9 +6,10 @@
 
 use crate::atoms;
 use crate::handle::{Handle, Owner, Responder, tell};
+use crate::memory::copied;
 use crate::terms;
 use hb_wasm64_engine::{Access, Progress, Request, Scope, Step, TicketId, View};
-use rustler::{Encoder, Env, LocalPid, NifResult, ResourceArc, Term};
+use rustler::{Encoder, Env, LocalPid, NifResult, OwnedBinary, ResourceArc, Term};
 use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -90,7 +91,7 @@ impl<'a, 'h> Operation<'a, 'h> {
         let env = self.env;
         let scoped = Handle { instance: self.handle.instance.clone(), scope: Some(request.scope.clone()) };
         let import = &request.import;
-        terms::map(
+        let request = terms::map(
             env,
             [
                 (atoms::instance(), ResourceArc::new(scoped).encode(env)),
@@ -99,7 +100,11 @@ impl<'a, 'h> Operation<'a, 'h> {
                 (atoms::args(), terms::values(env, &request.args)),
                 (atoms::func_sig(), terms::chars(env, &import.signature_text)),
             ],
-        )
+        );
+        if !import.is_native {
+            return request;
+        }
+        request.map_put(atoms::native(), true).unwrap_or(request)
     }
 
     /// Runs a closure on the linear memory and encodes what it gives.
@@ -109,6 +114,20 @@ impl<'a, 'h> Operation<'a, 'h> {
         encode: impl FnOnce(Env<'a>, R) -> Term<'a>,
     ) -> Term<'a> {
         self.at_once(|it| it.handle.instance.access(it.scope(), it.ticket, || it.owner(), access), encode)
+    }
+
+    /// `{ok, {Output, ErrorOutput}}`: what the guest has written to its terminals.
+    pub fn output(self) -> Term<'a> {
+        let copy = |output: &[u8], errors: &[u8]| (copied(output), copied(errors));
+        let encode = |env: Env<'a>, copies| match copies {
+            (Ok(output), Ok(errors)) => {
+                let output: OwnedBinary = output;
+                let errors: OwnedBinary = errors;
+                (atoms::ok(), (output.release(env), errors.release(env))).encode(env)
+            }
+            (Err(error), _) | (_, Err(error)) => terms::error(env, &error),
+        };
+        self.at_once(|it| it.handle.instance.output(it.scope(), it.ticket, || it.owner(), copy), encode)
     }
 
     /// Runs a closure on all of the state and encodes what it gives.

@@ -152,6 +152,8 @@ pub fn reason<'a>(env: Env<'a>, error: &Error) -> Term<'a> {
         }
         Error::Cancelled => atoms::cancelled().to_term(env),
         Error::Stopped => atoms::stopped().to_term(env),
+        Error::Exit(status) => (atoms::exit(), status).encode(env),
+        Error::NotNative => atoms::not_native().to_term(env),
         Error::NoPendingImport => atoms::no_pending_import().to_term(env),
         Error::InvalidSnapshot(text) => (atoms::invalid_snapshot(), binary(env, text.as_bytes())).encode(env),
         Error::Uncapturable(text) => (atoms::uncapturable(), binary(env, text.as_bytes())).encode(env),

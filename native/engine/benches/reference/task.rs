@@ -3,7 +3,7 @@
 use crate::Result;
 use hb_wasm64_engine::image::{self, Image};
 use hb_wasm64_engine::value::{Arg, Value};
-use hb_wasm64_engine::{CallRequest, FuncName, Instance, Progress, Step, Thread, TicketId};
+use hb_wasm64_engine::{CallRequest, FuncName, Initialize, Instance, Progress, Response, Step, Thread, TicketId};
 use std::sync::Arc;
 
 /// An instance whose owner and answerer is this program.
@@ -14,14 +14,20 @@ impl Task {
         let bytes = std::fs::read(path)?;
         let task = Task(Instance::new(Arc::new(Image::compile(image::hash(&bytes), &bytes)?)));
         let ticket = TicketId::fresh();
-        task.finish(ticket, task.0.start(ticket, None, Thread::Scheduler))?;
+        task.finish(ticket, task.0.start(ticket, None, Initialize::default(), Thread::Scheduler))?;
         Ok(task)
     }
 
     /// A call with one argument and one result.
     pub fn call(&self, func: &str, argument: Arg) -> Result<Value> {
         let ticket = TicketId::fresh();
-        let request = CallRequest { func: FuncName::Export(func), args: vec![argument], fuel: None };
+        let request = CallRequest {
+            func: FuncName::Export(func),
+            args: vec![argument],
+            fuel: None,
+            time: None,
+            asked_first: Vec::new(),
+        };
         let step = self.0.call(None, ticket, request, Thread::Scheduler, Some(()), || ());
         let results = self.finish(ticket, step)?;
         Ok(*results.first().ok_or("a function without a result")?)
@@ -33,7 +39,7 @@ impl Task {
             step = match step.progress {
                 Progress::Finished(results) => return Ok(results?),
                 Progress::Import(request) => {
-                    self.0.respond(&request.scope, Ok(&[sum(&request.args)]))?;
+                    self.0.respond(&request.scope, Response::Results(&[sum(&request.args)]))?;
                     self.0.resume(ticket, Thread::Scheduler, Some(()))
                 }
                 Progress::Yielded => self.0.resume(ticket, Thread::Worker, Some(())),

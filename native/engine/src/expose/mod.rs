@@ -105,15 +105,21 @@ pub(crate) enum Segment {
     Element(u32),
 }
 
-/// The module with all its state exported. It must be valid, and lowered.
+/// The name under which a tag is exported.
+pub(crate) fn tag_name(tag: u32) -> String {
+    format!("{RESERVED}tag:{tag}")
+}
+
+/// The module with all its state exported, and these tags. It must be valid, and lowered.
 ///
 /// # Errors
 /// [`Error::Unsupported`] where the image uses a reserved name, or is so close to the limits of validation that nothing
 /// can be added.
-pub(crate) fn expose(wasm: &[u8]) -> Result<Exposed<'_>, Error> {
+pub(crate) fn expose<'a>(wasm: &'a [u8], tags: &[u32]) -> Result<Exposed<'a>, Error> {
     let survey = Survey::of(wasm)?;
     let segments = drops::segments(survey.code)?;
     let mut additions = Additions::default();
+    tags.iter().for_each(|tag| additions.export(&tag_name(*tag), ExportKind::Tag, *tag));
     let mut layout = Layout {
         memories: memories(&survey, &mut additions),
         tables: tables(&survey, &mut additions),

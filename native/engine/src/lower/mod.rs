@@ -65,6 +65,8 @@ mod plan;
 mod rewrite;
 mod types;
 
+pub(crate) use module::holds_code_positions;
+
 use std::borrow::Cow;
 use std::convert::Infallible;
 

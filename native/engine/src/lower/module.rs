@@ -162,7 +162,7 @@ impl<'a> Module<'a> {
 }
 
 /// Whether a custom section of this name refers to code by its position.
-fn holds_code_positions(name: &str) -> bool {
+pub(crate) fn holds_code_positions(name: &str) -> bool {
     matches!(name, "linking" | "sourceMappingURL" | "external_debug_info")
         || [".debug_", "reloc.", "metadata.code."].iter().any(|prefix| name.starts_with(prefix))
 }

@@ -25,7 +25,7 @@ fn exposed(wat: &str) -> (Vec<u8>, Layout) {
 
 fn exposed_bytes(wasm: &[u8]) -> (Vec<u8>, Layout) {
     validate(wasm);
-    let exposed = expose(wasm).unwrap();
+    let exposed = expose(wasm, &[]).unwrap();
     validate(&exposed.module);
     only_grows_at_ends(wasm, &exposed.module, !exposed.layout.segments.is_empty());
     (exposed.module.into_owned(), exposed.layout)
@@ -94,7 +94,7 @@ fn a_module_that_lacks_nothing_is_left_alone() {
     ];
     for wat in modules {
         let wasm = assemble(wat);
-        assert!(matches!(expose(&wasm).unwrap().module, Cow::Borrowed(same) if same == wasm), "{wat}");
+        assert!(matches!(expose(&wasm, &[]).unwrap().module, Cow::Borrowed(same) if same == wasm), "{wat}");
     }
 }
 
@@ -103,7 +103,7 @@ fn a_reserved_name_is_refused() {
     for kind in ["func", "memory", "global"] {
         let item = format!(r#"(export "hb_wasm64:{kind}:0" ({kind} 0))"#);
         let wasm = assemble(&format!("(module (func) (memory 1) (global i32 (i32.const 0)) {item})"));
-        assert!(matches!(expose(&wasm), Err(Error::Unsupported(_))));
+        assert!(matches!(expose(&wasm, &[]), Err(Error::Unsupported(_))));
     }
 }
 
@@ -114,7 +114,7 @@ fn a_module_full_to_the_limits_of_validation_is_refused() {
     wat.push(')');
     let wasm = assemble(&wat);
     validate(&wasm);
-    let error = expose(&wasm).unwrap_err();
+    let error = expose(&wasm, &[]).unwrap_err();
     assert!(matches!(&error, Error::Unsupported(text) if text.contains("tables count")), "{error}");
 }
 
@@ -329,13 +329,13 @@ fn damaged_modules_are_errors_or_pass() {
     ] {
         let wasm = assemble(wat);
         for length in 0..wasm.len() {
-            drop(expose(&wasm[..length]));
+            drop(expose(&wasm[..length], &[]));
         }
         for position in 8..wasm.len() {
             for byte in [0, 1, 0x7f, 0x80, 0xff] {
                 let mut wasm = wasm.clone();
                 wasm[position] = byte;
-                drop(expose(&wasm));
+                drop(expose(&wasm, &[]));
             }
         }
     }

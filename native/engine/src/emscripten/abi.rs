@@ -1,0 +1,199 @@
+//! How the host's functions see a guest: its memory, in 32 or 64 bits, and their arguments.
+
+use super::State;
+
+/// Bytes of a page of linear memory.
+pub(crate) const PAGE: u64 = 65_536;
+
+/// How wide the pointers of an image are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Width {
+    /// 32 bits.
+    Narrow,
+    /// 64 bits.
+    Wide,
+}
+
+impl Width {
+    /// Bytes of a pointer, a `long` and a `size_t`.
+    pub(crate) fn bytes(self) -> u64 {
+        match self {
+            Width::Narrow => 4,
+            Width::Wide => 8,
+        }
+    }
+}
+
+/// What ends the call that the guest is in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The program ended itself with this status.
+    Exit(i32),
+    /// The program gave up, and why.
+    Abort(String),
+    /// An address outside of the memory.
+    OutOfBounds,
+}
+
+/// The linear memory of a guest.
+pub(crate) struct Memory<'a> {
+    bytes: &'a mut [u8],
+    width: Width,
+}
+
+impl<'a> Memory<'a> {
+    pub(crate) fn new(bytes: &'a mut [u8], width: Width) -> Memory<'a> {
+        Memory { bytes, width }
+    }
+
+    pub(crate) fn width(&self) -> Width {
+        self.width
+    }
+
+    /// The bytes of a range.
+    ///
+    /// # Errors
+    /// [`Fault::OutOfBounds`], as for everything else here.
+    pub(crate) fn get(&self, at: u64, size: u64) -> Result<&[u8], Fault> {
+        let range = range(at, size)?;
+        self.bytes.get(range).ok_or(Fault::OutOfBounds)
+    }
+
+    pub(crate) fn get_mut(&mut self, at: u64, size: u64) -> Result<&mut [u8], Fault> {
+        let range = range(at, size)?;
+        self.bytes.get_mut(range).ok_or(Fault::OutOfBounds)
+    }
+
+    /// Copies between places that may overlap.
+    pub(crate) fn copy(&mut self, to: u64, from: u64, size: u64) -> Result<(), Fault> {
+        self.get(to, size)?;
+        let source = range(from, size)?;
+        self.get(from, size)?;
+        self.bytes.copy_within(source, usize::try_from(to).map_err(|_| Fault::OutOfBounds)?);
+        Ok(())
+    }
+
+    /// The bytes of a string, up to its NUL.
+    pub(crate) fn string(&self, at: u64) -> Result<&[u8], Fault> {
+        let from = usize::try_from(at).ok().and_then(|at| self.bytes.get(at..)).ok_or(Fault::OutOfBounds)?;
+        let end = memchr::memchr(0, from).ok_or(Fault::OutOfBounds)?;
+        from.get(..end).ok_or(Fault::OutOfBounds)
+    }
+
+    pub(crate) fn put(&mut self, at: u64, bytes: &[u8]) -> Result<(), Fault> {
+        self.get_mut(at, bytes.len() as u64)?.copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn array<const N: usize>(&self, at: u64) -> Result<[u8; N], Fault> {
+        self.get(at, N as u64)?.try_into().map_err(|_| Fault::OutOfBounds)
+    }
+
+    pub(crate) fn u8(&self, at: u64) -> Result<u8, Fault> {
+        self.array(at).map(u8::from_le_bytes)
+    }
+
+    pub(crate) fn u16(&self, at: u64) -> Result<u16, Fault> {
+        self.array(at).map(u16::from_le_bytes)
+    }
+
+    pub(crate) fn i32(&self, at: u64) -> Result<i32, Fault> {
+        self.array(at).map(i32::from_le_bytes)
+    }
+
+    pub(crate) fn u64(&self, at: u64) -> Result<u64, Fault> {
+        self.array(at).map(u64::from_le_bytes)
+    }
+
+    /// A pointer, `size_t` or `unsigned long`.
+    pub(crate) fn pointer(&self, at: u64) -> Result<u64, Fault> {
+        match self.width {
+            Width::Narrow => self.array(at).map(|bytes| u64::from(u32::from_le_bytes(bytes))),
+            Width::Wide => self.u64(at),
+        }
+    }
+
+    pub(crate) fn put_u8(&mut self, at: u64, value: u8) -> Result<(), Fault> {
+        self.put(at, &[value])
+    }
+
+    pub(crate) fn put_u16(&mut self, at: u64, value: u16) -> Result<(), Fault> {
+        self.put(at, &value.to_le_bytes())
+    }
+
+    pub(crate) fn put_i32(&mut self, at: u64, value: i32) -> Result<(), Fault> {
+        self.put(at, &value.to_le_bytes())
+    }
+
+    pub(crate) fn put_u64(&mut self, at: u64, value: u64) -> Result<(), Fault> {
+        self.put(at, &value.to_le_bytes())
+    }
+
+    /// Writes a pointer, `size_t` or `long`; of one that is too wide its lower half.
+    pub(crate) fn put_pointer(&mut self, at: u64, value: u64) -> Result<(), Fault> {
+        match self.width {
+            Width::Narrow => self.put(at, &(value as u32).to_le_bytes()),
+            Width::Wide => self.put_u64(at, value),
+        }
+    }
+}
+
+fn range(at: u64, size: u64) -> Result<std::ops::Range<usize>, Fault> {
+    let end = at.checked_add(size).ok_or(Fault::OutOfBounds)?;
+    match (usize::try_from(at), usize::try_from(end)) {
+        (Ok(start), Ok(end)) => Ok(start..end),
+        _ => Err(Fault::OutOfBounds),
+    }
+}
+
+/// The arguments of a call, each 64 bits wide: an `i32` with its sign extended, a pointer with zeros, a float as bits.
+#[derive(Clone, Copy)]
+pub(crate) struct Args<'a>(pub(crate) &'a [u64]);
+
+impl Args<'_> {
+    /// An argument; the shape of the function says how many there are.
+    fn at(&self, index: usize) -> u64 {
+        self.0.get(index).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn int(&self, index: usize) -> i32 {
+        self.at(index) as i32
+    }
+
+    pub(crate) fn wide(&self, index: usize) -> i64 {
+        self.at(index) as i64
+    }
+
+    pub(crate) fn pointer(&self, index: usize) -> u64 {
+        self.at(index)
+    }
+
+    pub(crate) fn double(&self, index: usize) -> f64 {
+        f64::from_bits(self.at(index))
+    }
+}
+
+/// What a function of the host works on.
+pub(crate) struct Host<'a> {
+    pub(crate) memory: Memory<'a>,
+    pub(crate) state: &'a mut State,
+    /// The caller's clock: milliseconds since 1970.
+    pub(crate) now: u64,
+}
+
+/// A function that the host serves without calling the guest.
+///
+/// `shape` tells its type: a letter for each parameter, a colon, and a letter for the result or none. `i` is an `i32`,
+/// `j` an `i64` (which images without 64-bit integers at their border pass as two `i32`, the lower half first), `p` a
+/// pointer or size, `d` an `f64`. The result is given as bits, as [`Args`] has them.
+pub(crate) struct Function {
+    pub(crate) module: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) shape: &'static str,
+    pub(crate) call: fn(&mut Host<'_>, Args<'_>) -> Result<u64, Fault>,
+}
+
+/// The result of a function that gives an `i32`.
+pub(crate) fn int(value: i32) -> u64 {
+    i64::from(value) as u64
+}

@@ -1,0 +1,85 @@
+//! The end of a program, and what else it may ask about its process.
+
+use super::abi::{Args, Fault, Function, Host, int};
+
+/// What these calls answer where there is no such thing as other programs.
+const ENOSYS: i32 = 52;
+
+pub(crate) const FUNCTIONS: &[Function] = &[
+    Function { module: "env", name: "exit", shape: "i:", call: exit },
+    Function { module: "env", name: "_Exit", shape: "i:", call: exit },
+    Function { module: "env", name: "proc_exit", shape: "i:", call: exit },
+    Function { module: "env", name: "emscripten_force_exit", shape: "i:", call: exit },
+    Function { module: "env", name: "_abort_js", shape: ":", call: abort },
+    Function { module: "env", name: "abort", shape: ":", call: abort },
+    Function { module: "env", name: "__assert_fail", shape: "ppip:", call: assert_fail },
+    Function { module: "env", name: "_emscripten_system", shape: "p:i", call: system },
+    Function { module: "env", name: "emscripten_err", shape: "p:", call: print_error },
+    Function { module: "env", name: "emscripten_out", shape: "p:", call: print },
+    Function { module: "env", name: "emscripten_console_log", shape: "p:", call: print },
+    Function { module: "env", name: "emscripten_console_error", shape: "p:", call: print_error },
+    Function { module: "env", name: "emscripten_console_warn", shape: "p:", call: print_error },
+    Function { module: "env", name: "emscripten_has_asyncify", shape: ":i", call: no },
+    Function { module: "env", name: "_emscripten_runtime_keepalive_clear", shape: ":", call: nothing },
+    Function { module: "env", name: "emscripten_notify_memory_growth", shape: "p:", call: nothing },
+    Function { module: "env", name: "getTempRet0", shape: ":i", call: get_temp_ret },
+    Function { module: "env", name: "setTempRet0", shape: "i:", call: set_temp_ret },
+];
+
+fn exit(_: &mut Host<'_>, args: Args<'_>) -> Result<u64, Fault> {
+    Err(Fault::Exit(args.int(0)))
+}
+
+fn abort(_: &mut Host<'_>, _: Args<'_>) -> Result<u64, Fault> {
+    Err(Fault::Abort("native code called abort()".into()))
+}
+
+fn assert_fail(host: &mut Host<'_>, args: Args<'_>) -> Result<u64, Fault> {
+    let text = |pointer, otherwise: &str| match pointer {
+        0 => Ok(otherwise.to_owned()),
+        pointer => host.memory.string(pointer).map(|bytes| String::from_utf8_lossy(bytes).into_owned()),
+    };
+    let condition = text(args.pointer(0), "")?;
+    let (file, function) = (text(args.pointer(1), "unknown file")?, text(args.pointer(3), "unknown function")?);
+    Err(Fault::Abort(format!("assertion failed: {condition}, at {file}:{}, {function}", args.int(2))))
+}
+
+/// `system(NULL)` asks whether there is a shell.
+fn system(_: &mut Host<'_>, args: Args<'_>) -> Result<u64, Fault> {
+    Ok(int(if args.pointer(0) == 0 { 0 } else { -ENOSYS }))
+}
+
+fn print(host: &mut Host<'_>, args: Args<'_>) -> Result<u64, Fault> {
+    say(host, 1, args.pointer(0))
+}
+
+fn print_error(host: &mut Host<'_>, args: Args<'_>) -> Result<u64, Fault> {
+    say(host, 2, args.pointer(0))
+}
+
+fn say(host: &mut Host<'_>, descriptor: i32, text: u64) -> Result<u64, Fault> {
+    let text = host.memory.string(text)?;
+    for bytes in [text, b"\n"] {
+        // A program may have closed the descriptor; nobody is told.
+        let _ = host.state.files.write(descriptor, bytes, host.now);
+    }
+    Ok(0)
+}
+
+fn no(_: &mut Host<'_>, _: Args<'_>) -> Result<u64, Fault> {
+    Ok(0)
+}
+
+fn nothing(_: &mut Host<'_>, _: Args<'_>) -> Result<u64, Fault> {
+    Ok(0)
+}
+
+/// The upper half of a result that is wider than what crosses the module's border.
+fn get_temp_ret(host: &mut Host<'_>, _: Args<'_>) -> Result<u64, Fault> {
+    Ok(int(host.state.temp_ret))
+}
+
+fn set_temp_ret(host: &mut Host<'_>, args: Args<'_>) -> Result<u64, Fault> {
+    host.state.temp_ret = args.int(0);
+    Ok(0)
+}

@@ -1,0 +1,112 @@
+//! One call of a function of the host, and what such functions do with the guest.
+
+use super::abi::{Args, Fault, Host, Memory, Width};
+use super::exceptions::{self, set_temp_ret};
+use super::link::{Native, Service};
+use super::memory;
+use crate::error::HostFailure;
+use crate::import::ImportInfo;
+use crate::task::{self, Asked, Data};
+use std::sync::Arc;
+use wasmtime::{AsContextMut, StoreContextMut, Val, ValType};
+
+impl From<Fault> for HostFailure {
+    fn from(fault: Fault) -> HostFailure {
+        match fault {
+            Fault::Exit(status) => HostFailure::Exit(status),
+            Fault::Abort(message) => HostFailure::Abort(message),
+            Fault::OutOfBounds => HostFailure::OutOfBounds,
+        }
+    }
+}
+
+/// The body of an import that the host serves. Somebody else is asked first where the call wants that and it is safe:
+/// descriptors that the file system knows are its own, the terminals apart.
+pub(crate) async fn serve(
+    mut store: StoreContextMut<'_, Data>,
+    native: &Native,
+    import: &Arc<ImportInfo>,
+    params: &[Val],
+    results: &mut [Val],
+) -> wasmtime::Result<()> {
+    /// Standard input, output and error output.
+    const TERMINALS: std::ops::RangeInclusive<i32> = 0..=2;
+
+    let args = native.args(params);
+    let is_own_descriptor = |store: &StoreContextMut<'_, Data>| {
+        let descriptor = Args(&args).int(0);
+        native.is_of_descriptor
+            && !TERMINALS.contains(&descriptor)
+            && store.data().host.as_ref().is_some_and(|host| host.files.is_open(descriptor))
+    };
+    if native.is_open
+        && store.data().is_asked_first(&import.module)
+        && !is_own_descriptor(&store)
+        && let Asked::Answered = task::ask(store.as_context_mut(), import, params, results).await?
+    {
+        return Ok(());
+    }
+    let value = match native.service {
+        Service::Plain(function) => with_host(&mut store, |host| function(host, Args(&args)))?,
+        Service::Exceptions(operation) => exceptions::serve(&mut store, operation, &args).await?,
+        Service::Memory(operation) => memory::serve(&mut store, operation, &args).await?,
+    };
+    if native.is_halved() {
+        set_temp_ret(&mut store, (value >> 32) as i32).await?;
+    }
+    if let (Some(result), Some(value)) = (results.first_mut(), native.result(value)) {
+        *result = value;
+    }
+    Ok(())
+}
+
+/// The memory of the guest.
+pub(crate) fn guest_memory(store: &StoreContextMut<'_, Data>) -> Option<wasmtime::Memory> {
+    store.data().memory()
+}
+
+/// Lets `work` see the memory of the guest and the state of the host.
+pub(crate) fn with_host<T>(
+    store: &mut StoreContextMut<'_, Data>,
+    work: impl FnOnce(&mut Host<'_>) -> Result<T, Fault>,
+) -> wasmtime::Result<T> {
+    let (bytes, data, width) = match guest_memory(store) {
+        Some(memory) => {
+            let width = if memory.ty(&*store).is_64() { Width::Wide } else { Width::Narrow };
+            let (bytes, data) = memory.data_and_store_mut(&mut *store);
+            (bytes, data, width)
+        }
+        None => (&mut [][..], store.data_mut(), Width::Narrow),
+    };
+    let mut host = Host { memory: Memory::new(bytes, width), now: data.now, state: data.host.get_or_insert_default() };
+    work(&mut host).map_err(|fault| HostFailure::from(fault).into())
+}
+
+/// Calls an export of the guest with these integers: its result, 0 where it has none. `None` without such an export.
+pub(crate) async fn call_export(
+    store: &mut StoreContextMut<'_, Data>,
+    name: &str,
+    args: &[u64],
+) -> wasmtime::Result<Option<u64>> {
+    let image = store.data().image().clone();
+    let instance = store.data().instance().ok();
+    let func = image.func(name).zip(instance).and_then(|(export, instance)| {
+        instance.get_module_export(&mut *store, &export.index).and_then(wasmtime::Extern::into_func)
+    });
+    let Some(func) = func else { return Ok(None) };
+    let ty = func.ty(&*store);
+    let param = |(arg, ty): (&u64, ValType)| match ty {
+        ValType::I32 => Some(Val::I32(*arg as i32)),
+        ValType::I64 => Some(Val::I64(*arg as i64)),
+        _ => None,
+    };
+    let params: Option<Vec<Val>> = args.iter().zip(ty.params()).map(param).collect();
+    let Some(params) = params.filter(|params| params.len() == ty.params().len()) else { return Ok(None) };
+    let mut results = vec![Val::I32(0); ty.results().len()];
+    func.call_async(&mut *store, &params, &mut results).await?;
+    Ok(Some(match results.first() {
+        Some(Val::I32(value)) => u64::from(*value as u32),
+        Some(Val::I64(value)) => *value as u64,
+        _ => 0,
+    }))
+}

@@ -1,0 +1,96 @@
+//! What Emscripten's loader does before and around calls of a guest.
+
+use super::abi::int;
+use super::serve::{call_export, with_host};
+use crate::error::HostFailure;
+use crate::task::Data;
+use wasmtime::StoreContextMut;
+
+/// What of a program runs when it is started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Initialize {
+    /// Nothing.
+    Nothing,
+    /// The constructors of its global objects, as AO's loader does.
+    #[default]
+    Constructors,
+    /// These, and then `main`.
+    Main,
+}
+
+/// Initializes a program that has been instantiated.
+pub(crate) async fn initialize(store: &mut StoreContextMut<'_, Data>, initialize: Initialize) -> wasmtime::Result<()> {
+    if initialize == Initialize::Nothing {
+        return Ok(());
+    }
+    call_export(store, "emscripten_stack_init", &[]).await?;
+    if call_export(store, "__wasm_call_ctors", &[]).await?.is_none() {
+        call_export(store, "_initialize", &[]).await?;
+    }
+    if initialize == Initialize::Main {
+        match main(store).await {
+            Err(error) if matches!(error.downcast_ref(), Some(HostFailure::Exit(0))) => {}
+            Err(error) => return Err(error),
+            Ok(0) => {}
+            Ok(status) => return Err(HostFailure::Exit(status).into()),
+        }
+    }
+    Ok(())
+}
+
+/// Runs `main` with the name of the program for its one argument, and gives what it returns.
+async fn main(store: &mut StoreContextMut<'_, Data>) -> wasmtime::Result<i32> {
+    const PROGRAM: &[u8] = b"./this.program\0";
+
+    for name in ["_start", "__main_void"] {
+        if let Some(status) = call_export(store, name, &[]).await? {
+            return Ok(status as i32);
+        }
+    }
+    let before = stack(store).await?;
+    // The vector of arguments, its end, and the text.
+    let space = 2 * 8 + PROGRAM.len() as u64;
+    let mut arguments = [int(0), 0];
+    for name in ["_emscripten_stack_alloc", "stackAlloc"] {
+        if let Some(vector) = call_export(store, name, &[space]).await? {
+            with_host(store, |host| {
+                let (pointer, text) = (host.memory.width().bytes(), vector.saturating_add(16));
+                host.memory.put(text, PROGRAM)?;
+                host.memory.put_pointer(vector, text)?;
+                host.memory.put_pointer(vector.saturating_add(pointer), 0)
+            })?;
+            arguments = [int(1), vector];
+            break;
+        }
+    }
+    let mut status = None;
+    for name in ["main", "__main_argc_argv"] {
+        if status.is_none() {
+            status = call_export(store, name, &arguments).await?;
+        }
+    }
+    if let Some(before) = before {
+        restore_stack(store, before).await?;
+    }
+    Ok(status.unwrap_or_default() as i32)
+}
+
+/// Where the guest's stack ends now, if it tells.
+pub(crate) async fn stack(store: &mut StoreContextMut<'_, Data>) -> wasmtime::Result<Option<u64>> {
+    for name in ["emscripten_stack_get_current", "stackSave"] {
+        if let Some(stack) = call_export(store, name, &[]).await? {
+            return Ok(Some(stack));
+        }
+    }
+    Ok(None)
+}
+
+/// Puts it back there, after a call that ended without doing so.
+pub(crate) async fn restore_stack(store: &mut StoreContextMut<'_, Data>, stack: u64) -> wasmtime::Result<()> {
+    for name in ["_emscripten_stack_restore", "stackRestore"] {
+        if call_export(store, name, &[stack]).await?.is_some() {
+            break;
+        }
+    }
+    Ok(())
+}

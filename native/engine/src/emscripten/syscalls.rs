@@ -1,0 +1,5 @@
+use super::abi::Function;
+pub(crate) const FUNCTIONS: &[Function] = &[];
+pub(crate) fn is_of_descriptor(_: &str) -> bool {
+    false
+}
