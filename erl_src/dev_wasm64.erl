@@ -22,6 +22,11 @@
 %% <tr><td>`terminate'</td><td>the instance</td><td>the base without it; it is stopped</td></tr>
 %% </table>
 %%
+%% == Images built with Emscripten ==
+%% Their imports are served by the engine (see {@link hb_wasm64:call/6}), unless a device at `P/stdlib/MODULE' has the
+%% function: it is asked first. Their clock shows the `timestamp' of the request, or else of its `body', in milliseconds
+%% since 1970, and 0 without one.
+%%
 %% == Errors ==
 %% What is wrong with an image, a mode, a snapshot, or with a function or parameters that can be none, is `{error, Message}'
 %% with the `key' that is to blame, a `status' and a text as `body'. `normalize' and `compute' on a base with neither
@@ -53,6 +58,8 @@
 -define(REST, <<"wasm-state">>).
 %% How many calls of undefined imports a message keeps.
 -define(MAX_UNDEFINED_CALLS, 1000).
+%% The latest time that a float still tells to the millisecond.
+-define(MAX_TIME, (1 bsl 53)).
 %% The image messages that a node's cache is asked for by ID: native, base64url, and an address of 20 bytes in hex.
 -define(IS_ID(Bin), (byte_size(Bin) =:= 32 orelse byte_size(Bin) =:= 43 orelse byte_size(Bin) =:= 42)).
 
@@ -194,7 +201,7 @@ compute_function(Prefix, Base, Request, Opts) ->
             {ok, Base};
         {ok, Function} when is_binary(Function); is_integer(Function) ->
             maybe_ok(find_parameters(Body, Request, Base, Opts), fun(_Key, Parameters) ->
-                call(Prefix, Function, Parameters, Base, Opts)
+                call(Prefix, Function, Parameters, Body, Request, Base, Opts)
             end);
         {ok, _} ->
             refuse(<<"function">>, 400, <<"this is neither the name of an export nor the index of a table entry">>)
@@ -223,11 +230,45 @@ find_parameters(Body, Request, Base, Opts) ->
             end
     end.
 
-call(Prefix, Function, Parameters, Base, Opts) ->
+%% What the engine's host of the guest has to know, if it has one.
+host(Handle, Prefix, Body, Request, Base, Opts) ->
+    case hb_wasm64:host(Handle) of
+        {ok, emscripten} -> #{time => time(Body, Request, Opts), override => libraries(Prefix, Base, Opts)};
+        _ -> #{}
+    end.
+
+%% What the clock of the guest shows: when the message was scheduled, as every node is told. One that tells no time, or
+%% something else by that name, is at the beginning of time.
+time(Body, Request, Opts) ->
+    Key = <<"timestamp">>,
+    case dev_wasm64_message:value(Key, Request, undefined, Opts) of
+        undefined -> milliseconds(dev_wasm64_message:value(Key, Body, 0, Opts));
+        Time -> milliseconds(Time)
+    end.
+
+milliseconds(Time) when is_integer(Time), Time >= 0, Time =< ?MAX_TIME ->
+    Time;
+milliseconds(Text) when is_binary(Text), byte_size(Text) =< 16 ->
+    try
+        milliseconds(binary_to_integer(Text))
+    catch
+        error:badarg -> 0
+    end;
+milliseconds(_Other) ->
+    0.
+
+%% The modules with a device that answers their imports: it is asked before the engine's host.
+libraries(Prefix, Base, Opts) ->
+    case dev_wasm64_message:find(Prefix ++ [<<"stdlib">>], Base, Opts) of
+        {ok, Libraries} when is_map(Libraries) -> [Module || Module <- maps:keys(Libraries), is_binary(Module)];
+        _ -> []
+    end.
+
+call(Prefix, Function, Parameters, Body, Request, Base, Opts) ->
     Access = #{<<"instance">> := Handle} = dev_wasm64_message:private(Prefix, Base),
     Resolver = maps:get(<<"import-resolver">>, Access, fun resolve_import/3),
     Import = fun(State, Import, _) -> checked(Resolver(State, Import, Opts)) end,
-    Options = maps:put(on_timeout, stop, bounds(Opts)),
+    Options = maps:merge(maps:put(on_timeout, stop, bounds(Opts)), host(Handle, Prefix, Body, Request, Base, Opts)),
     case hb_wasm64:call(Handle, Function, Parameters, Import, Base, Options) of
         {ok, Results, State} ->
             {ok, finish(Prefix, Access, ok, Results, State, Opts)};
@@ -255,7 +296,8 @@ finish(Prefix, Access, Type, Output, State, Opts) ->
 
 %% The import function of a call: {@link import/3} on the state so far, which has the instance as it is to be had while
 %% the guest waits.
-resolve_import(State, #{instance := Scope, module := Module, func := Func, args := Args, func_sig := Signature}, Opts) ->
+resolve_import(State, Import, Opts) ->
+    #{instance := Scope, module := Module, func := Func, args := Args, func_sig := Signature} = Import,
     Waiting = dev_wasm64_message:merge_private(prefix(State, Opts), access(Scope, Opts), State),
     Request = #{
         <<"path">> => <<"import">>,
@@ -264,7 +306,12 @@ resolve_import(State, #{instance := Scope, module := Module, func := Func, args 
         <<"args">> => Args,
         <<"func-sig">> => list_to_binary(Signature)
     },
-    try answer(import(Waiting, Request, Opts), State, Opts) of
+    Resolve =
+        case Import of
+            #{native := true} -> fun from_library/3;
+            #{} -> fun import/3
+        end,
+    try answer(Resolve(Waiting, Request, Opts), State, Opts) of
         {error, Why} -> {error, dev_wasm64_error:import(Module, Func, Why), State};
         Answer -> Answer
     catch
@@ -290,11 +337,19 @@ answer({ok, Answer}, Before, Opts) ->
             {error, no_results}
     end;
 answer({error, Reason}, _Before, _Opts) -> {error, Reason};
+answer(undefined, Before, _Opts) -> {native, Before};
 answer(_Other, _Before, _Opts) -> {error, no_answer}.
 
 %% @doc Answers an import of the guest: with what the device at `P/stdlib/MODULE' makes of FUNC, or else with zeros.
 -spec import(message(), message(), opts()) -> {Status :: atom(), term()} | {error, device_call, term()}.
 import(Base, Request, Opts) ->
+    case from_library(Base, Request, Opts) of
+        undefined -> undefined_import(prefix(Base, Opts), Base, Request, Opts);
+        Answer -> Answer
+    end.
+
+%% What the device at `P/stdlib/MODULE' makes of FUNC; `undefined' where there is none, or it has no such key.
+from_library(Base, Request, Opts) ->
     Prefix = prefix(Base, Opts),
     Module = dev_wasm64_message:value(<<"module">>, Request, <<>>, Opts),
     Func = dev_wasm64_message:value(<<"func">>, Request, <<>>, Opts),
@@ -304,11 +359,11 @@ import(Base, Request, Opts) ->
             %% What an import does is no step of the process's history, and no answer for the next time.
             Internal = Opts#{hashpath => ignore, cache_control => [<<"no-cache">>, <<"no-store">>]},
             case hb_ao:resolve(Device#{<<"state">> => Base}, Request#{<<"path">> => Func}, Internal) of
-                {error, not_found} -> undefined_import(Prefix, Base, Request, Opts);
+                {error, not_found} -> undefined;
                 Answer -> Answer
             end;
         _ ->
-            undefined_import(Prefix, Base, Request, Opts)
+            undefined
     end.
 
 undefined_import(Prefix, Base, Request, Opts) ->

@@ -71,7 +71,9 @@ describe({link, #{module := Module, name := Name, kind := Kind}}) ->
 describe({unknown_function, Name}) -> ["unknown function: ", name(Name)];
 describe({invalid_args, #{signature := Signature, position := Position}}) ->
     io_lib:format("invalid arguments: number ~b does not fit ~ts", [Position, Signature]);
+describe({trap, #{code := abort, message := Message} = Trap}) -> ["trap: ", Message, place(abort, Trap)];
 describe({trap, #{code := Code} = Trap}) -> ["trap: ", atom_to_binary(Code), place(Code, Trap)];
+describe({exit, Status}) -> ["exit: ", integer_to_binary(Status)];
 describe({exception, #{tag := undefined}}) -> "uncaught exception";
 describe({exception, #{tag := Tag}}) -> ["uncaught exception: ", Tag];
 describe({import_failed, {invalid_results, #{module := Module, func := Name, signature := Signature}}}) ->

@@ -22,12 +22,12 @@
 %% `timeout', `cancelled', `stopped', `not_local' and `{node, _}'.
 -module(hb_wasm64).
 
--export([start/1, start/2, describe/1, status/1, stop/1]).
+-export([start/1, start/2, describe/1, status/1, host/1, stop/1]).
 -export([call/3, call/4, call/6, call_async/4, respond/2, cancel/1]).
 -export([memory_size/1, read/3, write/3, read_string/2, write_string/2, write_string/3, malloc/2, malloc/3, free/2]).
 -export([read_memory/1, write_memory/2, grow/2, output/1]).
 -export([snapshot/1, snapshot/2, restore/2, merge/1, fork/1, read_state/1, write_state/3, migrate/2]).
--export([log_level/1]).
+-export([log_level/1, time_slice/1]).
 -export([start_loaded/2]).
 -export_type([handle/0, import_ref/0, func/0, value/0, request/0, import_fun/0, options/0, snapshot/0, reason/0]).
 
@@ -214,6 +214,12 @@ describe(Handle) ->
 -spec status(handle()) -> {ok, idle | running | suspended} | {error, stopped | not_local}.
 status(Handle) ->
     hb_wasm64_nif:status(Handle).
+
+%% @doc Which host of the engine serves imports of an instance's image. An image is Emscripten's where it imports what only
+%% Emscripten's runtime gives, such as `env.invoke_*' or `env._abort_js'; see `docs/emscripten.md'.
+-spec host(handle()) -> {ok, emscripten | none} | {error, not_local}.
+host(Handle) ->
+    hb_wasm64_nif:host(Handle).
 
 %% @doc Ends an instance. Calls in progress end with `stopped'. Stopping twice does no harm.
 -spec stop(handle()) -> ok | {error, not_local}.
@@ -476,6 +482,17 @@ log_level(Level) ->
         true -> hb_wasm64_log:set_level(Level);
         false -> {error, hb_wasm64_run:wrong_argument("log_level(Level)", [Level], 1)}
     end.
+
+%% @doc Sets how long a guest of this node runs before somebody else may have its thread: from 100 to 100,000
+%% microseconds, 1,000 at first. No result depends on it.
+-spec time_slice(Microseconds :: pos_integer()) -> ok | {error, reason()}.
+time_slice(Microseconds) when ?IS_U64(Microseconds) ->
+    case hb_wasm64_nif:time_slice(Microseconds) of
+        ok -> ok;
+        false -> {error, hb_wasm64_run:wrong_argument("time_slice(Microseconds)", [Microseconds], 1)}
+    end;
+time_slice(Other) ->
+    {error, hb_wasm64_run:wrong_argument("time_slice(Microseconds)", [Other], 1)}.
 
 %% Offsets and sizes that no memory has.
 out_of_bounds(Handle, Offset, Size) ->

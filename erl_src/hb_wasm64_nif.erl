@@ -7,12 +7,12 @@
 
 -export([find_image/1, load_image/2, image_bytes/1, find_hash/1, new_instance/1, new_sibling/1]).
 -export([start/4, call/8, resume/4, answer/5, respond/2, respond_dirty/2, cancel/2, hold/3, stop/1]).
--export([status/1, describe/1]).
+-export([status/1, host/1, describe/1]).
 -export([memory_size/3, output/3, read/5, read_dirty/5, read_all/3, write/5, write_dirty/5, write_all/4]).
 -export([read_string/5, read_string_dirty/4, grow/4]).
 -export([survey/3, snapshot/5, read_state/3, merge/1, restore/7, fork/4]).
 -export([new_async/1, runner/1]).
--export([log_to/2, log_level/1]).
+-export([log_to/2, log_level/1, time_slice/1]).
 -export_type([image/0, handle/0, ticket/0, step/0, responder/0, initialize/0, host/0]).
 
 -on_load(load/0).
@@ -101,6 +101,9 @@ hold(_Handle, _Ref, _Ticket) -> erlang:nif_error(nif_not_loaded).
 -spec status(handle()) -> {ok, idle | running | suspended} | {error, term()}.
 status(_Handle) -> erlang:nif_error(nif_not_loaded).
 
+-spec host(handle()) -> {ok, emscripten | none} | {error, not_local}.
+host(_Handle) -> erlang:nif_error(nif_not_loaded).
+
 -spec describe(handle()) -> {ok, map()} | {error, term()}.
 describe(_Handle) -> erlang:nif_error(nif_not_loaded).
 
@@ -174,3 +177,6 @@ log_to(_Pid, _Level) -> erlang:nif_error(nif_not_loaded).
 
 -spec log_level(off | error | warning | info | debug) -> ok.
 log_level(_Level) -> erlang:nif_error(nif_not_loaded).
+
+-spec time_slice(pos_integer()) -> ok | false.
+time_slice(_Microseconds) -> erlang:nif_error(nif_not_loaded).

@@ -129,7 +129,7 @@ impl Image {
     }
 
     /// Whether Emscripten's host serves imports of the image.
-    pub(crate) fn is_emscripten(&self) -> bool {
+    pub fn is_emscripten(&self) -> bool {
         self.is_emscripten
     }
 

@@ -2,21 +2,26 @@
 
 use crate::config;
 use once_cell::sync::Lazy;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-/// Length of a tick.
-const TICK: Duration = Duration::from_micros(500);
+/// Length of a slice unless somebody says otherwise, in microseconds.
+const SLICE_MICROSECONDS: u64 = 1000;
 
-/// Ticks in a slice, the one that it begins in included: a slice lasts from half a millisecond to a whole one. With one
-/// tick of a millisecond it could end at once, and short calls would be cut up for nothing.
+/// The slices that can be set, in microseconds. Below, switching takes longer than running; above, callers wait for long.
+pub const SLICES: RangeInclusive<u64> = 100..=100_000;
+
+/// Ticks in a slice, the one that it begins in included: a slice lasts from half its length to a whole one. With one tick
+/// as long as a slice it could end at once, and short calls would be cut up for nothing.
 pub(crate) const SLICE_TICKS: u64 = 2;
 
 /// Ticks without any guest after which the thread sleeps. Waking it costs a system call, so that it stays up over the
 /// short pauses between the calls of a busy node.
 const IDLE_TICKS: u32 = 100;
 
+static SLICE: AtomicU64 = AtomicU64::new(SLICE_MICROSECONDS);
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
 static ASLEEP: AtomicBool = AtomicBool::new(false);
 static THREAD: Lazy<Option<Thread>> =
@@ -49,11 +54,16 @@ impl Drop for Running {
     }
 }
 
+/// Sets how long a guest runs at a time, in microseconds, from the next tick on. No result depends on it.
+pub fn set_slice(microseconds: u64) {
+    SLICE.store(microseconds.clamp(*SLICES.start(), *SLICES.end()), Ordering::Relaxed);
+}
+
 fn tick() {
     let Ok(engine) = config::engine() else { return };
     let mut idle = 0;
     loop {
-        thread::sleep(TICK);
+        thread::sleep(Duration::from_micros(SLICE.load(Ordering::Relaxed) / SLICE_TICKS));
         engine.increment_epoch();
         idle = if RUNNING.load(Ordering::SeqCst) == 0 { idle + 1 } else { 0 };
         if idle < IDLE_TICKS {

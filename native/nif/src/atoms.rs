@@ -79,6 +79,7 @@ rustler::atoms! {
     status,
     wasm,
     native,
+    emscripten,
     idle,
     running,
     suspended,

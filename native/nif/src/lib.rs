@@ -20,6 +20,7 @@ use crate::loading::Loaded;
 use crate::steps::Operation;
 use hb_wasm64_engine::error::{Error, ImportFailure};
 use hb_wasm64_engine::{CallRequest, FuncName, Initialize, Instance, Response, Status, Thread, TicketId};
+use hb_wasm64_engine::{SLICES, set_slice};
 use rustler::{Atom, Binary, Encoder, Env, LocalPid, NifResult, ResourceArc, Term};
 use std::sync::Arc;
 
@@ -241,6 +242,14 @@ fn status_atom(handle: &Handle) -> Option<Atom> {
     }
 }
 
+/// `emscripten`, or `none`: the host that serves imports of the instance's image.
+#[rustler::nif]
+fn host<'a>(env: Env<'a>, handle: Term<'a>) -> NifResult<Term<'a>> {
+    let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
+    let host = if handle.instance.image().is_emscripten() { atoms::emscripten() } else { atoms::none() };
+    Ok((atoms::ok(), host).encode(env))
+}
+
 /// What there is to know about an instance. The lists of an image may be long.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn describe<'a>(env: Env<'a>, handle: Term<'a>) -> NifResult<Term<'a>> {
@@ -287,6 +296,16 @@ fn log_to(pid: LocalPid, level: Atom) -> NifResult<Atom> {
 #[rustler::nif]
 fn log_level(level: Atom) -> NifResult<Atom> {
     logger::set_level(level)
+}
+
+/// How long a guest runs at a time, in microseconds: `ok`, or `false` where that is too short or too long.
+#[rustler::nif]
+fn time_slice(microseconds: u64) -> Atom {
+    if !SLICES.contains(&microseconds) {
+        return rustler::types::atom::false_();
+    }
+    set_slice(microseconds);
+    atoms::ok()
 }
 
 fn not_local(env: Env<'_>) -> Term<'_> {

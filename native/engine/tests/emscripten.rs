@@ -1,0 +1,338 @@
+//! What images built with Emscripten find in their host, seen from Rust. What real ones do with it is tested from Erlang.
+
+use hb_wasm64_engine::error::Error;
+use hb_wasm64_engine::image::{Image, hash};
+use hb_wasm64_engine::value::{Arg, Value};
+use hb_wasm64_engine::{CallRequest, FuncName, Initialize, Instance, Progress, Response, Thread, TicketId};
+use std::sync::Arc;
+
+type Guest = Instance<(), ()>;
+
+fn image(wat: &str) -> Result<Arc<Image>, Error> {
+    let bytes = wat::parse_str(wat).unwrap();
+    Image::compile(hash(&bytes), &bytes).map(Arc::new)
+}
+
+fn start(wat: &str, initialize: Initialize) -> Result<Guest, Error> {
+    let guest = Guest::new(image(wat)?);
+    let ticket = TicketId::fresh();
+    let mut progress = guest.start(ticket, None, initialize, Thread::Worker).progress;
+    while let Progress::Yielded = progress {
+        progress = guest.resume(ticket, Thread::Worker, None).progress;
+    }
+    match progress {
+        Progress::Finished(result) => result.map(|_| guest),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn guest(wat: &str) -> Guest {
+    start(wat, Initialize::default()).unwrap()
+}
+
+/// Calls a function; imports that reach Erlang are answered with 77.
+fn call(guest: &Guest, name: &str, args: &[i128]) -> Result<Vec<Value>, Error> {
+    call_with(guest, CallRequest { func: FuncName::Export(name), ..request(args) })
+}
+
+fn request(args: &[i128]) -> CallRequest<'static> {
+    let args = args.iter().map(|n| Arg::Int(*n)).collect();
+    CallRequest { func: FuncName::Entry(0), args, fuel: None, time: None, asked_first: Vec::new() }
+}
+
+fn call_with(guest: &Guest, request: CallRequest<'_>) -> Result<Vec<Value>, Error> {
+    let ticket = TicketId::fresh();
+    let mut progress = guest.call(None, ticket, request, Thread::Worker, Some(()), || ()).progress;
+    loop {
+        match progress {
+            Progress::Finished(result) => return result,
+            Progress::Yielded => {}
+            Progress::Import(asked) => {
+                drop(guest.respond(&asked.scope, Response::Results(&[Arg::Int(77)])).unwrap());
+            }
+            Progress::Waiting => panic!("nobody else is there"),
+        }
+        progress = guest.resume(ticket, Thread::Worker, Some(())).progress;
+    }
+}
+
+/// A module with what Emscripten's library has: a stack pointer at 1000 that can be read and set, and `setThrew`, which
+/// counts in `threw`. `PTR` is the type of a pointer, `TABLE` what comes before the limits of the table.
+fn module(pointer: &str, table: &str, rest: &str) -> String {
+    r#"(module
+        (import "env" "_emscripten_throw_longjmp" (func $longjmp))
+        (import "env" "invoke_vi" (func $invoke_vi (param PTR i32)))
+        (import "env" "invoke_ij" (func $invoke_ij (param PTR i64) (result i32)))
+        (import "env" "invoke_d" (func $invoke_d (param PTR) (result f64)))
+        (import "env" "unknown" (func $unknown (param i32) (result i32)))
+        (memory (export "memory") MEMORY 1)
+        (table $t (export "__indirect_function_table") TABLE 10 funcref)
+        (global $sp (mut PTR) (PTR.const 1000))
+        (global $threw (mut i32) (i32.const 0))
+        (func $nothing (param i32))
+        (func $jump (param i32) (global.set $sp (PTR.const 500)) (call $longjmp))
+        (func $trap (param i32) unreachable)
+        (func $sum (param i64) (result i32) (i32.add (i32.wrap_i64 (local.get 0)) (i32.const 1)))
+        (func $half (result f64) (f64.const 0.5))
+        (func $jump_d (result f64) (call $longjmp) (f64.const 1))
+        (func $ask (param i32) (drop (call $unknown (local.get 0))))
+        (func $deep (param i32) (call $invoke_vi (PTR.const 1) (i32.const 0)) (call $longjmp))
+        (func $spin (param i32) (loop (br 0)))
+        (elem (table $t) (OFFSET 0) func
+            $nothing $jump $trap $sum $half $jump_d $ask $deep $spin)
+        (func (export "setThrew") (param PTR i32) (global.set $threw (i32.add (global.get $threw) (i32.const 1))))
+        (func (export "emscripten_stack_get_current") (result PTR) (global.get $sp))
+        (func (export "_emscripten_stack_restore") (param PTR) (global.set $sp (local.get 0)))
+        (func (export "threw") (result i32) (global.get $threw))
+        (func (export "vi") (param PTR) (result i32)
+            (call $invoke_vi (local.get 0) (i32.const 0)) (global.get $threw))
+        (func (export "ij") (param PTR i64) (result i32) (call $invoke_ij (local.get 0) (local.get 1)))
+        (func (export "d") (param PTR) (result f64) (call $invoke_d (local.get 0)))
+        (func (export "jump") (call $jump (i32.const 0)))
+        REST)"#
+        .replace("REST", rest)
+        .replace("MEMORY", if pointer == "i64" { "i64" } else { "" })
+        .replace("OFFSET", if table == "i64" { "i64.const" } else { "i32.const" })
+        .replace("TABLE", if table == "i64" { "i64" } else { "" })
+        .replace("PTR", pointer)
+}
+
+const SHAPES: [(&str, &str); 3] = [("i32", "i32"), ("i64", "i32"), ("i64", "i64")];
+
+fn threw(guest: &Guest) -> Result<Vec<Value>, Error> {
+    call(guest, "threw", &[])
+}
+
+fn stack(guest: &Guest) -> i64 {
+    match call(guest, "emscripten_stack_get_current", &[]).unwrap().as_slice() {
+        [Value::I32(n)] => i64::from(*n),
+        [Value::I64(n)] => *n,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn invoke_calls_an_entry_of_the_table_and_gives_what_it_gives() {
+    for (pointer, table) in SHAPES {
+        let guest = guest(&module(pointer, table, ""));
+        assert_eq!(call(&guest, "vi", &[0]), Ok(vec![Value::I32(0)]), "{pointer} {table}");
+        assert_eq!(call(&guest, "ij", &[3, 41]), Ok(vec![Value::I32(42)]));
+        assert_eq!(call(&guest, "d", &[4]), Ok(vec![Value::F64(0.5f64.to_bits())]));
+    }
+}
+
+#[test]
+fn invoke_catches_a_longjmp_and_puts_the_stack_back() {
+    for (pointer, table) in SHAPES {
+        let guest = guest(&module(pointer, table, ""));
+        assert_eq!(call(&guest, "vi", &[1]), Ok(vec![Value::I32(1)]));
+        assert_eq!(stack(&guest), 1000);
+        assert_eq!(call(&guest, "d", &[5]), Ok(vec![Value::F64(0)]), "a function that jumps gives zero");
+        assert_eq!(call(&guest, "vi", &[7]), Ok(vec![Value::I32(4)]), "the inner one is caught inside, the outer outside");
+    }
+}
+
+#[test]
+fn a_longjmp_that_nobody_catches_is_an_exception_and_the_stack_is_put_back() {
+    for (pointer, table) in SHAPES {
+        let guest = guest(&module(pointer, table, ""));
+        let expected = Error::Exception { tag: Some("__c_longjmp".into()), values: Vec::new() };
+        assert_eq!(call(&guest, "jump", &[]), Err(expected));
+        assert_eq!(stack(&guest), 1000);
+        assert_eq!(threw(&guest), Ok(vec![Value::I32(0)]));
+    }
+}
+
+#[test]
+fn invoke_catches_nothing_else() {
+    for (pointer, table) in SHAPES {
+        let guest = guest(&module(pointer, table, ""));
+        let trap = |entry: i128| match call(&guest, "vi", &[entry]) {
+            Err(Error::Trap(info)) => info.code,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(trap(2), "unreachable");
+        assert_eq!(trap(3), "bad_signature");
+        assert_eq!(trap(9), "indirect_call_to_null");
+        assert!(["table_out_of_bounds", "unreachable"].contains(&trap(10)));
+        if pointer == "i64" {
+            assert!(["table_out_of_bounds", "unreachable"].contains(&trap(1 << 32)), "a number is not cut to 32 bits");
+        }
+        let spent = CallRequest { func: FuncName::Export("vi"), fuel: Some(100_000), ..request(&[8]) };
+        assert!(matches!(call_with(&guest, spent), Err(Error::Limit(_))));
+        assert_eq!(threw(&guest), Ok(vec![Value::I32(0)]));
+        assert_eq!(stack(&guest), 1000);
+    }
+}
+
+#[test]
+fn an_import_in_an_invoke_goes_to_erlang_and_its_failure_is_not_caught() {
+    let guest = guest(&module("i64", "i32", ""));
+    assert_eq!(call(&guest, "vi", &[6]), Ok(vec![Value::I32(0)]));
+
+    let ticket = TicketId::fresh();
+    let request = CallRequest { func: FuncName::Export("vi"), ..request(&[6]) };
+    let progress = guest.call(None, ticket, request, Thread::Worker, Some(()), || ()).progress;
+    let Progress::Import(asked) = progress else { panic!("{progress:?}") };
+    assert_eq!(guest.respond(&asked.scope, Response::LeaveToHost).err(), Some(Error::NotNative));
+    let refused = hb_wasm64_engine::error::ImportFailure::Refused(Arc::from([1]));
+    drop(guest.respond(&asked.scope, Response::Failed(refused.clone())).unwrap());
+    let progress = guest.resume(ticket, Thread::Worker, Some(())).progress;
+    assert!(matches!(progress, Progress::Finished(Err(Error::ImportFailed(failure))) if failure == refused));
+    assert_eq!(threw(&guest), Ok(vec![Value::I32(0)]));
+}
+
+#[test]
+fn invoke_without_what_it_takes_is_an_import_like_others() {
+    let guest = guest(
+        r#"(module (import "env" "invoke_i" (func $invoke (param i32) (result i32)))
+            (func (export "run") (result i32) (call $invoke (i32.const 0))))"#,
+    );
+    assert_eq!(call(&guest, "run", &[]), Ok(vec![Value::I32(77)]));
+}
+
+#[test]
+fn invoke_of_a_signature_that_the_module_passes_in_halves_takes_the_twin_that_does() {
+    let rest = r#"(func (export "dynCall_jj") (param i32 i32 i32) (result i32)
+            (i32.add (local.get 0) (i32.add (local.get 1) (local.get 2))))
+        (func (export "jj") (result i32) (call $invoke_jj (i32.const 100) (i32.const 20) (i32.const 3)))"#;
+    let import = r#"(module (import "env" "invoke_jj" (func $invoke_jj (param i32 i32 i32) (result i32)))"#;
+    let guest = guest(&module("i32", "i32", rest).replacen("(module", import, 1));
+    assert_eq!(call(&guest, "jj", &[]), Ok(vec![Value::I32(123)]));
+}
+
+#[test]
+fn exceptions_of_the_module_pass_through_invoke() {
+    let rest = r#"(tag $own (export "own") (param i32))
+        (func $throw (param i32) (throw $own (i32.const 9)))
+        (func (export "pass") (call $invoke_vi (i64.const 9) (i32.const 0)))
+        (elem (table $t) (i32.const 9) func $throw)"#;
+    let guest = guest(&module("i64", "i32", rest));
+    let expected = Error::Exception { tag: Some("own".into()), values: vec![Value::I32(9)] };
+    assert_eq!(call(&guest, "pass", &[]), Err(expected));
+    assert_eq!(call(&guest, "vi", &[1]), Ok(vec![Value::I32(1)]), "and longjmp has a tag of its own");
+}
+
+#[test]
+fn what_names_an_import_that_unwinds_names_its_function() {
+    let rest = r#"(export "again" (func $invoke_vi)) (export "away" (func $longjmp))
+        (elem declare func $longjmp)
+        (elem (table $t) (i32.const 9) func $longjmp)
+        (type $plain (func))
+        (func (export "through_the_table") (call_indirect (type $plain) (i32.const 9)))"#;
+    let guest = guest(&module("i64", "i32", rest));
+    call(&guest, "again", &[1, 0]).unwrap();
+    assert_eq!(threw(&guest), Ok(vec![Value::I32(1)]));
+    let jump = Err(Error::Exception { tag: Some("__c_longjmp".into()), values: Vec::new() });
+    assert_eq!(call(&guest, "away", &[]), jump);
+    assert_eq!(call(&guest, "through_the_table", &[]), jump);
+}
+
+#[test]
+fn a_million_jumps_leave_nothing_behind() {
+    let rest = r#"(func (export "many") (param i32)
+        (loop
+            (call $invoke_vi (i64.const 1) (i32.const 0))
+            (br_if 0 (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))))"#;
+    let guest = guest(&module("i64", "i32", rest));
+    call(&guest, "many", &[1_000_000]).unwrap();
+    assert_eq!(threw(&guest), Ok(vec![Value::I32(1_000_000)]));
+    assert_eq!(guest.memory_bytes(), 65_536);
+}
+
+#[test]
+fn a_description_shows_the_imports_and_exports_that_the_module_has() {
+    let image = image(&module("i64", "i32", "")).unwrap();
+    let names: Vec<&str> = image.imports().iter().map(|import| &*import.name).collect();
+    assert_eq!(names, ["_emscripten_throw_longjmp", "invoke_vi", "invoke_ij", "invoke_d", "unknown"]);
+    assert!(image.exports().iter().all(|export| export.kind != "tag" && !export.name.contains("hb_wasm64")));
+    assert!(image.is_emscripten());
+}
+
+const STARTING: &str = r#"(module
+    (import "env" "_abort_js" (func $abort))
+    (import "env" "exit" (func $exit (param i32)))
+    (memory (export "memory") 1)
+    (global $steps (mut i32) (i32.const 0))
+    (func $step (param i32)
+        (global.set $steps (i32.add (i32.mul (global.get $steps) (i32.const 10)) (local.get 0))))
+    (func (export "emscripten_stack_init") (call $step (i32.const 1)))
+    (func (export "__wasm_call_ctors") (call $step (i32.const 2)))
+    (func (export "main") (param i32 i32) (result i32) (call $step (i32.const 3)) MAIN)
+    (func (export "steps") (result i32) (global.get $steps)))"#;
+
+fn steps(initialize: Initialize, main: &str) -> Result<Vec<Value>, Error> {
+    start(&STARTING.replace("MAIN", main), initialize).and_then(|guest| call(&guest, "steps", &[]))
+}
+
+#[test]
+fn a_program_starts_with_its_stack_and_its_constructors_and_main_on_demand() {
+    let zero = "(i32.const 0)";
+    assert_eq!(steps(Initialize::Constructors, zero), Ok(vec![Value::I32(12)]));
+    assert_eq!(steps(Initialize::Nothing, zero), Ok(vec![Value::I32(0)]));
+    assert_eq!(steps(Initialize::Main, zero), Ok(vec![Value::I32(123)]));
+}
+
+#[test]
+fn main_may_end_the_program_and_its_status_tells_whether_it_started() {
+    assert_eq!(steps(Initialize::Main, "(call $exit (i32.const 0)) (i32.const 5)"), Ok(vec![Value::I32(123)]));
+    assert_eq!(steps(Initialize::Main, "(call $exit (i32.const 4)) (i32.const 0)"), Err(Error::Exit(4)));
+    assert_eq!(steps(Initialize::Main, "(i32.const 6)"), Err(Error::Exit(6)));
+    let Err(Error::Trap(trap)) = steps(Initialize::Main, "(call $abort) (i32.const 0)") else { panic!() };
+    assert_eq!((trap.code, trap.message.as_str()), ("abort", "aborted: native code called abort()"));
+}
+
+#[test]
+fn constructors_end_when_their_fuel_does() {
+    let spin = STARTING.replace("(call $step (i32.const 2))", "(loop (br 0))").replace("MAIN", "(i32.const 0)");
+    let guest = Guest::new(image(&spin).unwrap());
+    let ticket = TicketId::fresh();
+    let mut progress = guest.start(ticket, Some(1_000_000), Initialize::default(), Thread::Worker).progress;
+    while let Progress::Yielded = progress {
+        progress = guest.resume(ticket, Thread::Worker, None).progress;
+    }
+    assert!(matches!(progress, Progress::Finished(Err(Error::Limit(_)))), "{progress:?}");
+}
+
+#[test]
+fn an_image_that_only_uses_wasi_is_not_emscriptens() {
+    let standalone = image(
+        r#"(module
+            (import "env" "_emscripten_system" (func (param i32) (result i32)))
+            (import "env" "__syscall_openat" (func (param i32 i32 i32 i32) (result i32)))
+            (import "wasi_snapshot_preview1" "fd_write" (func (param i32 i32 i32 i32) (result i32)))
+            (memory (export "memory") 1))"#,
+    );
+    let standalone = standalone.unwrap();
+    assert!(!standalone.is_emscripten());
+    assert!(standalone.imports().iter().all(|import| !import.is_native));
+}
+
+#[test]
+fn an_import_of_another_type_than_emscriptens_goes_to_erlang() {
+    let wat = r#"(module
+        (import "env" "_abort_js" (func))
+        (import "env" "exit" (func $exit (param i64) (result i32)))
+        (memory (export "memory") 1)
+        (func (export "run") (result i32) (call $exit (i64.const 1))))"#;
+    assert_eq!(call(&guest(wat), "run", &[]), Ok(vec![Value::I32(77)]));
+}
+
+#[test]
+fn a_heap_grows_as_emscriptens_does_and_no_further_than_the_image_allows() {
+    let wat = r#"(module
+        (import "env" "emscripten_resize_heap" (func $resize (param i32) (result i32)))
+        (import "env" "emscripten_get_heap_max" (func $max (result i32)))
+        (memory (export "memory") 16 32)
+        (func (export "resize") (param i32) (result i32) (call $resize (local.get 0)))
+        (func (export "max") (result i32) (call $max)))"#;
+    let guest = guest(wat);
+    let page = 65_536;
+    assert_eq!(call(&guest, "max", &[]), Ok(vec![Value::I32(32 * page)]));
+    assert_eq!(call(&guest, "resize", &[i128::from(16 * page + 1)]), Ok(vec![Value::I32(1)]));
+    assert_eq!(guest.memory_bytes(), 20 * page as u64, "a fifth more, in whole pages");
+    assert_eq!(call(&guest, "resize", &[i128::from(30 * page)]), Ok(vec![Value::I32(1)]));
+    assert_eq!(guest.memory_bytes(), 30 * page as u64);
+    assert_eq!(call(&guest, "resize", &[i128::from(33 * page)]), Ok(vec![Value::I32(0)]));
+    assert_eq!(call(&guest, "resize", &[0xffff_ffff]), Ok(vec![Value::I32(0)]));
+}
