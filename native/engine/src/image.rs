@@ -38,6 +38,7 @@ pub struct Image {
     is_emscripten: bool,
     width: Width,
     thrown: Vec<(ModuleExport, Thrown)>,
+    stack_pointer: Option<ModuleExport>,
 }
 
 /// What an image exports under one name.
@@ -68,7 +69,7 @@ impl Image {
         refuse_other_formats(bytes)?;
         validate(bytes)?;
         let lowered = lower::lower(bytes).map_err(|error| Error::InvalidModule(error.to_string()))?;
-        let Unwound { module: unwound, tags } = unwind(&lowered)?;
+        let Unwound { module: unwound, tags, stack_pointer } = unwind(&lowered)?;
         let indices: Vec<u32> = tags.iter().map(|(tag, _)| *tag).collect();
         let Exposed { module: exposed, layout } = expose(&unwound, &indices)?;
         let module = Module::new(engine, &exposed).map_err(|error| Error::Host(format!("compiler: {error:#}")))?;
@@ -89,6 +90,8 @@ impl Image {
         let state = StateExports::of(&module, &layout);
         let (source, fresh) = (bytes.into(), OnceLock::new());
         let is_emscripten = natives.is_some();
+        let stack_pointer = layout.globals.iter().find(|global| Some(global.index) == stack_pointer && is_emscripten);
+        let stack_pointer = stack_pointer.and_then(|global| module.get_export_index(&global.name));
         let image = Image {
             hash,
             source,
@@ -104,6 +107,7 @@ impl Image {
             is_emscripten,
             width,
             thrown,
+            stack_pointer,
         };
         Ok(image)
     }
@@ -136,6 +140,11 @@ impl Image {
     /// How wide pointers are.
     pub(crate) fn width(&self) -> Width {
         self.width
+    }
+
+    /// The global that points to the end of the guest's own stack, if the image is Emscripten's and has one.
+    pub(crate) fn stack_pointer(&self) -> Option<&ModuleExport> {
+        self.stack_pointer.as_ref()
     }
 
     /// The tags that Emscripten's scheme throws with.

@@ -23,7 +23,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
-use wasmtime::{AsContextMut, Func, Memory, Ref, RootScope, Store, StoreContextMut, Tag, Val};
+use wasmtime::{AsContextMut, Func, Global, Memory, Ref, RootScope, Store, StoreContextMut, Tag, Val};
 
 /// Fuel of constructors that run only to find out what they do: a bound for those of images that are started without.
 const SURVEY_FUEL: u64 = 1 << 33;
@@ -255,6 +255,14 @@ impl Data {
 pub(crate) async fn yield_once() {
     let mut yielded = false;
     poll_fn(|_| if std::mem::replace(&mut yielded, true) { Poll::Ready(()) } else { Poll::Pending }).await;
+}
+
+/// Lets the task go on where nobody minds how long that takes.
+pub(crate) async fn leave_scheduler(store: &StoreContextMut<'_, Data>) {
+    let pace = store.data().port.pace.clone();
+    if pace.on_scheduler.load(Ordering::Relaxed) {
+        yield_once().await;
+    }
 }
 
 /// The task itself. Its future is dropped to end it.
@@ -526,7 +534,7 @@ async fn call(store: &mut StoreContextMut<'_, Data>, call: Call) -> Result<Vec<V
 
     let host = |error: wasmtime::Error| Error::from_call(&error);
     let fuel = if outer.depth == 0 { u64::MAX } else { store.get_fuel().map_err(host)? };
-    let stack = stack(store).await.map_err(host)?;
+    let stack = stack_pointer(store).map(|global| (global, global.get(&mut *store)));
     let budget = call.fuel.unwrap_or(u64::MAX).min(fuel);
     store.set_fuel(budget).map_err(host)?;
     store.set_epoch_deadline(SLICE_TICKS);
@@ -544,9 +552,9 @@ async fn call(store: &mut StoreContextMut<'_, Data>, call: Call) -> Result<Vec<V
 
     outer.enter(store.data_mut());
     let left = store.get_fuel().map_err(host)?;
-    if let (Err(_), Some(stack)) = (&result, stack) {
-        store.set_fuel(u64::MAX).map_err(host)?;
-        emscripten::restore_stack(store, stack).await.map_err(host)?;
+    // What ended in the middle has left its frames behind.
+    if let (Err(_), Some((global, value))) = (&result, stack) {
+        global.set(&mut *store, value).map_err(host)?;
     }
     store.set_fuel(fuel.saturating_sub(budget.saturating_sub(left))).map_err(host)?;
     result
@@ -575,14 +583,10 @@ impl Frame {
     }
 }
 
-/// Where the guest's own stack ends, if it has one that an error would leave as it is.
-async fn stack(store: &mut StoreContextMut<'_, Data>) -> wasmtime::Result<Option<u64>> {
-    if !store.data().image.is_emscripten() {
-        return Ok(None);
-    }
-    // This is nobody's fuel.
-    store.set_fuel(u64::MAX)?;
-    emscripten::stack(store).await
+/// The global that points to the end of the guest's own stack.
+fn stack_pointer(store: &mut StoreContextMut<'_, Data>) -> Option<Global> {
+    let (instance, image) = (store.data().instance?, store.data().image.clone());
+    instance.get_module_export(&mut *store, image.stack_pointer()?).and_then(wasmtime::Extern::into_global)
 }
 
 /// Calls `func` on a fiber of its own. References made for it are forgotten with it.

@@ -128,7 +128,11 @@ fn invoke_catches_a_longjmp_and_puts_the_stack_back() {
         assert_eq!(call(&guest, "vi", &[1]), Ok(vec![Value::I32(1)]));
         assert_eq!(stack(&guest), 1000);
         assert_eq!(call(&guest, "d", &[5]), Ok(vec![Value::F64(0)]), "a function that jumps gives zero");
-        assert_eq!(call(&guest, "vi", &[7]), Ok(vec![Value::I32(4)]), "the inner one is caught inside, the outer outside");
+        assert_eq!(
+            call(&guest, "vi", &[7]),
+            Ok(vec![Value::I32(4)]),
+            "the inner one is caught inside, the outer outside"
+        );
     }
 }
 

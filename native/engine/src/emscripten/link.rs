@@ -3,7 +3,7 @@
 
 use super::abi::{Args, Fault, Function, Host, Width};
 use super::unwind::ENV;
-use super::{clock, exceptions, memory, process, syscalls, wasi};
+use super::{exceptions, memory, process, syscalls, time, wasi};
 use crate::import::ImportInfo;
 use crate::value::ValType;
 use wasmtime::Val;
@@ -37,6 +37,8 @@ pub(crate) struct Native {
     returned: Returned,
     /// Somebody else may answer in its place.
     pub(crate) is_open: bool,
+    /// It may move as much as a file holds.
+    pub(crate) is_of_files: bool,
     /// Its first argument is a descriptor.
     pub(crate) is_of_descriptor: bool,
 }
@@ -67,9 +69,10 @@ impl Natives {
     /// The function that serves an import, if there is one of its name and type.
     pub(crate) fn serve(&self, import: &ImportInfo) -> Option<Native> {
         let plain = [
-            clock::FUNCTIONS,
+            time::FUNCTIONS,
             exceptions::FUNCTIONS,
             memory::FUNCTIONS,
+            memory::OF_FILES,
             process::FUNCTIONS,
             syscalls::FUNCTIONS,
             wasi::FUNCTIONS,
@@ -121,11 +124,14 @@ impl Natives {
         };
         // What throws, allocates or keeps the result of another call means nothing to anybody else.
         let name = &*import.name;
-        let is_own = exceptions::FUNCTIONS.iter().chain(memory::FUNCTIONS).any(|function| function.name == name)
+        let own = [exceptions::FUNCTIONS, memory::FUNCTIONS, memory::OF_FILES];
+        let is_own = own.iter().copied().flatten().any(|function| function.name == name)
             || matches!(name, "getTempRet0" | "setTempRet0");
         let is_open = matches!(service, Service::Plain(_)) && !is_own;
+        let of_files = [syscalls::FUNCTIONS, wasi::FUNCTIONS, memory::OF_FILES];
+        let is_of_files = of_files.iter().copied().flatten().any(|function| function.name == name);
         let is_of_descriptor = syscalls::is_of_descriptor(name) || wasi::is_of_descriptor(name);
-        Some(Native { service, params, returned, is_open, is_of_descriptor })
+        Some(Native { service, params, returned, is_open, is_of_files, is_of_descriptor })
     }
 
     fn param<'a>(&self, letter: char, types: &mut impl Iterator<Item = &'a ValType>) -> Option<Param> {

@@ -20,6 +20,10 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     Function { module: "env", name: "_emscripten_memcpy_js", shape: "ppp:", call: copy },
     Function { module: "env", name: "emscripten_memcpy_js", shape: "ppp:", call: copy },
     Function { module: "env", name: "emscripten_memcpy_big", shape: "ppp:", call: copy },
+];
+
+/// What writes to files.
+pub(crate) const OF_FILES: &[Function] = &[
     Function { module: "env", name: "_munmap_js", shape: "ppiiij:i", call: unmap },
     Function { module: "env", name: "_msync_js", shape: "ppiiij:i", call: unmap },
 ];

@@ -13,14 +13,12 @@
 //! | `exceptions` | what C++ exceptions need to have noted |
 //! | `memory` | heap and mappings |
 //! | `process` | exit, abort, system |
-//! | `clock`, `calendar`, `strftime` | time, from the caller's clock |
+//! | `time/` | clocks and the calendar, from the caller's clock |
 //! | `files`, `syscalls`, `wasi` | the file system and the calls that reach it |
 //! | `startup` | constructors and `main` |
 //! | `state` | what of all this is state of the instance |
 
 mod abi;
-mod calendar;
-mod clock;
 mod exceptions;
 mod files;
 mod link;
@@ -29,15 +27,15 @@ mod process;
 mod serve;
 mod startup;
 mod state;
-mod strftime;
 mod syscalls;
+mod time;
 mod unwind;
 mod wasi;
 
 pub(crate) use link::Natives;
 pub(crate) use serve::serve;
 pub use startup::Initialize;
-pub(crate) use startup::{initialize, restore_stack, stack};
+pub(crate) use startup::initialize;
 pub(crate) use state::State;
 pub(crate) use unwind::{Thrown, Unwound, unwind};
 

@@ -46,6 +46,9 @@ pub(crate) async fn serve(
     {
         return Ok(());
     }
+    if native.is_of_files {
+        task::leave_scheduler(&store).await;
+    }
     let value = match native.service {
         Service::Plain(function) => with_host(&mut store, |host| function(host, Args(&args)))?,
         Service::Exceptions(operation) => exceptions::serve(&mut store, operation, &args).await?,

@@ -24,9 +24,7 @@ pub(crate) async fn initialize(store: &mut StoreContextMut<'_, Data>, initialize
         return Ok(());
     }
     call_export(store, "emscripten_stack_init", &[]).await?;
-    if call_export(store, "__wasm_call_ctors", &[]).await?.is_none() {
-        call_export(store, "_initialize", &[]).await?;
-    }
+    first(store, &["__wasm_call_ctors", "_initialize"], &[]).await?;
     if initialize == Initialize::Main {
         match main(store).await {
             Err(error) if matches!(error.downcast_ref(), Some(HostFailure::Exit(0))) => {}
@@ -42,55 +40,40 @@ pub(crate) async fn initialize(store: &mut StoreContextMut<'_, Data>, initialize
 async fn main(store: &mut StoreContextMut<'_, Data>) -> wasmtime::Result<i32> {
     const PROGRAM: &[u8] = b"./this.program\0";
 
-    for name in ["_start", "__main_void"] {
-        if let Some(status) = call_export(store, name, &[]).await? {
-            return Ok(status as i32);
-        }
+    if let Some(status) = first(store, &["_start", "__main_void"], &[]).await? {
+        return Ok(status as i32);
     }
     let before = stack(store).await?;
     // The vector of arguments, its end, and the text.
     let space = 2 * 8 + PROGRAM.len() as u64;
     let mut arguments = [int(0), 0];
-    for name in ["_emscripten_stack_alloc", "stackAlloc"] {
-        if let Some(vector) = call_export(store, name, &[space]).await? {
-            with_host(store, |host| {
-                let (pointer, text) = (host.memory.width().bytes(), vector.saturating_add(16));
-                host.memory.put(text, PROGRAM)?;
-                host.memory.put_pointer(vector, text)?;
-                host.memory.put_pointer(vector.saturating_add(pointer), 0)
-            })?;
-            arguments = [int(1), vector];
-            break;
-        }
+    if let Some(vector) = first(store, &["_emscripten_stack_alloc", "stackAlloc"], &[space]).await? {
+        with_host(store, |host| {
+            let (pointer, text) = (host.memory.width().bytes(), vector.saturating_add(16));
+            host.memory.put(text, PROGRAM)?;
+            host.memory.put_pointer(vector, text)?;
+            host.memory.put_pointer(vector.saturating_add(pointer), 0)
+        })?;
+        arguments = [int(1), vector];
     }
-    let mut status = None;
-    for name in ["main", "__main_argc_argv"] {
-        if status.is_none() {
-            status = call_export(store, name, &arguments).await?;
-        }
-    }
+    let status = first(store, &["main", "__main_argc_argv"], &arguments).await?;
     if let Some(before) = before {
-        restore_stack(store, before).await?;
+        first(store, &["_emscripten_stack_restore", "stackRestore"], &[before]).await?;
     }
     Ok(status.unwrap_or_default() as i32)
 }
 
 /// Where the guest's stack ends now, if it tells.
-pub(crate) async fn stack(store: &mut StoreContextMut<'_, Data>) -> wasmtime::Result<Option<u64>> {
-    for name in ["emscripten_stack_get_current", "stackSave"] {
-        if let Some(stack) = call_export(store, name, &[]).await? {
-            return Ok(Some(stack));
+async fn stack(store: &mut StoreContextMut<'_, Data>) -> wasmtime::Result<Option<u64>> {
+    first(store, &["emscripten_stack_get_current", "stackSave"], &[]).await
+}
+
+/// Calls the first of these exports that there is.
+async fn first(store: &mut StoreContextMut<'_, Data>, names: &[&str], args: &[u64]) -> wasmtime::Result<Option<u64>> {
+    for name in names {
+        if let Some(result) = call_export(store, name, args).await? {
+            return Ok(Some(result));
         }
     }
     Ok(None)
-}
-
-/// Puts it back there, after a call that ended without doing so.
-pub(crate) async fn restore_stack(store: &mut StoreContextMut<'_, Data>, stack: u64) -> wasmtime::Result<()> {
-    for name in ["_emscripten_stack_restore", "stackRestore"] {
-        if call_export(store, name, &[stack]).await?.is_some() {
-            break;
-        }
-    }
-    Ok(())
 }

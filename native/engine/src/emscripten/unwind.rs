@@ -44,7 +44,7 @@ use wasm_encoder::{
     BlockType, Catch, CodeSection, Function, FunctionSection, InstructionSink, Module, SectionId, TagKind, TagSection,
     TagType, TypeSection, ValType,
 };
-use wasmparser::{CompositeInnerType, ExternalKind, FuncType, Parser, Payload, TypeRef};
+use wasmparser::{CompositeInnerType, ExternalKind, FuncType, FunctionBody, Operator, Parser, Payload, TypeRef};
 
 /// The module whose functions Emscripten's runtime gives.
 pub(crate) const ENV: &str = "env";
@@ -84,6 +84,8 @@ pub(crate) struct Unwound<'a> {
     pub(crate) module: Cow<'a, [u8]>,
     /// The tags that were added, by index.
     pub(crate) tags: Vec<(u32, Thrown)>,
+    /// The global that is the pointer of the guest's own stack, where an export tells it.
+    pub(crate) stack_pointer: Option<u32>,
 }
 
 /// Rewrites the imports that unwind. The module must be valid, and without legacy exception handling. One without such
@@ -93,19 +95,20 @@ pub(crate) struct Unwound<'a> {
 /// [`Error::InvalidModule`] where the module is not well formed.
 pub(crate) fn unwind(wasm: &[u8]) -> Result<Unwound<'_>, Error> {
     let survey = Survey::of(wasm).map_err(|error| Error::InvalidModule(error.to_string()))?;
+    let stack_pointer = survey.stack_pointer();
     let mut additions = Additions::new(&survey);
     for import in &survey.imports {
         additions.replace(&survey, import);
     }
     if additions.functions.is_empty() {
-        return Ok(Unwound { module: Cow::Borrowed(wasm), tags: Vec::new() });
+        return Ok(Unwound { module: Cow::Borrowed(wasm), tags: Vec::new(), stack_pointer });
     }
     let tags = additions.tags.clone();
     let mut module = Module::new();
     additions
         .parse_core_module(&mut module, Parser::new(0), wasm)
         .map_err(|error| Error::InvalidModule(error.to_string()))?;
-    Ok(Unwound { module: Cow::Owned(module.finish()), tags })
+    Ok(Unwound { module: Cow::Owned(module.finish()), tags, stack_pointer })
 }
 
 /// An imported function of [`ENV`].
@@ -129,6 +132,7 @@ struct Survey<'a> {
     /// The table that `__indirect_function_table` names.
     table: Option<u32>,
     tags: u32,
+    bodies: Vec<FunctionBody<'a>>,
     /// By memory index, whether its addresses are 64 bits wide.
     memories: Vec<bool>,
 }
@@ -180,6 +184,7 @@ impl<'a> Survey<'a> {
                     }
                 }
                 Payload::TagSection(tags) => survey.tags += tags.count(),
+                Payload::CodeSectionEntry(body) => survey.bodies.push(body),
                 Payload::ExportSection(exports) => {
                     for export in exports {
                         let export = export?;
@@ -198,6 +203,29 @@ impl<'a> Survey<'a> {
             }
         }
         Ok(survey)
+    }
+
+    /// The one global that the function reads which tells the stack's end, if it does nothing else.
+    fn stack_pointer(&self) -> Option<u32> {
+        /// How deep the functions may lie that it calls for that.
+        const CALLS: usize = 4;
+
+        let named = ["emscripten_stack_get_current", "stackSave"];
+        let mut function = named.iter().find_map(|name| self.exports.get(name)).copied()?;
+        for _ in 0..CALLS {
+            let own = (function as usize).checked_sub(self.functions.len().checked_sub(self.bodies.len())?)?;
+            let mut callee = None;
+            for operator in self.bodies.get(own)?.get_operators_reader().ok()? {
+                match operator.ok()? {
+                    Operator::GlobalGet { global_index } => return Some(global_index),
+                    Operator::Call { function_index } => callee = Some(function_index),
+                    Operator::LocalGet { .. } | Operator::LocalSet { .. } | Operator::Return | Operator::End => {}
+                    _ => return None,
+                }
+            }
+            function = callee?;
+        }
+        None
     }
 
     fn ty(&self, index: u32) -> Option<&FuncType> {

@@ -1,0 +1,10 @@
+//! Time as a guest sees it: the caller's clock, in UTC, in the C locale.
+
+mod calendar;
+mod clock;
+mod date;
+mod layout;
+mod strftime;
+mod weeks;
+
+pub(crate) use clock::FUNCTIONS;
