@@ -17,15 +17,17 @@
 -define(PATIENCE, 60_000).
 -define(MB, (1 bsl 20)).
 
--record(bench, {port, guests, aos}).
+-record(bench, {port, guests, aos, node, loader, images}).
 
 -spec main([string()]) -> no_return().
-main([Reference, Guests, Aos]) ->
-    Options = [{line, 1 bsl 16}, binary, exit_status],
-    Bench = #bench{port = open_port({spawn_executable, Reference}, Options), guests = Guests, aos = Aos},
+main([Reference, Guests, Aos, Node, Loader, Images]) ->
+    Bench = #bench{
+        port = program(Reference, []), guests = Guests, aos = Aos, node = Node, loader = Loader, images = Images
+    },
     try
         heading(),
-        [Part(Bench) || Part <- [fun calls/1, fun computing/1, fun aos/1, fun starts/1, fun memory/1, fun state/1, fun device/1]],
+        [Part(Bench) || Part <- [fun calls/1, fun computing/1, fun aos/1, fun starts/1, fun memory/1, fun state/1, fun device/1,
+            fun emscripten/1]],
         halt(0)
     catch
         Class:Reason:Stack ->
@@ -273,6 +275,70 @@ ao_core_calls(Compute) ->
     {_, Counts} = ao_core_counter:count(Compute),
     lists:sum([Count || {{Module, Function}, Count} <- maps:to_list(Counts), {Module, Function} =/= {dev_message, get}]).
 
+%% Images of AO built with Emscripten, against the JavaScript that else runs them. Each message gets what a compute unit
+%% gives it: the memory that the one before has left.
+emscripten(#bench{images = ""}) ->
+    io:format("Emscripten's images are not measured: there is no Node 20, or no images from npm~n");
+emscripten(Bench) ->
+    [emscripten(Bench, Image, Lines) || {Image, Lines} <- [
+        {"aos2_0_6", [{"return 1 + 1", one, 5, 0.02}]},
+        {"sqlite", [
+            {"return 1 + 1", one, 5, 0.02},
+            {"loop of 3,000,000", "local x = 0 for i = 1, 3000000 do x = x + i end return x", 1, 1.25},
+            {"100,000 pcalls", "for i = 1, 100000 do pcall(error, 1) end return 1", 1, 1.0}
+        ]}
+    ]].
+
+emscripten(#bench{node = Node, loader = Loader, images = Images} = Bench, Image, Lines) ->
+    Path = filename:join(Images, Image ++ ".wasm"),
+    Format = "wasm64-unknown-emscripten-draft_2024_02_15",
+    Port = program(Node, ["--experimental-wasm-memory64", "bench/loader.mjs", Loader, Format, Path]),
+    JavaScript = Bench#bench{port = Port},
+    H = start(Path),
+    One = rust(JavaScript, ["return 1 + 1"]),
+    [line([Image, ", ", Title], Whose, #{turns => Turns, reference => Reference, ours => Ours, tell => Tell, target => {times, Times}})
+     || {Title, Code, Turns, Times} <- Lines,
+        Eval <- [case Code of one -> "return 1 + 1"; _ -> Code end],
+        Ours <- [eval(H, ask(Port, ["message\t", Eval]))],
+        Tell <- [fun(Answer) -> output(H, Answer) end],
+        {Whose, Reference} <- [case Code of
+            one -> {"ao-loader", One};
+            _ -> {"ao-loader, less that", less(rust(JavaScript, [Code]), One)}
+        end]
+    ],
+    true = port_close(Port),
+    ok = hb_wasm64:stop(H).
+
+%% The time of one reference without that of another.
+less(Reference, Less) ->
+    fun(Turns) ->
+        {Time0, _} = Less(1),
+        {Time, Told} = Reference(Turns),
+        {max(1.0, Time - Time0), Told}
+    end.
+
+eval(H, Texts) ->
+    Pointers = [begin {ok, Pointer} = hb_wasm64:write_string(H, Text), Pointer end
+        || Text <- binary:split(Texts, <<"\t">>)],
+    fun() -> {ok, [Answer]} = hb_wasm64:call(H, <<"handle">>, Pointers, #{time => 1_700_000_000_000}), Answer end.
+
+%% What an eval gave, as ao-loader's driver tells it.
+output(H, Answer) ->
+    {ok, Text} = hb_wasm64:read_string(H, Answer),
+    {match, [Output]} = re:run(Text, "\"(?:output|data)\":(\"?[0-9]+\"?)[,}]", [{capture, all_but_first, binary}]),
+    Output.
+
+ask(Port, Line) ->
+    port_command(Port, [Line, $\n]),
+    receive
+        {Port, {data, {eol, Answer}}} -> Answer;
+        {Port, {exit_status, Status}} -> error({reference_ended, Status, Line})
+    after ?PATIENCE -> error({reference_is_silent, Line})
+    end.
+
+program(Executable, Args) ->
+    open_port({spawn_executable, Executable}, [{args, Args}, {line, 1 bsl 20}, binary, exit_status]).
+
 guest(#bench{guests = Guests}, Name) -> filename:join(Guests, Name ++ ".wasm").
 
 start(Path) ->
@@ -335,15 +401,8 @@ repeat(N, Turn, _Result) -> repeat(N - 1, Turn, Turn()).
 %% A measurement by the reference program; see there for the fields.
 rust(#bench{port = Port}, Fields) ->
     fun(Turns) ->
-        port_command(Port, [lists:join($\t, Fields ++ [integer_to_list(Turns)]), $\n]),
-        receive
-            {Port, {data, {eol, Line}}} ->
-                [Time, Told] = binary:split(Line, <<"\t">>),
-                {binary_to_float(Time), Told};
-            {Port, {exit_status, Status}} ->
-                error({reference_ended, Status, Fields})
-        after ?PATIENCE -> error({reference_is_silent, Fields})
-        end
+        [Time, Told] = binary:split(ask(Port, lists:join($\t, Fields ++ [integer_to_list(Turns)])), <<"\t">>),
+        {binary_to_float(Time), Told}
     end.
 
 %% A reference in Erlang.

@@ -66,6 +66,9 @@
 %% `timeout' in milliseconds, for all of the call, calls made in its import function by the same process included. With
 %% `on_timeout => stop' an instance whose guest was cut short by it is stopped, as it is in a state that nothing leads to;
 %% one for which the call only waited is not. `fuel' in wasm instructions, roughly: the same number on every machine.
+%% `time' is what the clock of a guest built with Emscripten shows, in milliseconds since 1970: that of the call around it by
+%% default, and 0. `override' names modules whose imports go to the import function or handler though the host could serve
+%% them. `initialize' is for {@link start/2}: whether constructors run, or `main' after them; see `docs/emscripten.md'.
 %% `handler' is for {@link call_async/4} only. Other keys are left to import functions.
 -type snapshot() :: binary() | [binary()].
 %% A snapshot, or a whole one and deltas, each against the one before. `docs/snapshot.md' has the format.
@@ -241,6 +244,9 @@ call(Handle, Func, Args, Options) ->
 
 %% @doc Calls a function and answers its imports with `ImportFun', in this process, with the state threaded through.
 %%
+%% An import that the host of the engine serves comes only where `override' names its module, and with `native => true'; the
+%% answer `{native, State}' leaves it to the host.
+%%
 %% Surplus results of an import are dropped; missing or ill-typed ones, an error and an exception end the innermost
 %% guest call with `{import_failed, Why}', where `Why' is the reason given, `{raised, Class, Reason, Stacktrace}' or
 %% `{invalid_results, Map}'. The instance lives on.
@@ -280,7 +286,7 @@ call_async(Handle, Func, Args, Options) ->
             Error
     end.
 
-%% @doc Answers an import of {@link call_async/4}, from any process. An answer that does not fit fails the import.
+%% @doc Answers an import of {@link call_async/4}, from any process. `native' leaves one to the host that this serves. An answer that does not fit fails the import.
 -spec respond(import_ref(), {ok, [value()]} | native | {error, term()}) ->
     ok | {error, no_pending_import | not_native}.
 respond(ImportRef, Answer) ->

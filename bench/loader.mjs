@@ -1,0 +1,47 @@
+// The reference of the lines about AO's images in `make bench`: ao-loader on Node, driven line by line.
+//
+//   node --experimental-wasm-memory64 loader.mjs PACKAGE FORMAT IMAGE
+//
+// A line "message<tab>CODE" is answered with the message and the environment, as JSON, that an eval of CODE is: what the
+// other side gives to its own instance. A line "CODE<tab>TURNS" is so many evals, one after the other, each with the memory
+// that the one before has left, as a compute unit does it. Its answer is "NANOSECONDS<tab>OUTPUT": of one of them, with
+// a decimal point, and what the last one gave.
+import { readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { aoLoader } from '../parity/patched.mjs';
+import { environment, owner, startTime } from '../parity/messages.mjs';
+
+const [packageDir, format, image] = process.argv.slice(2);
+const say = console.log.bind(console);
+console.log = console.warn = console.error = () => {};
+globalThis.parityNow = startTime;
+
+const evaluation = (code) => ({
+  Id: 'm'.repeat(43), Target: environment.Process.Id, Owner: owner, From: owner, Module: environment.Module.Id,
+  'Block-Height': 1, Timestamp: startTime, Tags: [{ name: 'Action', value: 'Eval' }], Data: code,
+});
+
+const handle = await aoLoader(packageDir)(readFileSync(image), {
+  format, inputEncoding: 'JSON-1', outputEncoding: 'JSON-1', memoryLimit: '17179869184', computeLimit: '9000000000000',
+  extensions: [],
+});
+let memory = null;
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const [first, second] = line.split('\t');
+  if (first === 'message') {
+    say(`${JSON.stringify(evaluation(second))}\t${JSON.stringify(environment)}`);
+    continue;
+  }
+  const message = evaluation(first);
+  let output;
+  const begin = process.hrtime.bigint();
+  for (let turn = 0; turn < Number(second); turn += 1) {
+    const result = await handle(memory, message, environment);
+    memory = result.Memory;
+    output = result.Output;
+  }
+  const nanoseconds = Number(process.hrtime.bigint() - begin) / Number(second);
+  say(`${nanoseconds.toFixed(1)}\t${JSON.stringify(output?.data?.output ?? output?.data)}`);
+}
+process.exit(0);

@@ -1,0 +1,61 @@
+%% Images built with Emscripten in the device: the clock of a message, and who
+%% answers an import that the engine could serve.
+-module(dev_wasm64_emscripten_tests).
+
+-include_lib("eunit/include/eunit.hrl").
+
+-import(dev_wasm64_test, [on_both/2, ok/1, started/1, started/2, compute/3, result/1, library/1]).
+
+-define(CLOCK, "emscripten/clock64").
+
+compute_at(Base, Function, Keys) ->
+    hb_ao:resolve(Base, Keys#{<<"path">> => <<"compute">>, <<"function">> => Function, <<"parameters">> => []}, #{}).
+
+the_clock_shows_the_timestamp_of_the_message_test_() ->
+    on_both(?FUNCTION_NAME, fun() ->
+        M = started(?CLOCK),
+        Now = fun(Keys) -> result(compute_at(M, <<"date_now">>, Keys)) end,
+        ?assertEqual([ok, [1708000496789.0]], Now(#{<<"timestamp">> => 1708000496789})),
+        ?assertEqual([ok, [1708000496789.0]], Now(#{<<"timestamp">> => <<"1708000496789">>})),
+        ?assertEqual([ok, [5.0]], Now(#{<<"body">> => #{<<"timestamp">> => 5}})),
+        ?assertEqual([ok, [6.0]], Now(#{<<"timestamp">> => 6, <<"body">> => #{<<"timestamp">> => 5}}))
+    end).
+
+a_message_that_tells_no_time_is_at_the_beginning_of_time_test_() ->
+    on_both(?FUNCTION_NAME, fun() ->
+        M = started(?CLOCK),
+        [?assertEqual([ok, [0.0]], result(compute_at(M, <<"date_now">>, Keys))) || Keys <- [
+            #{}, #{<<"timestamp">> => <<"soon">>}, #{<<"timestamp">> => -1}, #{<<"timestamp">> => 1.5},
+            #{<<"timestamp">> => <<>>}, #{<<"timestamp">> => 1 bsl 60}, #{<<"timestamp">> => #{<<"a">> => 1}},
+            #{<<"timestamp">> => binary:copy(<<"9">>, 10_000)}
+        ]]
+    end).
+
+a_device_for_the_module_is_asked_before_the_engine_test_() ->
+    on_both(?FUNCTION_NAME, fun() ->
+        Now = fun(#{<<"state">> := State}, _, _) -> {ok, #{<<"state">> => State#{<<"asked">> => 1}, <<"results">> => [9.0]}} end,
+        M = started(?CLOCK, #{<<"stdlib">> => #{<<"env">> => library(#{emscripten_date_now => Now})}}),
+        Answer = compute_at(M, <<"date_now">>, #{<<"timestamp">> => 5}),
+        ?assertEqual([ok, [9.0]], result(Answer)),
+        ?assertMatch(#{<<"asked">> := 1}, ok(Answer)),
+        %% What it does not know the engine serves, and nothing is recorded as undefined.
+        Other = compute_at(M, <<"now">>, #{<<"timestamp">> => 5}),
+        ?assertEqual([ok, [5.0]], result(Other)),
+        ?assertNot(is_map_key(<<"undefined-calls">>, maps:get(<<"results">>, ok(Other))))
+    end).
+
+an_import_that_neither_knows_is_recorded_and_answered_with_zeros_test_() ->
+    on_both(?FUNCTION_NAME, fun() ->
+        M = started("emscripten/longjmp64"),
+        Answer = compute(M, <<"import_in_invoke">>, [1]),
+        ?assertEqual([ok, [0]], result(Answer)),
+        ?assertMatch([#{<<"func">> := <<"host_call">>}], dev_wasm64_test:get(<<"state/results/undefined-calls">>, ok(Answer)))
+    end).
+
+the_end_of_a_program_is_a_result_test_() ->
+    on_both(?FUNCTION_NAME, fun() ->
+        M = started("emscripten/longjmp64"),
+        ?assertEqual([error, <<"exit: 3">>], result(compute(M, <<"exit_in_invoke">>, [3]))),
+        [error, <<"trap: aborted: native code called abort()", _/binary>>] = result(compute(M, <<"abort_in_invoke">>, [])),
+        [error, <<"uncaught exception: __c_longjmp">>] = result(compute(M, <<"uncaught">>, [1]))
+    end).

@@ -1,0 +1,272 @@
+%% The host of Emscripten's images as a caller sees it: its clock, who answers
+%% an import, what a program says, and that none of it is lost in a snapshot.
+-module(hb_emscripten_host_tests).
+
+-include_lib("eunit/include/eunit.hrl").
+
+%% 2024-02-15 12:34:56.789
+-define(TIME, 1_708_000_496_789).
+
+guests(Name) -> [lists:concat(["emscripten/", Name, Width]) || Width <- ["", "64", "_old"]].
+
+start(Guest) ->
+    {ok, H} = hb_wasm64:start(hb_test:guest(Guest)),
+    H.
+
+each(Name, Test) -> [{Guest, fun() -> Test(start(Guest)) end} || Guest <- guests(Name)].
+
+%%% The clock
+
+the_clock_shows_the_time_of_the_call_test_() ->
+    each("clock", fun(H) ->
+        Options = #{time => ?TIME},
+        ?assertEqual({ok, [?TIME * 1.0]}, hb_wasm64:call(H, "date_now", [], Options)),
+        ?assertEqual({ok, [?TIME * 1.0]}, hb_wasm64:call(H, "now", [], Options)),
+        ?assertEqual({ok, [?TIME * 1_000_000]}, hb_wasm64:call(H, "clock_time", [0, 0], Options))
+    end).
+
+a_call_without_a_time_is_at_the_beginning_of_time_test_() ->
+    each("clock", fun(H) ->
+        {ok, [1.0]} = hb_wasm64:call(H, "date_now", [], #{time => 1}),
+        ?assertEqual({ok, [0.0]}, hb_wasm64:call(H, "date_now", []))
+    end).
+
+a_call_within_an_import_has_the_time_of_the_call_around_it_unless_it_says_otherwise_test() ->
+    H = start("emscripten/clock64"),
+    Import = fun(_, #{func := "emscripten_date_now", instance := Scope}, _) ->
+        {ok, [Inner]} = hb_wasm64:call(Scope, "date_now", []),
+        {ok, [Other]} = hb_wasm64:call(Scope, "date_now", [], #{time => 7}),
+        {native, [Inner, Other]}
+    end,
+    Options = #{time => ?TIME, override => [<<"env">>]},
+    ?assertEqual({ok, [?TIME * 1.0], [?TIME * 1.0, 7.0]}, hb_wasm64:call(H, "date_now", [], Import, none, Options)).
+
+a_time_that_is_none_is_refused_and_names_what_it_was_test() ->
+    H = start("emscripten/clock64"),
+    [?assertEqual({error, {invalid_option, time, Time}}, hb_wasm64:call(H, "date_now", [], #{time => Time}))
+     || Time <- [-1, 1.5, (1 bsl 53) + 1, <<"1">>, undefined]],
+    ?assertEqual({ok, [(1 bsl 53) * 1.0]}, hb_wasm64:call(H, "date_now", [], #{time => 1 bsl 53})).
+
+dates_are_utc_test_() ->
+    each("clock", fun(H) ->
+        {ok, []} = hb_wasm64:call(H, "gmtime", [?TIME div 1000]),
+        {ok, To} = hb_wasm64:malloc(H, 100),
+        {ok, Format} = hb_wasm64:write_string(H, <<"%Y-%m-%d %H:%M:%S %A %j">>),
+        {ok, [Size]} = hb_wasm64:call(H, "format", [To, 100, Format]),
+        ?assertEqual({ok, <<"2024-02-15 12:34:56 Thursday 046">>}, hb_wasm64:read(H, To, Size)),
+        ?assertEqual({ok, [?TIME div 1000]}, hb_wasm64:call(H, "mktime", []))
+    end).
+
+%%% Who answers
+
+an_import_of_a_named_module_goes_to_the_import_function_first_test_() ->
+    each("clock", fun(H) ->
+        Import = fun(Asked, #{func := Func, native := true}, _) -> {ok, [5.0], [Func | Asked]} end,
+        ?assertEqual(
+            {ok, [5.0], ["emscripten_date_now"]},
+            hb_wasm64:call(H, "date_now", [], Import, [], #{override => ["env"], time => 3})
+        ),
+        ?assertEqual({ok, [3.0], []}, hb_wasm64:call(H, "date_now", [], Import, [], #{override => ["other"], time => 3})),
+        ?assertEqual({ok, [3.0], []}, hb_wasm64:call(H, "date_now", [], Import, [], #{time => 3}))
+    end).
+
+what_the_import_function_leaves_the_host_serves_test_() ->
+    each("clock", fun(H) ->
+        Import = fun(Asked, #{func := Func}, _) -> {native, [Func | Asked]} end,
+        ?assertEqual(
+            {ok, [3.0], ["emscripten_date_now"]},
+            hb_wasm64:call(H, "date_now", [], Import, [], #{override => [<<"env">>], time => 3})
+        )
+    end).
+
+a_handler_can_leave_an_import_to_the_host_test() ->
+    H = start("emscripten/clock64"),
+    {ok, Ref} = hb_wasm64:call_async(H, "date_now", [], #{override => [<<"env">>], time => 3}),
+    ok = receive {hb_wasm64, Ref, {import, Import, #{native := true}}} -> hb_wasm64:respond(Import, native) end,
+    ?assertEqual({ok, [3.0]}, receive {hb_wasm64, Ref, {done, Result}} -> Result end).
+
+an_import_that_the_host_does_not_serve_cannot_be_left_to_it_test() ->
+    H = start("emscripten/longjmp64"),
+    Import = fun(State, Request, _) ->
+        ?assertNot(is_map_key(native, Request)),
+        {native, State}
+    end,
+    ?assertEqual(
+        {error, {import_failed, not_native}, state},
+        hb_wasm64:call(H, "import_in_invoke", [1], Import, state, #{override => [<<"env">>]})
+    ),
+    {ok, Ref} = hb_wasm64:call_async(H, "import_in_invoke", [1], #{}),
+    receive
+        {hb_wasm64, Ref, {import, Pending, _}} ->
+            ?assertEqual({error, not_native}, hb_wasm64:respond(Pending, native)),
+            ?assertEqual(ok, hb_wasm64:respond(Pending, {ok, [4]}))
+    end,
+    ?assertEqual({ok, [4]}, receive {hb_wasm64, Ref, {done, Result}} -> Result end).
+
+what_unwinds_or_allocates_is_never_asked_for_test() ->
+    H = start("emscripten/throw64"),
+    Import = fun(_, #{func := Func}, _) -> error({asked_for, Func}) end,
+    ?assertMatch({ok, [_], none}, hb_wasm64:call(H, "throw_int", [5], Import, none, #{override => [<<"env">>]})),
+    ?assertMatch({ok, [_], none}, hb_wasm64:call(H, "rethrow", [5], Import, none, #{override => [<<"env">>]})).
+
+names_of_modules_that_are_none_are_refused_test() ->
+    H = start("emscripten/clock64"),
+    [?assertEqual({error, {invalid_option, override, Names}}, hb_wasm64:call(H, "now", [], #{override => Names}))
+     || Names <- [env, <<"env">>, [env], [<<255>>], ["a" | <<"b">>], [[-1]]]].
+
+an_image_says_whether_it_has_the_host_test() ->
+    ?assertEqual({ok, emscripten}, hb_wasm64:host(start("emscripten/clock"))),
+    ?assertEqual({ok, none}, hb_wasm64:host(start("imports"))),
+    ?assertEqual({error, not_local}, hb_wasm64:host(make_ref())).
+
+other_images_have_none_of_it_test() ->
+    H = start("imports"),
+    Import = fun(State, Request, _) ->
+        ?assertNot(is_map_key(native, Request)),
+        {ok, [1], State}
+    end,
+    ?assertEqual({ok, [1], none}, hb_wasm64:call(H, "call_add", [1, 2], Import, none, #{override => [<<"env">>], time => 1})),
+    ?assertEqual({ok, #{stdout => <<>>, stderr => <<>>}}, hb_wasm64:output(H)).
+
+%%% What a program says
+
+say(H, Descriptor, Text) ->
+    {ok, From} = hb_wasm64:malloc(H, byte_size(Text) + 1),
+    ok = hb_wasm64:write(H, From, Text),
+    hb_wasm64:call(H, "write", [Descriptor, From, byte_size(Text)]).
+
+output_is_that_of_the_last_call_test_() ->
+    each("files", fun(H) ->
+        ?assertEqual({ok, #{stdout => <<>>, stderr => <<>>}}, hb_wasm64:output(H)),
+        ?assertEqual({ok, [5]}, say(H, 1, <<"out\0\n">>)),
+        ?assertEqual({ok, #{stdout => <<"out\0\n">>, stderr => <<>>}}, hb_wasm64:output(H)),
+        ?assertEqual({ok, [6]}, say(H, 2, <<"errors">>)),
+        ?assertEqual({ok, #{stdout => <<>>, stderr => <<"errors">>}}, hb_wasm64:output(H))
+    end).
+
+a_program_that_says_too_much_goes_on_and_the_beginning_is_kept_test() ->
+    H = start("emscripten/files64"),
+    Size = 3 bsl 20,
+    ?assertEqual({ok, [Size]}, say(H, 1, binary:copy(<<"0123456789abcdef">>, Size div 16))),
+    {ok, #{stdout := Kept}} = hb_wasm64:output(H),
+    ?assertEqual(binary:copy(<<"0123456789abcdef">>, (1 bsl 20) div 16), Kept).
+
+%%% State
+
+path(H, Path) ->
+    {ok, Pointer} = hb_wasm64:write_string(H, Path),
+    Pointer.
+
+open(H, Path, Flags) ->
+    {ok, [Descriptor]} = hb_wasm64:call(H, "openat", [-100, path(H, Path), Flags, 8#644]),
+    Descriptor.
+
+contents(H, Path) ->
+    case open(H, Path, 0) of
+        Descriptor when Descriptor >= 0 ->
+            {ok, To} = hb_wasm64:malloc(H, 1000),
+            {ok, [Size]} = hb_wasm64:call(H, "read", [Descriptor, To, 1000]),
+            {ok, [0]} = hb_wasm64:call(H, "close", [Descriptor]),
+            {ok, Bytes} = hb_wasm64:read(H, To, Size),
+            Bytes;
+        Error ->
+            Error
+    end.
+
+-define(CREATE, (8#100 bor 8#2)).
+
+a_file_outlives_its_call_and_is_in_snapshots_and_forks_test_() ->
+    each("files", fun(H) ->
+        File = open(H, <<"/data/x">>, ?CREATE),
+        {ok, [5]} = say(H, File, <<"hello">>),
+        {ok, Snapshot} = hb_wasm64:snapshot(H),
+        {ok, Fork} = hb_wasm64:fork(H),
+        {ok, #{image := _}} = hb_wasm64:describe(H),
+        {ok, Compressed} = hb_wasm64:snapshot(H, #{compress => true}),
+        {ok, [6]} = say(H, File, <<" world">>),
+        {ok, Delta} = hb_wasm64:snapshot(H, #{base => Snapshot}),
+        {ok, Memory, Rest} = hb_wasm64:read_state(H),
+        ?assertEqual(<<"hello world">>, contents(H, <<"/data/x">>)),
+        ?assertEqual(<<"hello">>, contents(Fork, <<"/data/x">>)),
+        %% The descriptor is open in each of them, and where it was.
+        [begin
+             ok = hb_wasm64:restore(H, State),
+             ?assertEqual({ok, [byte_size(Was)]}, hb_wasm64:call(H, "seek", [File, 0, 1])),
+             ?assertEqual(Was, contents(H, <<"/data/x">>))
+         end || {State, Was} <- [
+             {Snapshot, <<"hello">>}, {Compressed, <<"hello">>}, {[Snapshot, Delta], <<"hello world">>}
+         ]],
+        ok = hb_wasm64:write_state(H, Memory, Rest),
+        ?assertEqual(<<"hello world">>, contents(H, <<"/data/x">>)),
+        %% A snapshot is the state and nothing else.
+        ok = hb_wasm64:restore(H, Snapshot),
+        ?assertEqual({ok, Snapshot}, hb_wasm64:snapshot(H))
+    end).
+
+raw_memory_alone_goes_into_an_instance_as_it_starts_test_() ->
+    each("files", fun(H) ->
+        {ok, Memory, none} = hb_wasm64:read_state(H),
+        File = open(H, <<"/tmp/y">>, ?CREATE),
+        {ok, [2]} = say(H, File, <<"yy">>),
+        {ok, _, Rest} = hb_wasm64:read_state(H),
+        ?assert(is_binary(Rest)),
+        ok = hb_wasm64:write_state(H, Memory, none),
+        ?assertEqual(-44, open(H, <<"/tmp/y">>, 0)),
+        ?assertEqual({ok, Memory, none}, hb_wasm64:read_state(start("emscripten/files" ++ width(H))))
+    end).
+
+%% The image of an instance, by the width of its pointers and how it passes wide integers.
+width(H) ->
+    {ok, #{exports := Exports, imports := Imports}} = hb_wasm64:describe(H),
+    case {lists:keyfind("malloc", 2, Exports), lists:keyfind("fd_seek", 3, Imports)} of
+        {{func, _, "(I)I"}, _} -> "64";
+        {_, {func, _, _, "(iIii)i"}} -> "";
+        _ -> "_old"
+    end.
+
+a_damaged_state_of_the_host_is_refused_test() ->
+    H = start("emscripten/files64"),
+    File = open(H, <<"/data/x">>, ?CREATE),
+    {ok, [5]} = say(H, File, <<"hello">>),
+    {ok, Snapshot} = hb_wasm64:snapshot(H),
+    Refused = [begin
+        Position = rand:uniform(byte_size(Snapshot)) - 1,
+        <<Before:Position/binary, Byte, After/binary>> = Snapshot,
+        hb_wasm64:restore(H, <<Before/binary, (Byte bxor (1 bsl (rand:uniform(8) - 1))), After/binary>>)
+    end || _ <- lists:seq(1, 300)],
+    [?assertMatch({error, {invalid_snapshot, _}}, Result) || Result <- Refused],
+    ?assertEqual({ok, Snapshot}, hb_wasm64:snapshot(H)).
+
+%%% Time slices
+
+results_do_not_depend_on_the_length_of_slices_test_() ->
+    {timeout, 60, fun() ->
+        Run = fun(Slice) ->
+            ok = hb_wasm64:time_slice(Slice),
+            H = start("emscripten/throw64"),
+            Results = [hb_wasm64:call(H, Func, [N]) || {Func, N} <- [
+                {"rounds", 10_000}, {"in_turns", 100}, {"destructors", 20}, {"both", 1}, {"rethrow", 5}
+            ]],
+            {ok, Snapshot} = hb_wasm64:snapshot(H),
+            {Results, crypto:hash(sha256, Snapshot)}
+        end,
+        try
+            [Short, Normal, Long] = [Run(Slice) || Slice <- [100, 1000, 10_000]],
+            ?assertEqual(Normal, Short),
+            ?assertEqual(Normal, Long)
+        after
+            ok = hb_wasm64:time_slice(1000)
+        end
+    end}.
+
+slices_have_bounds_test() ->
+    [?assertMatch({error, {invalid_args, #{position := 1}}}, hb_wasm64:time_slice(Slice))
+     || Slice <- [0, 99, 100_001, -1, 1.5, soon, 1 bsl 64]].
+
+%%% Starts
+
+what_runs_at_the_start_is_an_option_test() ->
+    Image = hb_test:guest("emscripten/clock64"),
+    [?assertMatch({ok, _}, hb_wasm64:start(Image, #{initialize => How})) || How <- [true, false, main]],
+    [?assertEqual({error, {invalid_option, initialize, How}}, hb_wasm64:start(Image, #{initialize => How}))
+     || How <- [yes, 1, <<"main">>]].
