@@ -2,8 +2,8 @@
 //
 //   node --experimental-wasm-memory64 loader.mjs PACKAGE FORMAT IMAGE
 //
-// A line "message<tab>CODE" is answered with the message and the environment, as JSON, that an eval of CODE is: what the
-// other side gives to its own instance. A line "CODE<tab>TURNS" is so many evals, one after the other, each with the memory
+// A line "message<tab>CODE" is answered with the message and the environment, as JSON, that an eval of CODE is, and a line
+// "process<tab>" with those of the message that a process begins with: what the other side gives to its own instance. A line "CODE<tab>TURNS" is so many evals, one after the other, each with the memory
 // that the one before has left, as a compute unit does it. Its answer is "NANOSECONDS<tab>OUTPUT": of one of them, with
 // a decimal point, and what the last one gave.
 import { readFileSync } from 'node:fs';
@@ -25,12 +25,15 @@ const handle = await aoLoader(packageDir)(readFileSync(image), {
   format, inputEncoding: 'JSON-1', outputEncoding: 'JSON-1', memoryLimit: '17179869184', computeLimit: '9000000000000',
   extensions: [],
 });
-let memory = null;
+// Makes the owner known, whose evals are obeyed.
+const own = { ...evaluation(''), Id: environment.Process.Id, Tags: [{ name: 'Type', value: 'Process' }] };
+let memory = (await handle(null, own, environment)).Memory;
 
 for await (const line of createInterface({ input: process.stdin })) {
   const [first, second] = line.split('\t');
-  if (first === 'message') {
-    say(`${JSON.stringify(evaluation(second))}\t${JSON.stringify(environment)}`);
+  if (first === 'message' || first === 'process') {
+    const message = first === 'process' ? own : evaluation(second);
+    say(`${JSON.stringify(message)}\t${JSON.stringify(environment)}`);
     continue;
   }
   const message = evaluation(first);

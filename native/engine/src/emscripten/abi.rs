@@ -167,10 +167,6 @@ impl Args<'_> {
     pub(crate) fn pointer(&self, index: usize) -> u64 {
         self.at(index)
     }
-
-    pub(crate) fn double(&self, index: usize) -> f64 {
-        f64::from_bits(self.at(index))
-    }
 }
 
 /// What a function of the host works on.

@@ -1,5 +1,239 @@
-use super::abi::Function;
-pub(crate) const FUNCTIONS: &[Function] = &[];
-pub(crate) fn is_of_descriptor(_: &str) -> bool {
-    false
+//! The functions of WASI preview 1 that programs import: on descriptors, arguments, the environment, the clock and the
+//! end of the program. They answer 0 or an error's number. An address outside of the memory is `EFAULT`.
+
+use super::abi::{Args, Fault, Function, Host, int};
+use super::files::flags::{O_APPEND, O_DSYNC, O_NONBLOCK, O_SYNC_ONLY, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT};
+use super::files::{Errno, Files};
+
+/// The most parts that one call reads or writes.
+const MOST_PARTS: u64 = 1024;
+
+/// What a program is called.
+const PROGRAM: &[u8] = b"./this.program\0";
+
+macro_rules! functions {
+    ($($name:literal $shape:literal $call:ident,)*) => {
+        &[$(Function {
+            module: "wasi_snapshot_preview1",
+            name: $name,
+            shape: $shape,
+            call: |host, args| Ok(int($call(host, args).map_or_else(Errno::positive, |()| 0))),
+        },)*
+        Function { module: "wasi_snapshot_preview1", name: "proc_exit", shape: "i:", call: proc_exit }]
+    };
+}
+
+pub(crate) const FUNCTIONS: &[Function] = functions! {
+    "args_get" "pp:i" args_get,
+    "args_sizes_get" "pp:i" args_sizes_get,
+    "clock_res_get" "ip:i" clock_res_get,
+    "clock_time_get" "ijp:i" clock_time_get,
+    "environ_get" "pp:i" environ_get,
+    "environ_sizes_get" "pp:i" environ_sizes_get,
+    "fd_close" "i:i" fd_close,
+    "fd_datasync" "i:i" fd_sync,
+    "fd_fdstat_get" "ip:i" fd_fdstat_get,
+    "fd_pread" "ippjp:i" fd_pread,
+    "fd_pwrite" "ippjp:i" fd_pwrite,
+    "fd_read" "ippp:i" fd_read,
+    "fd_seek" "ijip:i" fd_seek,
+    "fd_sync" "i:i" fd_sync,
+    "fd_write" "ippp:i" fd_write,
+    "sched_yield" ":i" sched_yield,
+};
+
+/// Whether the first argument of a function is a descriptor that the function works on.
+pub(crate) fn is_of_descriptor(name: &str) -> bool {
+    name.starts_with("fd_")
+}
+
+type Answer = Result<(), Errno>;
+
+fn args_sizes_get(host: &mut Host<'_>, args: Args<'_>) -> Answer {
+    host.memory.put_pointer(args.pointer(0), 1)?;
+    host.memory.put_pointer(args.pointer(1), PROGRAM.len() as u64)?;
+    Ok(())
+}
+
+fn args_get(host: &mut Host<'_>, args: Args<'_>) -> Answer {
+    host.memory.put(args.pointer(1), PROGRAM)?;
+    host.memory.put_pointer(args.pointer(0), args.pointer(1))?;
+    Ok(())
+}
+
+/// There are no variables, as under the loader of AO's processes.
+fn environ_sizes_get(host: &mut Host<'_>, args: Args<'_>) -> Answer {
+    host.memory.put_pointer(args.pointer(0), 0)?;
+    host.memory.put_pointer(args.pointer(1), 0)?;
+    Ok(())
+}
+
+fn environ_get(_: &mut Host<'_>, _: Args<'_>) -> Answer {
+    Ok(())
+}
+
+/// The number of a clock: real time, monotonic, and those of the process and the thread. All of them tell the same.
+fn clock(number: i32) -> Answer {
+    if (0..4).contains(&number) { Ok(()) } else { Err(Errno::INVAL) }
+}
+
+/// Writes the caller's time in nanoseconds.
+fn clock_time_get(host: &mut Host<'_>, args: Args<'_>) -> Answer {
+    const NANOSECONDS: u64 = 1_000_000;
+
+    clock(args.int(0))?;
+    host.memory.put_u64(args.pointer(2), host.now.saturating_mul(NANOSECONDS))?;
+    Ok(())
+}
+
+/// The caller's time has milliseconds.
+fn clock_res_get(host: &mut Host<'_>, args: Args<'_>) -> Answer {
+    clock(args.int(0))?;
+    host.memory.put_u64(args.pointer(1), 1_000_000)?;
+    Ok(())
+}
+
+fn sched_yield(_: &mut Host<'_>, _: Args<'_>) -> Answer {
+    Ok(())
+}
+
+fn proc_exit(_: &mut Host<'_>, args: Args<'_>) -> Result<u64, Fault> {
+    Err(Fault::Exit(args.int(0)))
+}
+
+fn fd_close(host: &mut Host<'_>, args: Args<'_>) -> Answer {
+    host.state.files.close(args.int(0))
+}
+
+fn fd_sync(host: &mut Host<'_>, args: Args<'_>) -> Answer {
+    host.state.files.check(args.int(0))
+}
+
+/// `fd`, `offset`, `whence` as `lseek` has it, and where the new offset is written.
+fn fd_seek(host: &mut Host<'_>, args: Args<'_>) -> Answer {
+    let into = args.pointer(3);
+    host.memory.get(into, 8)?;
+    let offset = host.state.files.seek(args.int(0), args.wide(1), args.int(2))?;
+    host.memory.put_u64(into, offset)?;
+    Ok(())
+}
+
+/// Writes a `fdstat`: what is open, and its flags. Of rights none are told, as by Emscripten.
+fn fd_fdstat_get(host: &mut Host<'_>, args: Args<'_>) -> Answer {
+    const FDSTAT: usize = 24;
+    /// Flags as WASI has them, and as `open` has them.
+    const FLAGS: [(u8, i32); 4] = [(1, O_APPEND), (2, O_DSYNC), (4, O_NONBLOCK), (16, O_SYNC_ONLY)];
+
+    let fd = args.int(0);
+    let files = &host.state.files;
+    let kind = match files.stat_open(fd)?.mode & S_IFMT {
+        S_IFCHR => 2,
+        S_IFDIR => 3,
+        S_IFLNK => 7,
+        _ => 4,
+    };
+    let open = files.flags(fd)?;
+    let mut bytes = [0; FDSTAT];
+    bytes[0] = kind;
+    bytes[2] = FLAGS.into_iter().filter(|(_, flag)| open & flag != 0).map(|(bit, _)| bit).sum();
+    host.memory.put(args.pointer(1), &bytes)?;
+    Ok(())
+}
+
+fn fd_read(host: &mut Host<'_>, args: Args<'_>) -> Answer {
+    let call = Parts { fd: args.int(0), at: args.pointer(1), count: args.pointer(2), into: args.pointer(3) };
+    call.read(host, |files, fd, _, bytes| files.read(fd, bytes))
+}
+
+fn fd_pread(host: &mut Host<'_>, args: Args<'_>) -> Answer {
+    let call = Parts { fd: args.int(0), at: args.pointer(1), count: args.pointer(2), into: args.pointer(4) };
+    let start = args.wide(3);
+    call.read(host, |files, fd, done, bytes| files.pread(fd, behind(start, done)?, bytes))
+}
+
+fn fd_write(host: &mut Host<'_>, args: Args<'_>) -> Answer {
+    let call = Parts { fd: args.int(0), at: args.pointer(1), count: args.pointer(2), into: args.pointer(3) };
+    call.write(host, |files, fd, _, bytes, now| files.write(fd, bytes, now))
+}
+
+fn fd_pwrite(host: &mut Host<'_>, args: Args<'_>) -> Answer {
+    let call = Parts { fd: args.int(0), at: args.pointer(1), count: args.pointer(2), into: args.pointer(4) };
+    let start = args.wide(3);
+    call.write(host, |files, fd, done, bytes, now| files.pwrite(fd, behind(start, done)?, bytes, now))
+}
+
+fn behind(start: i64, done: u64) -> Result<i64, Errno> {
+    i64::try_from(done).ok().and_then(|done| start.checked_add(done)).ok_or(Errno::INVAL)
+}
+
+/// A call that reads or writes in parts, and where it says how much that was.
+struct Parts {
+    fd: i32,
+    /// An array of addresses and sizes, each as wide as a pointer.
+    at: u64,
+    count: u64,
+    into: u64,
+}
+
+impl Parts {
+    fn read(
+        &self,
+        host: &mut Host<'_>,
+        mut read: impl FnMut(&mut Files, i32, u64, &mut [u8]) -> Result<usize, Errno>,
+    ) -> Answer {
+        self.each(host, |host, done, at, size| {
+            let bytes = if size == 0 { &mut [][..] } else { host.memory.get_mut(at, size)? };
+            read(&mut host.state.files, self.fd, done, bytes)
+        })
+    }
+
+    fn write(
+        &self,
+        host: &mut Host<'_>,
+        mut write: impl FnMut(&mut Files, i32, u64, &[u8], u64) -> Result<usize, Errno>,
+    ) -> Answer {
+        self.each(host, |host, done, at, size| {
+            let bytes = if size == 0 { &[][..] } else { host.memory.get(at, size)? };
+            write(&mut host.state.files, self.fd, done, bytes, host.now)
+        })
+    }
+
+    /// Does `part` for each part (what was done before, address, size) until one is not done whole. What fails after
+    /// something was done is not told: the program sees how far it came.
+    fn each(
+        &self,
+        host: &mut Host<'_>,
+        mut part: impl FnMut(&mut Host<'_>, u64, u64, u64) -> Result<usize, Errno>,
+    ) -> Answer {
+        if self.count > MOST_PARTS {
+            return Err(Errno::INVAL);
+        }
+        let width = host.memory.width().bytes();
+        host.memory.get(self.into, width)?;
+        // Looks at the descriptor even where there is nothing to do.
+        let mut done = part(host, 0, 0, 0)? as u64;
+        for index in 0..self.count {
+            let step = index * 2 * width;
+            let result = self.part(host, step, width).and_then(|(at, size)| Ok((part(host, done, at, size)?, size)));
+            match result {
+                Ok((count, size)) => {
+                    done += count as u64;
+                    if (count as u64) < size {
+                        break;
+                    }
+                }
+                Err(_) if done > 0 => break,
+                Err(errno) => return Err(errno),
+            }
+        }
+        host.memory.put_pointer(self.into, done)?;
+        Ok(())
+    }
+
+    /// Address and size of a part.
+    fn part(&self, host: &Host<'_>, step: u64, width: u64) -> Result<(u64, u64), Errno> {
+        let at = self.at.checked_add(step).ok_or(Errno::FAULT)?;
+        let size = host.memory.pointer(at.checked_add(width).ok_or(Errno::FAULT)?)?;
+        Ok((host.memory.pointer(at)?, size))
+    }
 }

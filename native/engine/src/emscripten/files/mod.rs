@@ -1,42 +1,78 @@
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Files;
-#[derive(Clone, Copy)]
-pub(crate) struct Errno(i32);
-impl Errno {
-    pub(crate) const FAULT: Errno = Errno(21);
-    pub(crate) const INVAL: Errno = Errno(28);
-    pub(crate) const NOMEM: Errno = Errno(48);
-    pub(crate) fn negative(self) -> i32 {
-        -self.0
+//! The file system of an instance: in memory, as Linux would have it, with the tree that Emscripten's programs find.
+//!
+//! | file | what |
+//! |---|---|
+//! | `tree`, `node`, `directory` | the nodes, and how they hang together |
+//! | `descriptors` | descriptors and open file descriptions |
+//! | `path` | from paths to nodes |
+//! | `open`, `contents`, `listing` | what is done with descriptors |
+//! | `names`, `metadata` | what is done with paths |
+//! | `standard` | what a new instance finds |
+//! | `encode`, `decode` | all of it as bytes |
+//! | `output` | what was printed |
+//! | `errno`, `flags` | numbers that programs know |
+//!
+//! Whatever has a time takes `now`, the caller's clock in milliseconds since 1970. Operations that fail change nothing.
+
+mod contents;
+mod decode;
+mod descriptors;
+mod directory;
+mod encode;
+mod errno;
+pub(crate) mod flags;
+mod listing;
+mod metadata;
+mod names;
+mod node;
+mod open;
+mod output;
+mod path;
+mod standard;
+mod tree;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use descriptors::MOST_DESCRIPTORS;
+pub(crate) use errno::Errno;
+pub(crate) use listing::Listed;
+pub(crate) use metadata::{SetTime, Space};
+pub(crate) use node::{Device, Stat, Time};
+
+use descriptors::Descriptors;
+use output::Output;
+use tree::Tree;
+
+/// A file system, its descriptors, and what was printed. The output is no state: two are equal whatever they printed.
+#[derive(Clone, Debug)]
+pub(crate) struct Files {
+    tree: Tree,
+    descriptors: Descriptors,
+    /// The inode number of the working directory.
+    working_directory: u64,
+    output: [Output; 2],
+}
+
+impl PartialEq for Files {
+    fn eq(&self, other: &Files) -> bool {
+        self.tree == other.tree
+            && self.descriptors == other.descriptors
+            && self.working_directory == other.working_directory
     }
 }
+
+impl Eq for Files {}
+
 impl Files {
-    pub(crate) fn new() -> Files {
-        Files
-    }
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        Vec::new()
-    }
-    pub(crate) fn decode(_: &[u8]) -> Result<Files, &'static str> {
-        Ok(Files)
-    }
-    pub(crate) fn is_open(&self, fd: i32) -> bool {
-        fd < 3
-    }
-    pub(crate) fn clear_output(&mut self) {}
+    /// What was printed to the standard output and the error output since they were last cleared: of each the first
+    /// MiB.
     pub(crate) fn output(&self) -> (&[u8], &[u8]) {
-        (&[], &[])
+        let [output, errors] = &self.output;
+        (output.bytes(), errors.bytes())
     }
-    pub(crate) fn write(&mut self, _: i32, b: &[u8], _: u64) -> Result<usize, Errno> {
-        Ok(b.len())
-    }
-    pub(crate) fn can_map(&self, _: i32, _: bool) -> Result<(), Errno> {
-        Ok(())
-    }
-    pub(crate) fn read_mapping(&mut self, _: i32, _: u64, _: &mut [u8]) -> Result<(), Errno> {
-        Ok(())
-    }
-    pub(crate) fn write_mapping(&mut self, _: i32, _: u64, _: &[u8], _: u64) -> Result<(), Errno> {
-        Ok(())
+
+    pub(crate) fn clear_output(&mut self) {
+        self.output.iter_mut().for_each(Output::clear);
     }
 }

@@ -1,0 +1,194 @@
+//! Reading and writing what is open.
+
+use super::flags::{O_ACCMODE, O_RDWR, SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET};
+use super::node::{Device, Kind};
+use super::{Errno, Files};
+
+/// The greatest offset, and the greatest size.
+const MOST_OFFSET: u64 = i64::MAX as u64;
+
+impl Files {
+    /// Reads on from where a descriptor is: how much was read, 0 at the end.
+    pub(crate) fn read(&mut self, fd: i32, into: &mut [u8]) -> Result<usize, Errno> {
+        let (read, moves) = self.read_at(fd, None, into)?;
+        if moves {
+            let description = self.descriptors.get_mut(fd)?;
+            description.offset = description.offset.saturating_add(read as u64).min(MOST_OFFSET);
+        }
+        Ok(read)
+    }
+
+    /// Reads at an offset.
+    pub(crate) fn pread(&self, fd: i32, offset: i64, into: &mut [u8]) -> Result<usize, Errno> {
+        let offset = u64::try_from(offset).map_err(|_| Errno::INVAL)?;
+        self.read_at(fd, Some(offset), into).map(|(read, _)| read)
+    }
+
+    /// How much was read, and whether that is of something that has offsets.
+    fn read_at(&self, fd: i32, offset: Option<u64>, into: &mut [u8]) -> Result<(usize, bool), Errno> {
+        let description = self.descriptors.get(fd)?;
+        if !description.is_readable() {
+            return Err(Errno::BADF);
+        }
+        match &self.tree.node(description.inode)?.kind {
+            Kind::File(contents) => Ok((copy(contents, offset.unwrap_or(description.offset), into), true)),
+            Kind::Directory(_) => Err(Errno::ISDIR),
+            Kind::Link(_) => Err(Errno::INVAL),
+            Kind::Device(Device::Null) => Ok((0, false)),
+            Kind::Device(_) if offset.is_some() => Err(Errno::SPIPE),
+            Kind::Device(Device::Terminal) => Ok((0, false)),
+            Kind::Device(Device::ErrorTerminal) => Err(Errno::NXIO),
+        }
+    }
+
+    /// Writes where a descriptor is, or at the end: how much was written, which is less where space runs out.
+    pub(crate) fn write(&mut self, fd: i32, bytes: &[u8], now: u64) -> Result<usize, Errno> {
+        self.write_at(fd, None, bytes, now)
+    }
+
+    /// Writes at an offset; to what was opened with `O_APPEND` at the end nevertheless, as on Linux.
+    pub(crate) fn pwrite(&mut self, fd: i32, offset: i64, bytes: &[u8], now: u64) -> Result<usize, Errno> {
+        let offset = u64::try_from(offset).map_err(|_| Errno::INVAL)?;
+        self.write_at(fd, Some(offset), bytes, now)
+    }
+
+    fn write_at(&mut self, fd: i32, offset: Option<u64>, bytes: &[u8], now: u64) -> Result<usize, Errno> {
+        let description = *self.descriptors.get(fd)?;
+        if !description.is_writable() {
+            return Err(Errno::BADF);
+        }
+        let size = match &self.tree.node(description.inode)?.kind {
+            Kind::File(contents) => contents.len() as u64,
+            Kind::Directory(_) => return Err(Errno::ISDIR),
+            Kind::Link(_) => return Err(Errno::INVAL),
+            Kind::Device(Device::Null) => return Ok(bytes.len()),
+            Kind::Device(_) if offset.is_some() => return Err(Errno::SPIPE),
+            Kind::Device(device) => {
+                let [output, errors] = &mut self.output;
+                (if *device == Device::Terminal { output } else { errors }).append(bytes);
+                return Ok(bytes.len());
+            }
+        };
+        if bytes.is_empty() {
+            return Ok(0);
+        }
+        let start = if description.appends() { size } else { offset.unwrap_or(description.offset) };
+        // As much as fits.
+        let most = size.saturating_add(self.tree.room()).saturating_sub(start);
+        let count = bytes.len().min(usize::try_from(most).unwrap_or(usize::MAX));
+        if count == 0 {
+            return Err(if start >= MOST_OFFSET { Errno::FBIG } else { Errno::NOSPC });
+        }
+        let end = start.saturating_add(count as u64);
+        if end > size {
+            self.tree.resize(description.inode, end)?;
+        }
+        self.put(description.inode, start, bytes.get(..count).unwrap_or_default())?;
+        self.tree.node_mut(description.inode)?.touch(now);
+        if offset.is_none() {
+            self.descriptors.get_mut(fd)?.offset = end;
+        }
+        Ok(count)
+    }
+
+    /// Overwrites what a file has.
+    fn put(&mut self, inode: u64, offset: u64, bytes: &[u8]) -> Result<(), Errno> {
+        let Kind::File(contents) = &mut self.tree.node_mut(inode)?.kind else { return Err(Errno::INVAL) };
+        let start = usize::try_from(offset).map_err(|_| Errno::IO)?;
+        let end = start.checked_add(bytes.len()).ok_or(Errno::IO)?;
+        contents.get_mut(start..end).ok_or(Errno::IO)?.copy_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Moves to an offset: where that is. In a directory, an offset is one that a listing has told, or 0.
+    pub(crate) fn seek(&mut self, fd: i32, offset: i64, whence: i32) -> Result<u64, Errno> {
+        let description = self.descriptors.opened(fd)?;
+        let size = match &self.tree.node(description.inode)?.kind {
+            Kind::File(contents) => Some(contents.len() as i64),
+            Kind::Device(Device::Null) => return Ok(0),
+            Kind::Device(_) | Kind::Link(_) => return Err(Errno::SPIPE),
+            Kind::Directory(_) => None,
+        };
+        let at = description.offset as i64;
+        let new = match (whence, size) {
+            (SEEK_SET, _) => offset,
+            (SEEK_CUR, _) => at.checked_add(offset).ok_or(Errno::OVERFLOW)?,
+            (SEEK_END, Some(size)) => size.checked_add(offset).ok_or(Errno::OVERFLOW)?,
+            // Files have no holes but the one behind their end.
+            (SEEK_DATA | SEEK_HOLE, Some(size)) if !(0..size).contains(&offset) => return Err(Errno::NXIO),
+            (SEEK_DATA, Some(_)) => offset,
+            (SEEK_HOLE, Some(size)) => size,
+            _ => return Err(Errno::INVAL),
+        };
+        let new = u64::try_from(new).map_err(|_| Errno::INVAL)?;
+        self.descriptors.get_mut(fd)?.offset = new;
+        Ok(new)
+    }
+
+    /// Bytes that can be read without waiting.
+    pub(crate) fn readable(&self, fd: i32) -> Result<u64, Errno> {
+        let description = self.descriptors.opened(fd)?;
+        match &self.tree.node(description.inode)?.kind {
+            Kind::File(contents) => Ok((contents.len() as u64).saturating_sub(description.offset)),
+            Kind::Device(Device::Terminal | Device::ErrorTerminal) => Ok(0),
+            _ => Err(Errno::NOTTY),
+        }
+    }
+
+    /// The terminal that a descriptor has open.
+    ///
+    /// # Errors
+    /// `ENOTTY` for anything else.
+    pub(crate) fn terminal(&self, fd: i32) -> Result<Device, Errno> {
+        let description = self.descriptors.opened(fd)?;
+        match &self.tree.node(description.inode)?.kind {
+            Kind::Device(device @ (Device::Terminal | Device::ErrorTerminal)) => Ok(*device),
+            _ => Err(Errno::NOTTY),
+        }
+    }
+
+    /// Whether a file may be mapped into memory, or, with `shared_write`, written through a shared mapping.
+    ///
+    /// # Errors
+    /// `EACCES`; `ENODEV` for what is no file.
+    pub(crate) fn can_map(&self, fd: i32, shared_write: bool) -> Result<(), Errno> {
+        let description = self.descriptors.opened(fd)?;
+        if !description.is_readable() || shared_write && description.flags & O_ACCMODE != O_RDWR {
+            return Err(Errno::ACCES);
+        }
+        match &self.tree.node(description.inode)?.kind {
+            Kind::File(_) => Ok(()),
+            _ => Err(Errno::NODEV),
+        }
+    }
+
+    /// Copies what a file has from an offset on; what is behind its end is left as it is.
+    pub(crate) fn read_mapping(&self, fd: i32, offset: u64, into: &mut [u8]) -> Result<(), Errno> {
+        self.can_map(fd, false)?;
+        self.read_at(fd, Some(offset), into).map(|_| ())
+    }
+
+    /// Writes a mapping back; what is behind the end of the file is lost.
+    pub(crate) fn write_mapping(&mut self, fd: i32, offset: u64, bytes: &[u8], now: u64) -> Result<(), Errno> {
+        self.can_map(fd, true)?;
+        let inode = self.descriptors.get(fd)?.inode;
+        let size = self.tree.node(inode)?.stat(inode).size;
+        let count = usize::try_from(size.saturating_sub(offset)).unwrap_or(usize::MAX).min(bytes.len());
+        if count == 0 {
+            return Ok(());
+        }
+        self.put(inode, offset, bytes.get(..count).unwrap_or_default())?;
+        self.tree.node_mut(inode)?.touch(now);
+        Ok(())
+    }
+}
+
+/// Copies from an offset on: how much there was.
+fn copy(contents: &[u8], offset: u64, into: &mut [u8]) -> usize {
+    let left = usize::try_from(offset).ok().and_then(|offset| contents.get(offset..)).unwrap_or_default();
+    let count = left.len().min(into.len());
+    if let (Some(into), Some(left)) = (into.get_mut(..count), left.get(..count)) {
+        into.copy_from_slice(left);
+    }
+    count
+}

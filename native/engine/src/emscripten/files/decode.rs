@@ -1,0 +1,331 @@
+//! A file system from bytes, and all that has to hold for it: no operation relies on what has not been looked at here.
+
+use super::Files;
+use super::descriptors::{Description, Descriptor, Descriptors, MOST_DESCRIPTORS};
+use super::directory::{Directory, Entry, FIRST_POSITION, is_name};
+use super::encode::{DESCRIPTION_BYTES, DESCRIPTOR_BYTES, ENTRY_BYTES, NODE_BYTES, PAGE, VERSION};
+use super::flags::{KEPT, KEPT_OF_PATH, O_PATH, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG};
+use super::node::{Device, Kind, Node, PERMISSIONS, Place, Time, Times};
+use super::output::Output;
+use super::path::PATH_BYTES;
+use super::tree::{DESCRIPTORS, MOST_BYTES, MOST_NODES, ROOT, Tree};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Numbers that only ever grow are below this: no program counts on to where they end.
+const MOST_NUMBER: u64 = 1 << 60;
+
+const CUT: &str = "the files are cut off";
+const MANY: &str = "the files are more than there may be";
+const ORDER: &str = "the files are not in order";
+const DANGLING: &str = "the files refer to one that is not there";
+const NODE: &str = "a file is none";
+const ENTRY: &str = "an entry of a directory is none";
+const TREE: &str = "the directories are no tree";
+const UNUSED: &str = "nothing refers to one of the files";
+const OPEN: &str = "a descriptor is none";
+const PADDING: &str = "the files have something between them";
+
+impl Files {
+    /// The file system that [`encode`](Files::encode) has made these bytes of. Nothing has been printed.
+    ///
+    /// # Errors
+    /// What is wrong with the bytes. They are taken only where encoding would give them again.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Files, &'static str> {
+        let mut from = Reader { bytes, position: 0 };
+        if from.u64()? != VERSION {
+            return Err("the files are of another version");
+        }
+        let (next_inode, working_directory) = (from.u64()?, from.u64()?);
+        let nodes = from.count(NODE_BYTES, MOST_NODES)?;
+        let descriptions = from.count(DESCRIPTION_BYTES, MOST_DESCRIPTORS as usize)?;
+        let descriptors = from.count(DESCRIPTOR_BYTES, MOST_DESCRIPTORS as usize)?;
+        if next_inode > MOST_NUMBER {
+            return Err(MANY);
+        }
+        let mut sizes = Vec::new();
+        let mut tree = Tree { nodes: read_nodes(&mut from, nodes, &mut sizes)?, next_inode, bytes: 0, names: 0 };
+        if tree.nodes.last_key_value().is_some_and(|(last, _)| *last >= next_inode) {
+            return Err(ORDER);
+        }
+        let descriptors = read_descriptors(&mut from, descriptions, descriptors)?;
+        read_contents(&mut from, &mut tree, &sizes)?;
+        check_entries(&mut tree)?;
+        check_tree(&tree)?;
+
+        let held = descriptors.descriptions.values().map(|description| description.inode);
+        for inode in held.chain([working_directory]) {
+            tree.hold(inode).map_err(|_| DANGLING)?;
+        }
+        tree.directory(working_directory).map_err(|_| DANGLING)?;
+        if tree.nodes.values().any(|node| node.names == 0 && node.holders == 0) {
+            return Err(UNUSED);
+        }
+        Ok(Files { tree, descriptors, working_directory, output: [Output::default(), Output::default()] })
+    }
+}
+
+/// The nodes, with files empty, and the numbers and sizes of the files.
+fn read_nodes(
+    from: &mut Reader<'_>,
+    count: usize,
+    sizes: &mut Vec<(u64, u64)>,
+) -> Result<BTreeMap<u64, Node>, &'static str> {
+    let mut nodes = BTreeMap::new();
+    let (mut last, mut names) = (0, 0);
+    for _ in 0..count {
+        let inode = from.u64()?;
+        if inode <= last {
+            return Err(ORDER);
+        }
+        last = inode;
+        let (mode, user, group) = (from.u32()?, from.u32()?, from.u32()?);
+        let place = Place { directory: from.u64()?, position: from.u64()? };
+        let times = Times { accessed: from.time()?, modified: from.time()?, changed: from.time()? };
+        let size = from.u64()?;
+        let permissions = mode & PERMISSIONS;
+        if mode & !(PERMISSIONS | S_IFMT) != 0 {
+            return Err(NODE);
+        }
+        let kind = match mode & S_IFMT {
+            S_IFREG => {
+                sizes.push((inode, size));
+                Kind::File(Vec::new())
+            }
+            S_IFDIR => {
+                let directory = read_directory(from, size)?;
+                names += directory.len();
+                if names > MOST_NODES {
+                    return Err(MANY);
+                }
+                Kind::Directory(directory)
+            }
+            S_IFLNK => match from.take(size)? {
+                target if target.is_empty() || target.len() > PATH_BYTES || target.contains(&0) => return Err(NODE),
+                target => Kind::Link(target.into()),
+            },
+            S_IFCHR => Kind::Device(Device::from_number(size).ok_or(NODE)?),
+            _ => return Err(NODE),
+        };
+        nodes.insert(inode, Node { kind, permissions, user, group, times, place, names: 0, holders: 0 });
+    }
+    Ok(nodes)
+}
+
+fn read_directory(from: &mut Reader<'_>, count: u64) -> Result<Directory, &'static str> {
+    let next = from.u64()?;
+    if !(FIRST_POSITION..=MOST_NUMBER).contains(&next) {
+        return Err(ENTRY);
+    }
+    from.expect(count, ENTRY_BYTES)?;
+    let mut directory = Directory::starting_at(next);
+    let mut last: &[u8] = b"";
+    for _ in 0..count {
+        let entry = Entry { inode: from.u64()?, position: from.u64()? };
+        let size = from.u16()?;
+        let name = from.take(u64::from(size))?;
+        if name <= last || !is_name(name) || !(FIRST_POSITION..next).contains(&entry.position) {
+            return Err(ENTRY);
+        }
+        last = name;
+        // Which of them are directories is known when all nodes are.
+        if !directory.place(Arc::from(name), entry, false) {
+            return Err(ENTRY);
+        }
+    }
+    Ok(directory)
+}
+
+fn read_descriptors(
+    from: &mut Reader<'_>,
+    descriptions: usize,
+    descriptors: usize,
+) -> Result<Descriptors, &'static str> {
+    let mut read = Descriptors::default();
+    let mut least = 0;
+    for _ in 0..descriptions {
+        let (number, inode, flags, offset) = (from.u32()?, from.u64()?, from.u32()? as i32, from.u64()?);
+        let kept = if flags & O_PATH == 0 { KEPT } else { KEPT_OF_PATH };
+        if number < least || number >= MOST_DESCRIPTORS as u32 || flags & !kept != 0 || i64::try_from(offset).is_err() {
+            return Err(OPEN);
+        }
+        least = number + 1;
+        read.descriptions.insert(number, Description { inode, flags, offset, descriptors: 0 });
+    }
+    let mut least = 0;
+    for _ in 0..descriptors {
+        let (fd, description, close_on_exec) = (from.u32()? as i32, from.u32()?, from.u32()?);
+        if fd < least || fd >= MOST_DESCRIPTORS || close_on_exec > 1 {
+            return Err(OPEN);
+        }
+        least = fd + 1;
+        read.descriptions.get_mut(&description).ok_or(OPEN)?.descriptors += 1;
+        read.open.insert(fd, Descriptor { description, close_on_exec: close_on_exec == 1 });
+    }
+    if read.descriptions.values().any(|description| description.descriptors == 0) {
+        return Err(OPEN);
+    }
+    Ok(read)
+}
+
+/// Gives the files their contents.
+fn read_contents(from: &mut Reader<'_>, tree: &mut Tree, sizes: &[(u64, u64)]) -> Result<(), &'static str> {
+    let is_short = |size: u64| size < PAGE as u64;
+    let (short, long) = (sizes.iter().filter(|file| is_short(file.1)), sizes.iter().filter(|file| !is_short(file.1)));
+    for (inode, size) in short.chain(long) {
+        if !is_short(*size) {
+            from.skip_padding()?;
+        }
+        let contents = from.take(*size)?;
+        let node = tree.nodes.get_mut(inode).ok_or(DANGLING)?;
+        node.kind = Kind::File(contents.to_vec());
+    }
+    from.skip_padding()?;
+    if from.position == from.bytes.len() { Ok(()) } else { Err(PADDING) }
+}
+
+/// Looks at all entries, and counts what comes from them: names, subdirectories, and the bytes that all takes.
+fn check_entries(tree: &mut Tree) -> Result<(), &'static str> {
+    let mut subdirectories = Vec::new();
+    let mut names = BTreeMap::new();
+    let mut bytes = 0_u64;
+    for (inode, node) in &tree.nodes {
+        let size = match &node.kind {
+            Kind::File(contents) => contents.len(),
+            Kind::Link(target) => target.len(),
+            Kind::Device(_) => 0,
+            Kind::Directory(directory) => {
+                let mut below = 0;
+                let mut size = 0;
+                for (name, entry) in directory.by_name() {
+                    size += name.len();
+                    *names.entry(entry.inode).or_insert(0_u32) += 1;
+                    let named = tree.nodes.get(&entry.inode).ok_or(DANGLING)?;
+                    if named.is_directory() {
+                        below += 1;
+                        if named.place != (Place { directory: *inode, position: entry.position }) {
+                            return Err(TREE);
+                        }
+                    }
+                }
+                subdirectories.push((*inode, below));
+                tree.names += directory.len();
+                size
+            }
+        };
+        bytes = bytes.saturating_add(size as u64);
+    }
+    if bytes > MOST_BYTES {
+        return Err(MANY);
+    }
+    tree.bytes = bytes;
+    for (inode, count) in names {
+        tree.nodes.get_mut(&inode).ok_or(DANGLING)?.names = count;
+    }
+    for (inode, count) in subdirectories {
+        if let Some(Node { kind: Kind::Directory(directory), .. }) = tree.nodes.get_mut(&inode) {
+            directory.set_subdirectories(count);
+        }
+    }
+    let root = tree.nodes.get_mut(&ROOT).ok_or(TREE)?;
+    if root.names != 0 || root.place != (Place { directory: ROOT, position: 0 }) {
+        return Err(TREE);
+    }
+    root.names = 1;
+    Ok(())
+}
+
+/// Looks whether all directories with a name hang together from the root on, and all nodes are where they say.
+fn check_tree(tree: &Tree) -> Result<(), &'static str> {
+    let mut named = 0;
+    for (inode, node) in &tree.nodes {
+        match &node.kind {
+            Kind::Directory(_) if *inode == ROOT => named += 1,
+            // The entry it has says the same: that has been looked at.
+            Kind::Directory(_) if node.names == 1 => named += 1,
+            Kind::Directory(directory) => {
+                let is_gone = node.names == 0 && directory.is_empty() && node.place.position == 0;
+                let parent = tree.nodes.get(&node.place.directory);
+                let has_parent = (ROOT..tree.next_inode).contains(&node.place.directory)
+                    && parent.is_none_or(Node::is_directory)
+                    && node.place.directory != *inode;
+                if !is_gone || !has_parent {
+                    return Err(TREE);
+                }
+            }
+            _ if node.place == Place::default() => {}
+            _ => {
+                let directory = tree.directory(node.place.directory).map_err(|_| TREE)?;
+                if directory.at(node.place.position).is_none_or(|(_, found)| found != *inode) {
+                    return Err(TREE);
+                }
+            }
+        }
+    }
+    // Each has one entry, so that none is reached twice.
+    let (mut reached, mut left) = (0, vec![ROOT]);
+    while let Some(inode) = left.pop() {
+        reached += 1;
+        let directory = tree.directory(inode).map_err(|_| TREE)?;
+        let below = directory.by_name().map(|(_, entry)| entry.inode);
+        left.extend(below.filter(|below| tree.nodes.get(below).is_some_and(Node::is_directory)));
+    }
+    let descriptors = tree.nodes.get(&DESCRIPTORS).filter(|node| node.names == 1).and_then(Node::directory);
+    if reached == named && descriptors.is_some_and(Directory::is_empty) { Ok(()) } else { Err(TREE) }
+}
+
+/// Bytes that are read one after the other.
+struct Reader<'a> {
+    bytes: &'a [u8],
+    position: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, size: u64) -> Result<&'a [u8], &'static str> {
+        let size = usize::try_from(size).map_err(|_| CUT)?;
+        let end = self.position.checked_add(size).ok_or(CUT)?;
+        let taken = self.bytes.get(self.position..end).ok_or(CUT)?;
+        self.position = end;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], &'static str> {
+        self.take(N as u64)?.try_into().map_err(|_| CUT)
+    }
+
+    fn u16(&mut self) -> Result<u16, &'static str> {
+        self.array().map(u16::from_le_bytes)
+    }
+
+    fn u32(&mut self) -> Result<u32, &'static str> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    fn u64(&mut self) -> Result<u64, &'static str> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    fn time(&mut self) -> Result<Time, &'static str> {
+        let time = Time { seconds: self.u64()? as i64, nanoseconds: self.u32()? };
+        if time.nanoseconds < Time::NANOSECONDS { Ok(time) } else { Err(NODE) }
+    }
+
+    /// How many there are of something that takes at least `size` bytes each.
+    fn count(&mut self, size: usize, most: usize) -> Result<usize, &'static str> {
+        let count = self.u64()?;
+        self.expect(count, size)?;
+        usize::try_from(count).ok().filter(|count| *count <= most).ok_or(MANY)
+    }
+
+    /// Whether there can still be so many.
+    fn expect(&self, count: u64, size: usize) -> Result<(), &'static str> {
+        let left = self.bytes.len().saturating_sub(self.position) as u64;
+        if count.checked_mul(size as u64).is_some_and(|bytes| bytes <= left) { Ok(()) } else { Err(CUT) }
+    }
+
+    /// Goes on at the next page.
+    fn skip_padding(&mut self) -> Result<(), &'static str> {
+        let padding = self.position.next_multiple_of(PAGE) - self.position;
+        if self.take(padding as u64)?.iter().all(|byte| *byte == 0) { Ok(()) } else { Err(PADDING) }
+    }
+}

@@ -1,0 +1,44 @@
+//! Error numbers as programs see them: those of WASI, which Emscripten's library has taken over.
+
+/// Why an operation failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Errno(i32);
+
+impl Errno {
+    pub(crate) const ACCES: Errno = Errno(2);
+    pub(crate) const BADF: Errno = Errno(8);
+    pub(crate) const BUSY: Errno = Errno(10);
+    pub(crate) const EXIST: Errno = Errno(20);
+    pub(crate) const FAULT: Errno = Errno(21);
+    pub(crate) const FBIG: Errno = Errno(22);
+    pub(crate) const INVAL: Errno = Errno(28);
+    pub(crate) const IO: Errno = Errno(29);
+    pub(crate) const ISDIR: Errno = Errno(31);
+    pub(crate) const LOOP: Errno = Errno(32);
+    pub(crate) const MFILE: Errno = Errno(33);
+    pub(crate) const NAMETOOLONG: Errno = Errno(37);
+    pub(crate) const NODEV: Errno = Errno(43);
+    pub(crate) const NOENT: Errno = Errno(44);
+    pub(crate) const NOMEM: Errno = Errno(48);
+    pub(crate) const NOSPC: Errno = Errno(51);
+    pub(crate) const NOSYS: Errno = Errno(52);
+    pub(crate) const NOTDIR: Errno = Errno(54);
+    pub(crate) const NOTEMPTY: Errno = Errno(55);
+    pub(crate) const NOTTY: Errno = Errno(59);
+    pub(crate) const NXIO: Errno = Errno(60);
+    pub(crate) const OVERFLOW: Errno = Errno(61);
+    pub(crate) const PERM: Errno = Errno(63);
+    pub(crate) const RANGE: Errno = Errno(68);
+    pub(crate) const SPIPE: Errno = Errno(70);
+    pub(crate) const NOTSUP: Errno = Errno(138);
+
+    /// As the functions of WASI answer it.
+    pub(crate) fn positive(self) -> i32 {
+        self.0
+    }
+
+    /// As system calls answer it.
+    pub(crate) fn negative(self) -> i32 {
+        -self.0
+    }
+}
