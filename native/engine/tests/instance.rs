@@ -159,7 +159,7 @@ fn an_answer_that_does_not_fit_fails_the_import_and_leaves_the_instance() {
     let guest = guest(HOST);
     for answer in [&[][..], &[Arg::Other], &[Arg::Float(1.0)], &[Arg::Int(1 << 40)]] {
         let (ticket, step) = begin(&guest, None, "ask", &[1]);
-        guest.respond(&import(&guest, ticket, step).scope, Ok(answer)).unwrap();
+        guest.respond(&import(&guest, ticket, step).scope, Response::Results(answer)).unwrap();
         let step = guest.resume(ticket, Thread::Worker, Some(()));
         let result = finish(&guest, ticket, step);
         assert!(matches!(result, Err(Error::ImportFailed(ImportFailure::InvalidResults { position: 1, .. }))));

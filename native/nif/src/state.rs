@@ -110,6 +110,7 @@ fn merge<'a>(env: Env<'a>, chain: Term<'a>) -> NifResult<Term<'a>> {
 
 /// Starts the instance afresh in the state of snapshots: `whole` ones, or `raw` memory and a snapshot of the rest.
 #[rustler::nif(schedule = "DirtyCpu")]
+#[allow(clippy::too_many_arguments)]
 fn restore<'a>(
     env: Env<'a>,
     handle: Term<'a>,

@@ -120,7 +120,7 @@ fn fd_seek(host: &mut Host<'_>, args: Args<'_>) -> Answer {
 
 /// Writes a `fdstat`: what is open, and its flags. Of rights none are told, as by Emscripten.
 fn fd_fdstat_get(host: &mut Host<'_>, args: Args<'_>) -> Answer {
-    const FDSTAT: usize = 24;
+    const FDSTAT: u64 = 24;
     /// Flags as WASI has them, and as `open` has them.
     const FLAGS: [(u8, i32); 4] = [(1, O_APPEND), (2, O_DSYNC), (4, O_NONBLOCK), (16, O_SYNC_ONLY)];
 
@@ -133,10 +133,11 @@ fn fd_fdstat_get(host: &mut Host<'_>, args: Args<'_>) -> Answer {
         _ => 4,
     };
     let open = files.flags(fd)?;
-    let mut bytes = [0; FDSTAT];
-    bytes[0] = kind;
-    bytes[2] = FLAGS.into_iter().filter(|(_, flag)| open & flag != 0).map(|(bit, _)| bit).sum();
-    host.memory.put(args.pointer(1), &bytes)?;
+    let flags = FLAGS.into_iter().filter(|(_, flag)| open & flag != 0).map(|(bit, _)| bit).sum();
+    let at = args.pointer(1);
+    let bytes = host.memory.get_mut(at, FDSTAT)?;
+    bytes.fill(0);
+    host.memory.put(at, &[kind, 0, flags])?;
     Ok(())
 }
 

@@ -36,9 +36,8 @@ mod tests;
 
 pub(crate) use descriptors::MOST_DESCRIPTORS;
 pub(crate) use errno::Errno;
-pub(crate) use listing::Listed;
 pub(crate) use metadata::{SetTime, Space};
-pub(crate) use node::{Device, Stat, Time};
+pub(crate) use node::{Stat, Time};
 
 use descriptors::Descriptors;
 use output::Output;

@@ -1,1 +1,142 @@
+//! Tests of the file system: what Linux does, what it is like as bytes, and random programs against a model.
 
+mod calls;
+mod code;
+mod descriptors;
+mod names;
+mod random;
+mod restored;
+
+use super::flags::*;
+use super::path::Follow;
+use super::tree::DESCRIPTORS;
+use super::{Errno, Files};
+
+const NOW: u64 = 1_700_000_000_123;
+const HERE: i32 = AT_FDCWD;
+const NEW: i32 = O_CREAT | O_RDWR;
+
+/// Everything that the file system counts has to be what decoding counts.
+#[track_caller]
+fn check(files: &Files) {
+    let bytes = files.encode();
+    assert_eq!(bytes.capacity(), bytes.len(), "the size is not told before");
+    let decoded = Files::decode(&bytes).unwrap();
+    assert_eq!(&decoded, files);
+    assert_eq!(decoded.encode(), bytes);
+}
+
+/// A file with some contents, closed.
+#[track_caller]
+fn file(files: &mut Files, path: &str, contents: &[u8]) {
+    let fd = files.open(HERE, path.as_bytes(), NEW | O_TRUNC, 0o644, NOW).unwrap();
+    assert_eq!(files.write(fd, contents, NOW), Ok(contents.len()));
+    files.close(fd).unwrap();
+}
+
+#[track_caller]
+fn directory(files: &mut Files, path: &str) {
+    files.make_directory(HERE, path.as_bytes(), 0o755, NOW).unwrap();
+}
+
+fn contents(files: &mut Files, path: &str) -> Result<Vec<u8>, Errno> {
+    let fd = files.open(HERE, path.as_bytes(), 0, 0, NOW)?;
+    let mut bytes = vec![0; 10_000];
+    let count = files.read(fd, &mut bytes);
+    files.close(fd).unwrap();
+    bytes.truncate(count?);
+    Ok(bytes)
+}
+
+fn list(files: &mut Files, path: &str) -> Vec<String> {
+    let fd = files.open(HERE, path.as_bytes(), O_DIRECTORY, 0, NOW).unwrap();
+    let names = list_open(files, fd, usize::MAX);
+    files.close(fd).unwrap();
+    names
+}
+
+fn list_open(files: &mut Files, fd: i32, most: usize) -> Vec<String> {
+    let mut names = Vec::new();
+    files
+        .list(fd, |entry| {
+            let takes = names.len() < most;
+            if takes {
+                names.push(String::from_utf8_lossy(entry.name).into_owned());
+            }
+            takes
+        })
+        .unwrap();
+    names
+}
+
+#[test]
+fn a_new_instance_finds_what_emscripten_has_made() {
+    let mut files = Files::new();
+    check(&files);
+    assert_eq!(list(&mut files, "/"), [".", "..", "tmp", "home", "dev", "proc", "data"]);
+    assert_eq!(list(&mut files, "/dev"), [".", "..", "null", "tty", "tty1", "shm", "stdin", "stdout", "stderr"]);
+    assert_eq!(files.stat(HERE, b"/proc/self/fd", 0).unwrap().inode, DESCRIPTORS);
+    assert_eq!(files.stat(HERE, b"/home/web_user", 0).unwrap().mode, S_IFDIR | 0o777);
+    assert_eq!(files.stat(HERE, b"/dev/urandom", 0), Err(Errno::NOENT));
+    assert_eq!(files.working_directory(), Ok(b"/".to_vec()));
+    assert_eq!((0..4).map(|fd| files.is_open(fd)).collect::<Vec<_>>(), [true, true, true, false]);
+    assert_eq!(files.open(HERE, b"a", NEW, 0o600, NOW), Ok(3));
+}
+
+#[test]
+fn descriptors_are_listed_and_followed() {
+    let mut files = Files::new();
+    directory(&mut files, "/a");
+    file(&mut files, "/a/b", b"text");
+    let fd = files.open(HERE, b"/a/b", 0, 0, NOW).unwrap();
+    assert_eq!(list(&mut files, "/proc/self/fd"), [".", "..", "0", "1", "2", "3", "4"]);
+    assert_eq!(files.read_link(HERE, b"/proc/self/fd/3"), Ok(b"/a/b".to_vec()));
+    assert_eq!(files.read_link(HERE, b"/proc/self/fd/0"), Ok(b"/dev/tty".to_vec()));
+    assert_eq!(contents(&mut files, "/proc/self/fd/3"), Ok(b"text".to_vec()));
+    assert_eq!(files.read_link(HERE, b"/proc/self/fd/03"), Err(Errno::NOENT));
+    assert_eq!(files.stat(HERE, b"/proc/self/fd/3", AT_SYMLINK_NOFOLLOW).unwrap().mode & S_IFMT, S_IFLNK);
+    assert_eq!(files.stat(HERE, b"/proc/self/fd/3", 0), files.stat_open(fd));
+    assert_eq!(files.unlink(HERE, b"/proc/self/fd/3", NOW), Err(Errno::PERM));
+    assert_eq!(files.open(HERE, b"/proc/self/fd/9", NEW, 0, NOW), Err(Errno::PERM));
+    assert_eq!(files.remove_directory(HERE, b"/proc/self/fd", NOW), Err(Errno::BUSY));
+    assert_eq!(files.rename((HERE, b"/proc/self/fd"), (HERE, b"/x"), NOW), Err(Errno::BUSY));
+    files.unlink(HERE, b"/a/b", NOW).unwrap();
+    assert_eq!(files.read_link(HERE, b"/proc/self/fd/3"), Err(Errno::NOENT));
+    assert!(files.walk(HERE, b"/proc/self/fd/3/x", Follow::Always).is_err());
+    check(&files);
+}
+
+#[test]
+fn output_is_bounded_and_no_state() {
+    let mut files = Files::new();
+    assert_eq!(files.write(1, b"out", NOW), Ok(3));
+    assert_eq!(files.write(2, b"error", NOW), Ok(5));
+    assert_eq!(files.output(), (&b"out"[..], &b"error"[..]));
+    assert_eq!(files, Files::new());
+    assert_eq!(files.encode(), Files::new().encode());
+    let much = vec![b'x'; 3 << 20];
+    assert_eq!(files.write(1, &much, NOW), Ok(3 << 20));
+    assert_eq!(files.output().0.len(), 1 << 20);
+    files.clear_output();
+    assert_eq!(files.output(), (&b""[..], &b""[..]));
+    assert_eq!(files.read(0, &mut [0; 4]), Ok(0));
+    assert_eq!(files.seek(1, 0, SEEK_CUR), Err(Errno::SPIPE));
+}
+
+#[test]
+fn there_is_no_more_space_than_a_gibibyte() {
+    let mut files = Files::new();
+    let fd = files.open(HERE, b"a", NEW, 0o600, NOW).unwrap();
+    let before = files.clone();
+    assert_eq!(files.truncate_open(fd, i64::MAX, NOW), Err(Errno::NOSPC));
+    assert_eq!(files.pwrite(fd, 1 << 30, b"x", NOW), Err(Errno::NOSPC));
+    assert_eq!(files.pwrite(fd, i64::MAX, b"x", NOW), Err(Errno::FBIG));
+    assert_eq!(files.allocate(fd, 0, 0, 1 << 31, NOW), Err(Errno::NOSPC));
+    assert_eq!(files.allocate(fd, 0, 1, i64::MAX, NOW), Err(Errno::FBIG));
+    assert_eq!(files, before);
+    // What fits is written.
+    files.tree.bytes += files.tree.room() - 3;
+    assert_eq!(files.write(fd, b"12345", NOW), Ok(3));
+    assert_eq!(files.write(fd, b"45", NOW), Err(Errno::NOSPC));
+    assert_eq!(files.open(HERE, b"b", NEW, 0o600, NOW), Err(Errno::NOSPC));
+}

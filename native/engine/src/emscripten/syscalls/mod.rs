@@ -1,9 +1,14 @@
 //! The system calls that Emscripten's library makes: `__syscall_*`. They answer what Linux does, errors as negative
 //! numbers of WASI. An address outside of the memory is `EFAULT`.
 
-use super::abi::{Args, Fault, Function, Host, Memory, Width, int};
-use super::files::flags::*;
-use super::files::{Errno, MOST_DESCRIPTORS, SetTime, Space, Stat, Time};
+mod control;
+mod layout;
+
+use super::abi::{Args, Fault, Function, Host, Memory, int};
+use super::files::flags::{AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_NOFOLLOW, O_CREAT};
+use super::files::{Errno, SetTime, Time};
+use control::{fcntl, ioctl, poll};
+use layout::{put_stat, put_statfs};
 
 /// The longest path and its NUL, in bytes.
 const PATH_MAX: u64 = 4096;
@@ -140,113 +145,6 @@ fn dup3(host: &mut Host<'_>, args: Args<'_>) -> Answer {
     host.state.files.duplicate_as(args.int(0), args.int(1), args.int(2))
 }
 
-/// `fd`, `command`, and a pointer to the rest. There are no locks: nothing else runs that could hold one.
-fn fcntl(host: &mut Host<'_>, args: Args<'_>) -> Answer {
-    const DUPFD: i32 = 0;
-    const GETFD: i32 = 1;
-    const SETFD: i32 = 2;
-    const GETFL: i32 = 3;
-    const SETFL: i32 = 4;
-    const GETLK: i32 = 5;
-    const SETLK: i32 = 6;
-    const SETLKW: i32 = 7;
-    const OFD_GETLK: i32 = 36;
-    const OFD_SETLK: i32 = 37;
-    const OFD_SETLKW: i32 = 38;
-    const DUPFD_CLOEXEC: i32 = 1030;
-    const FD_CLOEXEC: i32 = 1;
-    const F_UNLCK: u16 = 2;
-
-    let (fd, command, rest) = (args.int(0), args.int(1), args.pointer(2));
-    let files = &mut host.state.files;
-    files.flags(fd)?;
-    match command {
-        DUPFD | DUPFD_CLOEXEC => {
-            let least = host.memory.i32(rest)?;
-            files.duplicate(fd, least, command == DUPFD_CLOEXEC)
-        }
-        GETFD => Ok(if files.is_closed_on_exec(fd)? { FD_CLOEXEC } else { 0 }),
-        SETFD => done(files.set_closed_on_exec(fd, host.memory.i32(rest)? & FD_CLOEXEC != 0)),
-        GETFL => files.flags(fd),
-        SETFL => done(files.set_flags(fd, host.memory.i32(rest)?)),
-        GETLK | OFD_GETLK => {
-            files.check(fd)?;
-            let lock = host.memory.pointer(rest)?;
-            host.memory.put_u16(lock, F_UNLCK)?;
-            Ok(0)
-        }
-        SETLK | SETLKW | OFD_SETLK | OFD_SETLKW => done(files.check(fd)),
-        _ => Err(Errno::INVAL),
-    }
-}
-
-/// `fd`, `operation`, and a pointer to the rest.
-fn ioctl(host: &mut Host<'_>, args: Args<'_>) -> Answer {
-    const TCGETS: i32 = 0x5401;
-    const TCSETS: i32 = 0x5402;
-    const TCFLSH: i32 = 0x540b;
-    const TIOCGPGRP: i32 = 0x540f;
-    const TIOCSPGRP: i32 = 0x5410;
-    const TIOCGWINSZ: i32 = 0x5413;
-    const TIOCSWINSZ: i32 = 0x5414;
-    const FIONREAD: i32 = 0x541b;
-    const FIONBIO: i32 = 0x5421;
-    const FIONCLEX: i32 = 0x5450;
-    const FIOCLEX: i32 = 0x5451;
-
-    let (fd, operation, rest) = (args.int(0), args.int(1), args.pointer(2));
-    let (files, memory) = (&mut host.state.files, &mut host.memory);
-    files.check(fd)?;
-    match operation {
-        FIOCLEX | FIONCLEX => done(files.set_closed_on_exec(fd, operation == FIOCLEX)),
-        FIONBIO => {
-            let blocks = memory.i32(memory.pointer(rest)?)? == 0;
-            let flags = files.flags(fd)?;
-            done(files.set_flags(fd, if blocks { flags & !O_NONBLOCK } else { flags | O_NONBLOCK }))
-        }
-        FIONREAD => {
-            let bytes = i32::try_from(files.readable(fd)?).unwrap_or(i32::MAX);
-            memory.put_i32(memory.pointer(rest)?, bytes)?;
-            Ok(0)
-        }
-        _ => {
-            files.terminal(fd)?;
-            match operation {
-                TCGETS => memory.put(memory.pointer(rest)?, &termios())?,
-                // Settings of a terminal are taken and change nothing.
-                TCSETS..=TCFLSH | TIOCSWINSZ => {}
-                TIOCGPGRP => memory.put_i32(memory.pointer(rest)?, 0)?,
-                TIOCSPGRP => return Err(Errno::INVAL),
-                TIOCGWINSZ => {
-                    let at = memory.pointer(rest)?;
-                    let mut size = [0; 8];
-                    // 24 rows, 80 columns, and no pixels.
-                    size[0] = 24;
-                    size[2] = 80;
-                    memory.put(at, &size)?;
-                }
-                _ => return Err(Errno::NOTTY),
-            }
-            Ok(0)
-        }
-    }
-}
-
-/// The settings of every terminal: `struct termios`, up to its control characters.
-fn termios() -> [u8; 49] {
-    /// Input, output, control and local modes.
-    const MODES: [u32; 4] = [0o62400, 0o5, 0o277, 0o105073];
-    const CHARACTERS: [u8; 16] = [3, 28, 127, 21, 4, 0, 1, 0, 17, 19, 26, 0, 18, 15, 23, 22];
-    /// Behind the modes and the line discipline.
-    const AT: usize = 17;
-
-    let mut bytes = [0; 49];
-    let modes = MODES.into_iter().flat_map(u32::to_le_bytes);
-    bytes.iter_mut().zip(modes).for_each(|(byte, mode)| *byte = mode);
-    bytes.iter_mut().skip(AT).zip(CHARACTERS).for_each(|(byte, character)| *byte = character);
-    bytes
-}
-
 fn fstat(host: &mut Host<'_>, args: Args<'_>) -> Answer {
     let stat = host.state.files.stat_open(args.int(0))?;
     put_stat(&mut host.memory, args.pointer(1), &stat)
@@ -269,72 +167,6 @@ fn stat_at(host: &mut Host<'_>, (at, name): (i32, u64), into: u64, flags: i32) -
     put_stat(&mut host.memory, into, &stat)
 }
 
-/// Writes a `struct stat`: of 96 bytes with 32-bit pointers, of 104 with 64-bit ones.
-fn put_stat(memory: &mut Memory<'_>, at: u64, stat: &Stat) -> Answer {
-    /// The only file system there is.
-    const DEVICE: u32 = 1;
-    const BLOCK: u32 = 4096;
-    /// Bytes of what blocks are counted in.
-    const SECTOR: u64 = 512;
-
-    let width = memory.width();
-    let mut bytes = Struct::new(width);
-    bytes.int(DEVICE);
-    bytes.int(stat.mode);
-    bytes.long(u64::from(stat.links));
-    for number in [stat.user, stat.group, stat.device] {
-        bytes.int(number);
-    }
-    bytes.align();
-    bytes.wide(stat.size);
-    bytes.int(BLOCK);
-    // No file is so large that this were cut off.
-    bytes.int(stat.size.div_ceil(SECTOR) as u32);
-    for time in [stat.times.accessed, stat.times.modified, stat.times.changed] {
-        bytes.align();
-        bytes.wide(time.seconds as u64);
-        bytes.long(u64::from(time.nanoseconds));
-    }
-    bytes.align();
-    bytes.wide(stat.inode);
-    memory.put(at, &bytes.bytes)?;
-    Ok(0)
-}
-
-/// A structure of C that is written from its start.
-struct Struct {
-    bytes: Vec<u8>,
-    width: Width,
-}
-
-impl Struct {
-    fn new(width: Width) -> Struct {
-        Struct { bytes: Vec::with_capacity(104), width }
-    }
-
-    fn int(&mut self, number: u32) {
-        self.bytes.extend_from_slice(&number.to_le_bytes());
-    }
-
-    fn wide(&mut self, number: u64) {
-        self.bytes.extend_from_slice(&number.to_le_bytes());
-    }
-
-    /// One as wide as a pointer. It must be aligned.
-    fn long(&mut self, number: u64) {
-        match self.width {
-            // Those that are written here are small.
-            Width::Narrow => self.int(number as u32),
-            Width::Wide => self.wide(number),
-        }
-    }
-
-    /// To where a 64-bit number may be.
-    fn align(&mut self) {
-        self.bytes.resize(self.bytes.len().next_multiple_of(8), 0);
-    }
-}
-
 fn statfs(host: &mut Host<'_>, args: Args<'_>) -> Answer {
     let space = host.state.files.space(path(&host.memory, args.pointer(0))?)?;
     put_statfs(&mut host.memory, args.pointer(2), &space)
@@ -343,34 +175,6 @@ fn statfs(host: &mut Host<'_>, args: Args<'_>) -> Answer {
 fn fstatfs(host: &mut Host<'_>, args: Args<'_>) -> Answer {
     let space = host.state.files.space_of_open(args.int(0))?;
     put_statfs(&mut host.memory, args.pointer(2), &space)
-}
-
-/// Writes a `struct statfs`: of 64 bytes with 32-bit pointers, of 104 with 64-bit ones.
-fn put_statfs(memory: &mut Memory<'_>, at: u64, space: &Space) -> Answer {
-    const TMPFS: u64 = 0x0102_1994;
-    const BLOCK: u64 = 4096;
-    const NAME: u64 = 255;
-    const IDENTITY: u32 = 42;
-    const ST_NOSUID: u64 = 2;
-
-    let mut bytes = Struct::new(memory.width());
-    bytes.long(TMPFS);
-    bytes.long(BLOCK);
-    let free = space.free_bytes / BLOCK;
-    // All of them are below 2^32: the limits are.
-    for number in [space.most_bytes / BLOCK, free, free, space.most_nodes, space.free_nodes] {
-        bytes.int(number as u32);
-    }
-    bytes.int(IDENTITY);
-    bytes.int(0);
-    if bytes.width == Width::Wide {
-        bytes.align();
-    }
-    for number in [NAME, BLOCK, ST_NOSUID, 0, 0, 0, 0] {
-        bytes.long(number);
-    }
-    memory.put(at, &bytes.bytes)?;
-    Ok(0)
 }
 
 fn truncate(host: &mut Host<'_>, args: Args<'_>) -> Answer {
@@ -596,32 +400,6 @@ fn fsync(host: &mut Host<'_>, args: Args<'_>) -> Answer {
 
 fn sync(_: &mut Host<'_>, _: Args<'_>) -> Answer {
     Ok(0)
-}
-
-/// Says of every descriptor that it is ready for what is asked: nothing here waits.
-fn poll(host: &mut Host<'_>, args: Args<'_>) -> Answer {
-    const READY: u16 = 0x1 | 0x4 | 0x40 | 0x100;
-    const POLLNVAL: u16 = 0x20;
-    const POLLFD: u64 = 8;
-
-    let (at, size) = (args.pointer(0), args.int(1));
-    if !(0..=MOST_DESCRIPTORS).contains(&size) {
-        return Err(Errno::INVAL);
-    }
-    host.memory.get(at, size as u64 * POLLFD)?;
-    let mut ready = 0;
-    for index in 0..size as u64 {
-        let at = at + index * POLLFD;
-        let (fd, asked) = (host.memory.i32(at)?, host.memory.u16(at + 4)?);
-        let told = match fd {
-            fd if fd < 0 => 0,
-            fd if host.state.files.is_open(fd) => asked & READY,
-            _ => POLLNVAL,
-        };
-        host.memory.put_u16(at + 6, told)?;
-        ready += i32::from(told != 0);
-    }
-    Ok(ready)
 }
 
 /// There are no pipes.
