@@ -353,8 +353,8 @@ fn time(memory: &Memory<'_>, at: u64) -> Result<SetTime, Errno> {
 
 /// Writes as many `struct dirent` as there is room for: how many bytes that are, 0 at the end.
 fn getdents(host: &mut Host<'_>, args: Args<'_>) -> Answer {
-    /// Bytes before the name.
-    const NAME: u64 = 19;
+    /// Bytes of an entry: those of Emscripten are all as long as the longest.
+    const RECORD: u64 = 280;
     /// More than this is never written at once, so that the count fits.
     const MOST: u64 = 1 << 30;
 
@@ -363,23 +363,22 @@ fn getdents(host: &mut Host<'_>, args: Args<'_>) -> Answer {
     let mut failure = None;
     let memory = &mut host.memory;
     host.state.files.list(args.int(0), |entry| {
-        let record = (NAME + entry.name.len() as u64 + 1).next_multiple_of(8);
-        if record > size - written {
+        if RECORD > size - written {
             failure = Some(Errno::INVAL);
             return false;
         }
-        let mut bytes = Vec::with_capacity(record as usize);
+        let mut bytes = Vec::with_capacity(RECORD as usize);
         bytes.extend_from_slice(&entry.inode.to_le_bytes());
         bytes.extend_from_slice(&entry.position.to_le_bytes());
-        // Names have at most 255 bytes; the type is what a mode has there.
-        bytes.extend_from_slice(&(record as u16).to_le_bytes());
+        bytes.extend_from_slice(&(RECORD as u16).to_le_bytes());
+        // What a mode has there.
         bytes.push((entry.format >> 12) as u8);
         bytes.extend_from_slice(entry.name);
-        bytes.resize(record as usize, 0);
+        bytes.resize(RECORD as usize, 0);
         let put = at.checked_add(written).ok_or(Fault::OutOfBounds).and_then(|at| memory.put(at, &bytes));
         match put {
             Ok(()) => {
-                written += record;
+                written += RECORD;
                 true
             }
             Err(_) => {

@@ -156,16 +156,16 @@ fn stat_is_as_the_library_has_it() {
 fn directories_are_listed_in_records() {
     each_width(|mut guest| {
         let fd = i64::from(guest.open("/home", O_DIRECTORY));
-        assert_eq!(guest.call("__syscall_getdents64", &[fd, INTO as i64, 10]), -28);
-        assert_eq!(guest.call("__syscall_getdents64", &[fd, INTO as i64, 50]), 48);
+        assert_eq!(guest.call("__syscall_getdents64", &[fd, INTO as i64, 279]), -28);
+        assert_eq!(guest.call("__syscall_getdents64", &[fd, INTO as i64, 600]), 560);
         let memory = guest.memory();
         assert_eq!((memory.u64(INTO), memory.u64(INTO + 8)), (Ok(3), Ok(1)));
-        assert_eq!((memory.u16(INTO + 16), memory.u8(INTO + 18)), (Ok(24), Ok(4)));
-        assert_eq!(memory.string(INTO + 24 + 19), Ok(&b".."[..]));
-        assert_eq!(guest.call("__syscall_getdents64", &[fd, INTO as i64, 50]), 32);
+        assert_eq!((memory.u16(INTO + 16), memory.u8(INTO + 18)), (Ok(280), Ok(4)));
+        assert_eq!(memory.string(INTO + 280 + 19), Ok(&b".."[..]));
+        assert_eq!(guest.call("__syscall_getdents64", &[fd, INTO as i64, 600]), 280);
         assert_eq!(guest.memory().string(INTO + 19), Ok(&b"web_user"[..]));
-        assert_eq!(guest.call("__syscall_getdents64", &[fd, INTO as i64, 50]), 0);
-        assert_eq!(guest.call("__syscall_getdents64", &[1, INTO as i64, 50]), -54);
+        assert_eq!(guest.call("__syscall_getdents64", &[fd, INTO as i64, 600]), 0);
+        assert_eq!(guest.call("__syscall_getdents64", &[1, INTO as i64, 600]), -54);
     });
 }
 

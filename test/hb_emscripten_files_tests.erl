@@ -1,0 +1,179 @@
+%% Files as a program sees them through the imports that Emscripten's C library
+%% has for them: as on Linux, with Emscripten's numbers of errors.
+-module(hb_emscripten_files_tests).
+
+-include_lib("eunit/include/eunit.hrl").
+
+-define(HERE, -100).
+-define(CREATE, 8#100).
+-define(EXCLUSIVE, 8#200).
+-define(TRUNCATE, 8#1000).
+-define(APPEND, 8#2000).
+-define(WRITE, 8#1).
+-define(BOTH, 8#2).
+
+-define(EBADF, -8).
+-define(EEXIST, -20).
+-define(EFAULT, -21).
+-define(EINVAL, -28).
+-define(EISDIR, -31).
+-define(ENOENT, -44).
+-define(ENOTDIR, -54).
+-define(ENOTEMPTY, -55).
+-define(ESPIPE, -70).
+
+each(Test) ->
+    [{Guest, fun() ->
+        {ok, H} = hb_wasm64:start(hb_test:guest("emscripten/" ++ Guest)),
+        Test(H)
+    end} || Guest <- ["files", "files64", "files_old"]].
+
+%% Calls a function; binaries among the arguments are put into the memory.
+call(H, Func, Args) -> call(H, Func, Args, #{}).
+
+call(H, Func, Args, Options) ->
+    {ok, [Result]} = hb_wasm64:call(H, Func, [argument(H, Arg) || Arg <- Args], Options),
+    Result.
+
+argument(H, Text) when is_binary(Text) ->
+    {ok, Pointer} = hb_wasm64:write_string(H, Text),
+    Pointer;
+argument(_H, Number) ->
+    Number.
+
+open(H, Path, Flags) -> call(H, "openat", [?HERE, Path, Flags, 8#644]).
+
+write(H, File, Bytes) -> call(H, "write", [File, Bytes, byte_size(Bytes)]).
+
+read(H, File, Size) ->
+    {ok, To} = hb_wasm64:malloc(H, Size + 1),
+    case call(H, "read", [File, To, Size]) of
+        Read when Read >= 0 -> element(2, {ok, _} = hb_wasm64:read(H, To, Read));
+        Error -> Error
+    end.
+
+what_is_written_is_read_again_test_() ->
+    each(fun(H) ->
+        File = open(H, <<"/tmp/a">>, ?CREATE bor ?BOTH),
+        ?assertEqual(3, File),
+        ?assertEqual(11, write(H, File, <<"hello world">>)),
+        ?assertEqual(<<>>, read(H, File, 5)),
+        ?assertEqual(6, call(H, "seek", [File, 6, 0])),
+        ?assertEqual(<<"wor">>, read(H, File, 3)),
+        ?assertEqual(8, call(H, "seek", [File, -3, 2])),
+        ?assertEqual(<<"rld">>, read(H, File, 100)),
+        ?assertEqual(0, call(H, "close", [File])),
+        ?assertEqual(?EBADF, call(H, "close", [File])),
+        ?assertEqual(?EBADF, read(H, File, 1))
+    end).
+
+how_a_file_is_opened_decides_what_may_be_done_test_() ->
+    each(fun(H) ->
+        ?assertEqual(?ENOENT, open(H, <<"/tmp/a">>, 0)),
+        First = open(H, <<"/tmp/a">>, ?CREATE bor ?EXCLUSIVE bor ?WRITE),
+        3 = write(H, First, <<"abc">>),
+        ?assertEqual(?EBADF, read(H, First, 1)),
+        ?assertEqual(?EEXIST, open(H, <<"/tmp/a">>, ?CREATE bor ?EXCLUSIVE)),
+        Reader = open(H, <<"/tmp/a">>, 0),
+        ?assertEqual(?EBADF, write(H, Reader, <<"x">>)),
+        Appender = open(H, <<"/tmp/a">>, ?WRITE bor ?APPEND),
+        1 = write(H, Appender, <<"d">>),
+        ?assertEqual(<<"abcd">>, read(H, Reader, 10)),
+        _ = open(H, <<"/tmp/a">>, ?WRITE bor ?TRUNCATE),
+        ?assertEqual(0, call(H, "fstat", [Reader])),
+        ?assertEqual(0, call(H, "stat_field", [6])),
+        ?assertEqual(?EISDIR, open(H, <<"/tmp">>, ?WRITE)),
+        ?assertEqual(?ENOTDIR, open(H, <<"/tmp/a/b">>, 0))
+    end).
+
+a_file_that_is_unlinked_is_there_until_it_is_closed_test_() ->
+    each(fun(H) ->
+        File = open(H, <<"/tmp/a">>, ?CREATE bor ?BOTH),
+        5 = write(H, File, <<"still">>),
+        ?assertEqual(0, call(H, "unlinkat", [?HERE, <<"/tmp/a">>, 0])),
+        ?assertEqual(?ENOENT, call(H, "stat", [<<"/tmp/a">>])),
+        0 = call(H, "seek", [File, 0, 0]),
+        ?assertEqual(<<"still">>, read(H, File, 10))
+    end).
+
+directories_hold_what_is_put_there_test_() ->
+    each(fun(H) ->
+        ?assertEqual(0, call(H, "mkdirat", [?HERE, <<"/data/d">>, 8#755])),
+        ?assertEqual(?EEXIST, call(H, "mkdirat", [?HERE, <<"/data/d">>, 8#755])),
+        Directory = open(H, <<"/data/d">>, 0),
+        [_ = call(H, "openat", [Directory, Name, ?CREATE, 8#644]) || Name <- [<<"x">>, <<"y">>]],
+        ?assertEqual(?ENOTEMPTY, call(H, "rmdir", [<<"/data/d">>])),
+        ?assertEqual(4, call(H, "entries", [Directory, 64])),
+        Names = [begin
+            Pointer = call(H, "entry_name", [Index]),
+            {ok, Name} = hb_wasm64:read_string(H, Pointer),
+            Name
+        end || Index <- lists:seq(0, 3)],
+        ?assertEqual([<<".">>, <<"..">>, <<"x">>, <<"y">>], lists:sort(Names)),
+        ?assertEqual(0, call(H, "renameat", [?HERE, <<"/data/d/x">>, Directory, <<"z">>])),
+        ?assertEqual(0, call(H, "stat", [<<"/data/d/z">>])),
+        [0 = call(H, "unlinkat", [Directory, Name, 0]) || Name <- [<<"y">>, <<"z">>]],
+        ?assertEqual(0, call(H, "rmdir", [<<"/data/d">>])),
+        ?assertEqual(?ENOENT, call(H, "stat", [<<"/data/d">>]))
+    end).
+
+files_have_the_time_of_the_call_test_() ->
+    each(fun(H) ->
+        File = call(H, "openat", [?HERE, <<"/tmp/t">>, ?CREATE bor ?BOTH, 8#600], #{time => 1_700_000_000_123}),
+        0 = call(H, "fstat", [File]),
+        ?assertEqual(1_700_000_000, call(H, "stat_field", [11])),
+        ?assertEqual(123_000_000, call(H, "stat_field", [12])),
+        ?assertEqual(8#100600, call(H, "stat_field", [1]))
+    end).
+
+terminals_are_terminals_test_() ->
+    each(fun(H) ->
+        ?assertEqual(<<>>, read(H, 0, 10)),
+        ?assertEqual(?ESPIPE, call(H, "seek", [1, 0, 0])),
+        ?assertEqual([0, 1, 2], [Fd || Fd <- lists:seq(0, 9), call(H, "fstat", [Fd]) =:= 0]),
+        0 = call(H, "fstat", [1]),
+        ?assertEqual(8#020000, call(H, "stat_field", [1]) band 8#170000)
+    end).
+
+there_is_no_randomness_and_no_file_of_the_host_test_() ->
+    each(fun(H) ->
+        [?assertEqual({Path, ?ENOENT}, {Path, open(H, Path, 0)})
+         || Path <- [<<"/dev/random">>, <<"/dev/urandom">>, <<"/etc/passwd">>, <<"/proc/cpuinfo">>]]
+    end).
+
+addresses_that_are_none_are_errors_and_lose_nothing_test_() ->
+    each(fun(H) ->
+        {ok, Size} = hb_wasm64:memory_size(H),
+        File = open(H, <<"/tmp/a">>, ?CREATE bor ?BOTH),
+        4 = write(H, File, <<"kept">>),
+        ?assertEqual(?EFAULT, call(H, "openat", [?HERE, Size, 0, 0])),
+        ?assertEqual(?EFAULT, call(H, "write", [File, Size - 1, 10])),
+        0 = call(H, "seek", [File, 0, 0]),
+        ?assertEqual(?EFAULT, call(H, "read", [File, Size, 4])),
+        0 = call(H, "seek", [File, 0, 0]),
+        ?assertEqual(<<"kept">>, read(H, File, 10)),
+        ?assertEqual(?EINVAL, call(H, "seek", [File, -1, 0]))
+    end).
+
+a_mapping_is_a_copy_that_is_written_back_test_() ->
+    each(fun(H) ->
+        File = open(H, <<"/tmp/m">>, ?CREATE bor ?BOTH),
+        6 = write(H, File, <<"mapped">>),
+        Shared = call(H, "map", [6, 3, 1, File, 0]),
+        ?assert(Shared > 0),
+        ?assertEqual({ok, <<"mapped">>}, hb_wasm64:read(H, Shared, 6)),
+        ok = hb_wasm64:write(H, Shared, <<"MAP">>),
+        ?assertEqual(0, call(H, "unmap", [Shared, 6, 3, 1, File, 0])),
+        0 = call(H, "seek", [File, 0, 0]),
+        ?assertEqual(<<"MAPped">>, read(H, File, 10))
+    end).
+
+the_files_of_an_instance_have_an_end_test_() ->
+    {timeout, 60, fun() ->
+        {ok, H} = hb_wasm64:start(hb_test:guest("emscripten/files64")),
+        File = open(H, <<"/tmp/large">>, ?CREATE bor ?BOTH),
+        ?assertEqual(-51, call(H, "ftruncate", [File, (1 bsl 30) + 1])),
+        ?assertEqual(-51, call(H, "pwrite", [File, <<"x">>, 1, 1 bsl 40])),
+        0 = call(H, "fstat", [File]),
+        ?assertEqual(0, call(H, "stat_field", [6]))
+    end}.
