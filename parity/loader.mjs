@@ -26,7 +26,7 @@ async function instance() {
   globalThis.parityNow = startTime;
   return load(image, {
     format, inputEncoding: 'JSON-1', outputEncoding: 'JSON-1', memoryLimit: '17179869184', computeLimit: '9000000000000',
-    extensions: [],
+    extensions: [], UNSAFE_MEMORY: true,
   });
 }
 
@@ -35,7 +35,12 @@ let fail = () => {};
 process.on('unhandledRejection', (error) => fail(error));
 
 let handle = await instance();
+// The memory that the last message with an answer has left: the instance's own, and a copy for when the next one has none.
+// A compute unit hands the memory in and out with each message; here that would be most of the time that it takes.
 let memory = null;
+let kept = new Uint8Array();
+// What a new instance has to be given at first.
+let given = null;
 let n = 0;
 for (const line of readFileSync(sequenceFile, 'utf8').split('\n')) {
   if (line === '') continue;
@@ -45,22 +50,28 @@ for (const line of readFileSync(sequenceFile, 'utf8').split('\n')) {
   globalThis.parityNow = Number(time);
   const begin = performance.now();
   try {
-    const { Memory, Output, Messages, Spawns, Assignments, Error } =
-      await Promise.race([
-        handle(memory, JSON.parse(message), JSON.parse(environment)),
-        new Promise((_, reject) => { fail = reject; }),
-      ]);
-    memory = Memory;
+    const { Memory, Output, Messages, Spawns, Assignments, Error } = await Promise.race([
+      handle(given, JSON.parse(message), JSON.parse(environment)),
+      new Promise((_, reject) => { fail = reject; }),
+    ]);
+    memory = new Uint8Array(Memory);
+    given = null;
     result = { Output, Messages, Spawns, Assignments, Error };
   } catch (error) {
-    result = error instanceof Error || error?.name === 'ExitStatus' || error === Infinity
-      ? { crashed: crash(error) }
-      : { thrown: error };
-    // Where a call ended without an answer, what else there is of the instance cannot be used any more.
+    // What the image itself reports is JSON; all else comes from JavaScript, or from Emscripten's runtime in it.
+    const fromHost = error instanceof Error || error?.name === 'ExitStatus' || error === Infinity;
+    result = fromHost ? { crashed: crash(error) } : { thrown: error ?? null };
+    // Where a call has ended without an answer, the rest of the instance is of no more use.
     handle = await instance();
+    given = kept.length > 0 ? kept : null;
+    memory = null;
   }
   const ms = Math.round((performance.now() - begin) * 10) / 10;
-  if (withMemory === 'memory' && memory) result.memory = createHash('sha256').update(memory).digest('hex');
+  if (memory) {
+    if (kept.length !== memory.length) kept = new Uint8Array(memory.length);
+    kept.set(memory);
+  }
+  if (withMemory === 'memory') result.memory = createHash('sha256').update(kept).digest('hex');
   writeSync(results, `${JSON.stringify({ n, title, ...result, ms })}\n`);
 }
 closeSync(results);
@@ -72,5 +83,6 @@ function crash(error) {
   const text = String(error?.message ?? error);
   if (/call stack/.test(text)) return { kind: 'stack', text };
   if (error instanceof WebAssembly.RuntimeError) return { kind: /^Aborted/.test(text) ? 'abort' : 'trap', text };
+  if (error instanceof SyntaxError) return { kind: 'answer', text };
   return { kind: 'error', text };
 }

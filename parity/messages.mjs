@@ -15,12 +15,15 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { images } from './images.mjs';
+import process_ from './messages/process.mjs';
 
 const id = (text) => createHash('sha256').update(text).digest('base64url');
 
 export const owner = id('owner');
 const processId = id('process');
 const moduleId = id('module');
+
+const lists = { process: process_.map(([title, ...rest]) => [`process: ${title}`, ...rest]) };
 
 // When the instance is started, and how much later each message comes.
 export const startTime = 1_700_000_000_000;
@@ -45,8 +48,8 @@ const people = { owner, process: processId, authority: id('authority'), stranger
 
 export function sequence(image) {
   if (!images[image]) throw new Error(`there are no messages for an image ${image}`);
-  const parts = images[image].parts.flatMap((part) => parse(part));
-  return parts
+  return images[image].parts
+    .flatMap((part) => lists[part]?.map(([title, options, body]) => ({ title, kind: '->', options, body })) ?? parse(part))
     .filter(({ options: { only, not } }) => (!only || only.includes(image)) && !not?.includes(image))
     .map((part, index) => message(part, index + 1));
 }
