@@ -9,7 +9,7 @@
 %% A target that is missed is a result, not a failure: the exit code is 0 unless a measurement could not be made.
 -module(hb_wasm64_bench).
 
--export([main/1, emscripten/1]).
+-export([main/1]).
 
 %% Many short rounds: what disturbs one side alone then disturbs few of them.
 -define(ROUNDS, 41).

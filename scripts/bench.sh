@@ -15,5 +15,11 @@ trap 'exit 1' INT TERM
 # Compiled: the shell's and "erl -eval"'s interpreter costs more than what is measured.
 erlc -Werror -o "$beams" -pa _build/default/lib/hb_wasm64/ebin bench/*.erl test/ao_core/*.erl
 
+# AO's images built with Emscripten, and the JavaScript that else runs them: where they can be had.
+node=$(command -v node || true)
+images='' loader=''
+if [ -n "$node" ] && "$node" --experimental-wasm-memory64 -e 0 2>/dev/null; then
+    images=$(scripts/images.sh images) && loader=$(scripts/images.sh loader) || images=''
+fi
 erl +Bd -noinput -pa _build/default/lib/hb_wasm64/ebin "$beams" \
-    -run hb_wasm64_bench main "$reference" test/guests ../shared/data/aos-2-pure-xs.wasm
+    -run hb_wasm64_bench main "$reference" test/guests ../shared/data/aos-2-pure-xs.wasm "$node" "$loader" "$images"
