@@ -1,0 +1,18 @@
+// The images that are compared: the format under which ao-loader runs each, and the files in messages/ that make its
+// sequence, in this order.
+const language = [
+  'start', 'values', 'numbers', 'strings', 'format', 'patterns', 'tables', 'functions', 'coroutines', 'utf8', 'time',
+  'errors', 'modules', 'handlers', 'messages', 'files', 'memory', 'deep', 'crashes',
+];
+const wasm64 = 'wasm64-unknown-emscripten-draft_2024_02_15';
+
+export const images = {
+  aos2_0_1: { format: wasm64, parts: language },
+  aos2_0_3: { format: wasm64, parts: language },
+  aos2_0_4_32: { format: 'wasm32-unknown-emscripten4', parts: language },
+  aos2_0_6: { format: wasm64, parts: language },
+  aos: { format: wasm64, parts: language },
+  process: { format: wasm64, parts: ['process'] },
+  sqlite: { format: wasm64, parts: language.toSpliced(-2, 0, 'sqlite') },
+  llama: { format: wasm64, parts: ['start', 'llama'] },
+};
