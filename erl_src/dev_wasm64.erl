@@ -260,7 +260,7 @@ milliseconds(_Other) ->
 %% The modules with a device that answers their imports: it is asked before the engine's host.
 libraries(Prefix, Base, Opts) ->
     case dev_wasm64_message:find(Prefix ++ [<<"stdlib">>], Base, Opts) of
-        {ok, Libraries} when is_map(Libraries) -> [Module || Module <- maps:keys(Libraries), is_binary(Module)];
+        {ok, Libraries} when is_map(Libraries) -> [Module || Module <- maps:keys(Libraries), is_binary(Module), unicode:characters_to_binary(Module) =:= Module];
         _ -> []
     end.
 

@@ -136,8 +136,8 @@ starting(Options) when is_map(Options) ->
 starting(Options) ->
     {error, {invalid_option, options, Options}}.
 
-starting(Initialize, #{snapshot := Snapshot}) ->
-    case hb_wasm64_state:restoring(Snapshot, Initialize) of
+starting(_Initialize, #{snapshot := Snapshot}) ->
+    case hb_wasm64_state:restoring(Snapshot) of
         {ok, _} = Restoring -> Restoring;
         error -> {error, {invalid_option, snapshot, Snapshot}}
     end;

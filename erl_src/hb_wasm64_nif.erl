@@ -10,7 +10,7 @@
 -export([status/1, host/1, describe/1]).
 -export([memory_size/3, output/3, read/5, read_dirty/5, read_all/3, write/5, write_dirty/5, write_all/4]).
 -export([read_string/5, read_string_dirty/4, grow/4]).
--export([survey/3, snapshot/5, read_state/3, merge/1, restore/7, fork/4]).
+-export([survey/3, snapshot/5, read_state/3, merge/1, restore/6, fork/4]).
 -export([new_async/1, runner/1]).
 -export([log_to/2, log_level/1, time_slice/1]).
 -export_type([image/0, handle/0, ticket/0, step/0, responder/0, initialize/0, host/0]).
@@ -159,9 +159,8 @@ read_state(_Handle, _Ref, _Ticket) -> erlang:nif_error(nif_not_loaded).
 -spec merge([binary()]) -> {ok, binary()} | {error, term()}.
 merge(_Snapshots) -> erlang:nif_error(nif_not_loaded).
 
--spec restore(handle(), reference(), ticket(), raw | whole, [binary()], non_neg_integer() | infinity, initialize()) ->
-    step().
-restore(_Handle, _Ref, _Ticket, _Form, _Snapshots, _Fuel, _Initialize) -> erlang:nif_error(nif_not_loaded).
+-spec restore(handle(), reference(), ticket(), raw | whole, [binary()], non_neg_integer() | infinity) -> step().
+restore(_Handle, _Ref, _Ticket, _Form, _Snapshots, _Fuel) -> erlang:nif_error(nif_not_loaded).
 
 -spec fork(handle(), reference(), ticket(), handle()) -> step().
 fork(_Handle, _Ref, _Ticket, _Other) -> erlang:nif_error(nif_not_loaded).

@@ -27,7 +27,7 @@
 -type operation() ::
     {start, hb_wasm64_nif:initialize()}
     | survey
-    | {restore, raw | whole, [binary()], hb_wasm64_nif:initialize()}
+    | {restore, raw | whole, [binary()]}
     | {fork, hb_wasm64_nif:handle()}.
 %% What is driven like a call: it may run code of the image.
 -type deadline() :: integer() | infinity.
@@ -189,8 +189,8 @@ enter(#run{handle = Handle, func = {start, Initialize}, fuel = Fuel}, Ref, 0) ->
     hb_wasm64_nif:start(Handle, Ref, Fuel, Initialize);
 enter(#run{handle = Handle, func = survey}, Ref, Ticket) ->
     hb_wasm64_nif:survey(Handle, Ref, Ticket);
-enter(#run{handle = Handle, func = {restore, Form, Snapshots, Initialize}, fuel = Fuel}, Ref, Ticket) ->
-    hb_wasm64_nif:restore(Handle, Ref, Ticket, Form, Snapshots, Fuel, Initialize);
+enter(#run{handle = Handle, func = {restore, Form, Snapshots}, fuel = Fuel}, Ref, Ticket) ->
+    hb_wasm64_nif:restore(Handle, Ref, Ticket, Form, Snapshots, Fuel);
 enter(#run{handle = Handle, func = {fork, Other}}, Ref, Ticket) ->
     hb_wasm64_nif:fork(Handle, Ref, Ticket, Other);
 enter(#run{handle = Handle, func = Func, args = Args, fuel = Fuel, host = Host, responder = Responder}, Ref, Ticket) ->

@@ -2,7 +2,7 @@
 -module(hb_wasm64_state).
 
 -export([snapshot/2, restore/2, merge/1, fork/1, read_state/1, write_state/3]).
--export([restoring/2]).
+-export([restoring/1]).
 
 -spec snapshot(hb_wasm64:handle(), term()) -> {ok, binary()} | {error, hb_wasm64:reason()}.
 snapshot(Handle, Options) when is_map(Options) ->
@@ -45,7 +45,7 @@ run(Handle, Operation) ->
 restore(Handle, Snapshot) ->
     case snapshots(Snapshot) of
         {ok, Snapshots} ->
-            run(Handle, {restore, whole, Snapshots, constructors});
+            run(Handle, {restore, whole, Snapshots});
         error ->
             {error, hb_wasm64_run:wrong_argument("restore(Handle, Snapshot)", [Handle, Snapshot], 2)}
     end.
@@ -78,7 +78,7 @@ read_state(Handle) ->
 
 -spec write_state(hb_wasm64:handle(), term(), term()) -> ok | {error, hb_wasm64:reason()}.
 write_state(Handle, Memory, Rest) ->
-    case restoring({raw, Memory, Rest}, constructors) of
+    case restoring({raw, Memory, Rest}) of
         {ok, Operation} ->
             run(Handle, Operation);
         error ->
@@ -88,14 +88,14 @@ write_state(Handle, Memory, Rest) ->
     end.
 
 %% @doc What puts an instance into a state.
--spec restoring(term(), hb_wasm64_nif:initialize()) -> {ok, hb_wasm64_run:operation()} | error.
-restoring({raw, Memory, none}, Initialize) when is_binary(Memory) ->
-    {ok, {restore, raw, [Memory], Initialize}};
-restoring({raw, Memory, Rest}, Initialize) when is_binary(Memory), is_binary(Rest) ->
-    {ok, {restore, raw, [Memory, Rest], Initialize}};
-restoring(Snapshot, Initialize) ->
+-spec restoring(term()) -> {ok, hb_wasm64_run:operation()} | error.
+restoring({raw, Memory, none}) when is_binary(Memory) ->
+    {ok, {restore, raw, [Memory]}};
+restoring({raw, Memory, Rest}) when is_binary(Memory), is_binary(Rest) ->
+    {ok, {restore, raw, [Memory, Rest]}};
+restoring(Snapshot) ->
     case snapshots(Snapshot) of
-        {ok, Snapshots} -> {ok, {restore, whole, Snapshots, Initialize}};
+        {ok, Snapshots} -> {ok, {restore, whole, Snapshots}};
         error -> error
     end.
 

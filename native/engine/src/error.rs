@@ -158,6 +158,8 @@ pub(crate) enum HostFailure {
     Abort(String),
     #[error("a function of the host was given an address outside of the memory")]
     OutOfBounds,
+    #[error("functions of the host and of the guest call each other too deep")]
+    TooDeep,
 }
 
 impl Error {
@@ -169,6 +171,7 @@ impl Error {
                 HostFailure::OutOfMemory => Error::trap("out_of_host_memory", failure, error),
                 HostFailure::Exit(status) => Error::Exit(*status),
                 HostFailure::Abort(_) => Error::trap("abort", failure, error),
+                HostFailure::TooDeep => Error::trap("stack_overflow", failure, error),
                 HostFailure::OutOfBounds => Error::trap("memory_out_of_bounds", failure, error),
             };
         }

@@ -69,7 +69,7 @@ impl Image {
         refuse_other_formats(bytes)?;
         validate(bytes)?;
         let lowered = lower::lower(bytes).map_err(|error| Error::InvalidModule(error.to_string()))?;
-        let Unwound { module: unwound, tags, stack_pointer } = unwind(&lowered)?;
+        let Unwound { module: unwound, tags, stack_pointer, can_catch } = unwind(&lowered)?;
         let indices: Vec<u32> = tags.iter().map(|(tag, _)| *tag).collect();
         let Exposed { module: exposed, layout } = expose(&unwound, &indices)?;
         let module = Module::new(engine, &exposed).map_err(|error| Error::Host(format!("compiler: {error:#}")))?;
@@ -79,7 +79,7 @@ impl Image {
         let mut linker = Linker::new(engine);
         let width = width(&module);
         let named = || module.imports().map(|import| (import.module(), import.name()));
-        let natives = emscripten::is_emscripten(named()).then(|| Natives::of(named(), width));
+        let natives = emscripten::is_emscripten(named()).then(|| Natives::new(width, can_catch));
         let imports = import::define(&mut linker, &module, natives.as_ref())?;
         let thrown =
             tags.iter().filter_map(|(tag, thrown)| Some((module.get_export_index(&expose::tag_name(*tag))?, *thrown)));
@@ -256,10 +256,11 @@ fn default_memory(module: &Module) -> Option<ModuleExport> {
     module.get_export_index(name)
 }
 
+/// Pointers are as wide as the addresses of the memory that callers read and write.
 fn width(module: &Module) -> Width {
-    let mut exports = module.exports();
-    let memory = exports.find_map(|export| export.ty().memory().map(|memory| memory.is_64()));
-    if memory == Some(true) { Width::Wide } else { Width::Narrow }
+    let memories = || module.exports().filter_map(|export| Some((export.name(), export.ty().memory()?.is_64())));
+    let memory = memories().find(|(name, _)| *name == "memory").or_else(|| memories().next());
+    if memory.is_some_and(|(_, is_wide)| is_wide) { Width::Wide } else { Width::Narrow }
 }
 
 /// A table that is the only one of the image need not be exported.

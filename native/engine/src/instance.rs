@@ -180,7 +180,7 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
     pub fn start(&self, ticket: TicketId, fuel: Option<u64>, initialize: Initialize, thread: Thread) -> Step<O> {
         let mut inner = self.inner.lock();
         let cancelled = inner.turns.begin(ticket, None);
-        self.port.send(Command::Start(Starting { ticket, cancelled, fuel, initialize }));
+        self.port.send(Command::Start(Starting { ticket, cancelled, fuel }, initialize));
         self.advance(inner, ticket, thread, None)
     }
 
@@ -223,7 +223,7 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
     /// Finds out what a fresh instance of the image is like, which [`view`](Self::view) has to know.
     pub fn survey(&self, scope: Option<&Scope>, ticket: TicketId, owner: impl FnOnce() -> O) -> Step<O> {
         self.command(scope, ticket, Thread::Worker, None, owner, |ticket, cancelled| {
-            Command::Survey(Starting { ticket, cancelled, fuel: None, initialize: Initialize::Constructors })
+            Command::Survey(Starting { ticket, cancelled, fuel: None })
         })
     }
 
@@ -234,11 +234,10 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
         ticket: TicketId,
         snapshots: Snapshots,
         fuel: Option<u64>,
-        initialize: Initialize,
         owner: impl FnOnce() -> O,
     ) -> Step<O> {
         self.command(scope, ticket, Thread::Worker, None, owner, |ticket, cancelled| {
-            Command::Restore(Starting { ticket, cancelled, fuel, initialize }, snapshots)
+            Command::Restore(Starting { ticket, cancelled, fuel }, snapshots)
         })
     }
 
@@ -252,7 +251,7 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
     ) -> Step<O> {
         let port = other.port.clone();
         self.command(scope, ticket, Thread::Worker, None, owner, |ticket, cancelled| {
-            Command::Fork(Starting { ticket, cancelled, fuel: None, initialize: Initialize::Nothing }, port)
+            Command::Fork(Starting { ticket, cancelled, fuel: None }, port)
         })
     }
 

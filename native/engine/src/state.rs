@@ -243,7 +243,10 @@ fn put_host(store: &mut StoreContextMut<'_, Data>, state: &Resolved<'_>, index: 
     if size > HOST_BYTES {
         return Err(invalid("a state of the host that is too large"));
     }
-    let mut bytes = vec![0; size as usize];
+    let mut bytes = Vec::new();
+    let room = bytes.try_reserve_exact(size as usize);
+    room.map_err(|_| Error::Host("no room for the state of the host".into()))?;
+    bytes.resize(size as usize, 0);
     state.restore_into(index, &mut bytes, &[]).map_err(Error::from)?;
     let host = emscripten::State::decode(&bytes).map_err(invalid)?;
     store.data_mut().host = Some(Box::new(host));
@@ -278,6 +281,13 @@ pub(crate) struct Fresh {
     tables: Vec<(u32, Entries)>,
     /// Its partial snapshot.
     partial: Vec<u8>,
+}
+
+impl Fresh {
+    /// Where constructors fail: no state is as after a start.
+    pub(crate) fn unknown(tables: Vec<(u32, Entries)>) -> Fresh {
+        Fresh { tables, partial: Vec::new() }
+    }
 }
 
 /// Reads out the state and lets `look` see it.

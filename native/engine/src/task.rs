@@ -13,7 +13,7 @@ use crate::image::{FuncExport, Image};
 use crate::import::{Answer, ImportInfo, Reply};
 use crate::limits::Limits;
 use crate::reaper;
-use crate::state::{self, Outline, Snapshots};
+use crate::state::{self, Fresh, Outline, Snapshots};
 use crate::ticker::SLICE_TICKS;
 use crate::turns::TicketId;
 use crate::value::{self, Arg, Signature, Value};
@@ -26,7 +26,7 @@ use std::task::Poll;
 use wasmtime::{AsContextMut, Func, Global, Memory, Ref, RootScope, Store, StoreContextMut, Tag, Val};
 
 /// Fuel of constructors that run only to find out what they do: a bound for those of images that are started without.
-const SURVEY_FUEL: u64 = 1 << 33;
+const SURVEY_FUEL: u64 = 1 << 28;
 
 /// Calls that may be nested in each other's imports.
 const NESTED_CALLS: usize = 64;
@@ -44,8 +44,8 @@ type Output = Box<dyn FnOnce(&[u8], &[u8]) + Send>;
 
 /// One command, and what comes of it.
 pub(crate) enum Command {
-    /// Instantiate the image and run its start function.
-    Start(Starting),
+    /// Instantiate the image, run its start function and initialize it so far.
+    Start(Starting, Initialize),
     /// Find out what a fresh instance of the image is like, unless that is known.
     Survey(Starting),
     /// Start afresh, in the state that snapshots hold.
@@ -72,8 +72,6 @@ pub(crate) struct Starting {
     pub(crate) cancelled: Arc<AtomicBool>,
     /// Fuel that the start function and the constructors may use; `None` is no limit.
     pub(crate) fuel: Option<u64>,
-    /// What of the program runs.
-    pub(crate) initialize: Initialize,
 }
 
 /// A call on its way in.
@@ -225,6 +223,8 @@ pub(crate) struct Data {
     pub(crate) now: u64,
     /// Modules whose imports are asked for before the host serves them.
     asked_first: Option<Arc<[Box<str>]>>,
+    /// Functions of the host that call the guest, each in one that the one before has called.
+    pub(crate) host_depth: usize,
     /// The state of Emscripten's host, once there is some.
     pub(crate) host: Option<Box<emscripten::State>>,
 }
@@ -305,6 +305,7 @@ fn new_store(image: &Arc<Image>, port: &Arc<Port>) -> Result<Store<Data>, Error>
         stub: true,
         now: 0,
         asked_first: None,
+        host_depth: 0,
         host: None,
     };
     let mut store = Store::new(config::engine()?, data);
@@ -349,9 +350,9 @@ async fn survey(image: &Arc<Image>, starting: &Starting) -> Result<(), Error> {
             Ok(tables) => {
                 context.set_fuel(SURVEY_FUEL).map_err(|error| Error::from_call(&error))?;
                 match initialize(context, starting, Initialize::Constructors).await {
-                    Err(Error::Cancelled) => Err(Error::Cancelled),
-                    // Constructors that fail leave every time the same behind.
-                    Ok(()) | Err(_) => state::fresh(context, tables),
+                    Ok(()) => state::fresh(context, tables),
+                    Err(error @ (Error::Cancelled | Error::Host(_) | Error::Limit(Limit::Instances))) => Err(error),
+                    Err(_) => Ok(Fresh::unknown(tables)),
                 }
             }
             Err(error) => Err(error),
@@ -371,7 +372,7 @@ async fn restore(
     // What is no snapshot is refused before anything is started.
     let outline = snapshots.outline(image)?;
     let initialize = match outline {
-        Outline::Memory(_) => starting.initialize,
+        Outline::Memory(_) => Initialize::Constructors,
         Outline::State(_) | Outline::Snapshot(_) => Initialize::Nothing,
     };
     let mut store = fresh(image, port, starting, initialize).await?;
@@ -408,8 +409,8 @@ async fn put(store: &mut StoreContextMut<'_, Data>, outline: &Outline, starting:
 /// Does what a command asks for, in the root of the task or inside an import.
 async fn serve(mut store: StoreContextMut<'_, Data>, command: Command) {
     let (ticket, result) = match command {
-        Command::Start(starting) => {
-            let started = start(&mut store, &starting, starting.initialize).await;
+        Command::Start(starting, initialize) => {
+            let started = start(&mut store, &starting, initialize).await;
             (starting.ticket, started.map(|()| Vec::new()))
         }
         Command::Call(call) => (call.ticket, self::call(&mut store, call).await),
@@ -535,6 +536,7 @@ async fn call(store: &mut StoreContextMut<'_, Data>, call: Call) -> Result<Vec<V
     let host = |error: wasmtime::Error| Error::from_call(&error);
     let fuel = if outer.depth == 0 { u64::MAX } else { store.get_fuel().map_err(host)? };
     let stack = stack_pointer(store).map(|global| (global, global.get(&mut *store)));
+    let exceptions = store.data().host.as_ref().map(|host| host.exceptions.mark()).unwrap_or_default();
     let budget = call.fuel.unwrap_or(u64::MAX).min(fuel);
     store.set_fuel(budget).map_err(host)?;
     store.set_epoch_deadline(SLICE_TICKS);
@@ -552,7 +554,10 @@ async fn call(store: &mut StoreContextMut<'_, Data>, call: Call) -> Result<Vec<V
 
     outer.enter(store.data_mut());
     let left = store.get_fuel().map_err(host)?;
-    // What ended in the middle has left its frames behind.
+    // What ended in the middle has left its frames behind, and the exceptions that it was handling.
+    if let (Err(_), Some(host)) = (&result, &mut store.data_mut().host) {
+        host.exceptions.back_to(exceptions);
+    }
     if let (Err(_), Some((global, value))) = (&result, stack) {
         global.set(&mut *store, value).map_err(host)?;
     }

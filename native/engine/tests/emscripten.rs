@@ -340,3 +340,125 @@ fn a_heap_grows_as_emscriptens_does_and_no_further_than_the_image_allows() {
     assert_eq!(call(&guest, "resize", &[i128::from(33 * page)]), Ok(vec![Value::I32(0)]));
     assert_eq!(call(&guest, "resize", &[0xffff_ffff]), Ok(vec![Value::I32(0)]));
 }
+
+#[test]
+fn functions_of_the_host_and_the_guest_do_not_call_each_other_without_end() {
+    let wat = r#"(module
+        (import "env" "__cxa_get_exception_ptr" (func $get (param i32) (result i32)))
+        (memory (export "memory") 1)
+        (func (export "__cxa_is_pointer_type") (param i32) (result i32) (call $get (i32.const 1000)))
+        (func (export "run") (result i32) (call $get (i32.const 1000))))"#;
+    let guest = guest(wat);
+    for _ in 0..3 {
+        let Err(Error::Trap(trap)) = call(&guest, "run", &[]) else { panic!() };
+        assert_eq!(trap.code, "stack_overflow");
+    }
+}
+
+#[test]
+fn work_of_the_host_takes_fuel() {
+    let wat = r#"(module
+        (import "env" "_emscripten_memcpy_js" (func $copy (param i32 i32 i32)))
+        (memory (export "memory") 40)
+        (func (export "run") (loop (call $copy (i32.const 0) (i32.const 1) (i32.const 2000000)) (br 0))))"#;
+    let spent = CallRequest { func: FuncName::Export("run"), fuel: Some(10_000_000), ..request(&[]) };
+    assert!(matches!(call_with(&guest(wat), spent), Err(Error::Limit(_))));
+}
+
+#[test]
+fn a_message_of_an_assertion_is_cut() {
+    let wat = r#"(module
+        (import "env" "_abort_js" (func))
+        (import "env" "__assert_fail" (func $fail (param i32 i32 i32 i32)))
+        (memory (export "memory") 40)
+        (func (export "run")
+            (memory.fill (i32.const 16) (i32.const 255) (i32.const 2000000))
+            (call $fail (i32.const 16) (i32.const 16) (i32.const 7) (i32.const 0))))"#;
+    let Err(Error::Trap(trap)) = call(&guest(wat), "run", &[]) else { panic!() };
+    assert_eq!(trap.code, "abort");
+    assert!(trap.message.len() < 10_000 && trap.message.ends_with(":7, unknown function"), "{}", trap.message.len());
+}
+
+#[test]
+fn exceptions_of_a_call_that_failed_are_forgotten() {
+    let wat = r#"(module
+        (import "env" "__cxa_throw" (func $throw (param i32 i32 i32)))
+        (import "env" "__cxa_begin_catch" (func $catch (param i32) (result i32)))
+        (import "env" "__cxa_find_matching_catch_2" (func (result i32)))
+        (import "env" "__cxa_uncaught_exceptions" (func $uncaught (result i32)))
+        (memory (export "memory") 1)
+        (func (export "throw") (call $throw (i32.const 1000) (i32.const 8) (i32.const 0)))
+        (func (export "trap") (drop (call $catch (i32.const 1000))) unreachable)
+        (func (export "uncaught") (result i32) (call $uncaught)))"#;
+    let guest = guest(wat);
+    let expected = Error::Exception { tag: Some("__cpp_exception".into()), values: vec![Value::I32(1000)] };
+    assert_eq!(call(&guest, "throw", &[]), Err(expected));
+    assert_eq!(call(&guest, "uncaught", &[]), Ok(vec![Value::I32(0)]));
+    for _ in 0..1000 {
+        assert!(matches!(call(&guest, "trap", &[]), Err(Error::Trap(trap)) if trap.code == "unreachable"));
+    }
+    assert_eq!(call(&guest, "uncaught", &[]), Ok(vec![Value::I32(0)]));
+}
+
+#[test]
+fn a_standalone_image_that_tells_of_growth_is_not_emscriptens() {
+    let growing = r#"(module
+        (import "env" "emscripten_notify_memory_growth" (func (param i32)))
+        (import "wasi_snapshot_preview1" "fd_write" (func (param i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 1))"#;
+    assert!(!image(growing).unwrap().is_emscripten());
+}
+
+#[test]
+fn a_program_that_ends_in_main_leaves_its_stack_as_it_was() {
+    let main = "(global.set $sp (i32.const 500)) (call $exit (i32.const 0)) (i32.const 0)";
+    let stack = r#"(global $sp (mut i32) (i32.const 1000))
+        (func (export "emscripten_stack_get_current") (result i32) (global.get $sp))
+        (func (export "_emscripten_stack_restore") (param i32) (global.set $sp (local.get 0)))
+        (func (export "steps")"#;
+    let wat = STARTING.replace("MAIN", main).replace("(func (export \"steps\")", stack);
+    let guest = start(&wat, Initialize::Main).unwrap();
+    assert_eq!(stack_of(&guest), Ok(vec![Value::I32(1000)]));
+}
+
+fn stack_of(guest: &Guest) -> Result<Vec<Value>, Error> {
+    call(guest, "emscripten_stack_get_current", &[])
+}
+
+#[test]
+fn a_heap_of_32_bits_ends_where_pointers_do() {
+    let wat = r#"(module
+        (import "env" "emscripten_get_heap_max" (func $max (result i32)))
+        (memory (export "memory") 1)
+        (func (export "max") (result i32) (call $max)))"#;
+    assert_eq!(call(&guest(wat), "max", &[]), Ok(vec![Value::I32(-65_536)]));
+}
+
+#[test]
+fn a_module_without_code_of_its_own_is_left_as_it_is() {
+    let wat = r#"(module (import "env" "_emscripten_throw_longjmp" (func $jump)) (export "jump" (func $jump)))"#;
+    assert_eq!(call(&guest(wat), "jump", &[]), Ok(vec![]));
+}
+
+#[test]
+fn what_unwinds_has_the_types_of_emscripten_or_is_something_else() {
+    let wat = r#"(module
+        (import "env" "_emscripten_throw_longjmp" (func $jump (param i32) (result i32)))
+        (import "env" "__resumeException" (func $resume (param f32)))
+        (memory (export "memory") 1)
+        (func (export "jump") (result i32) (call $jump (i32.const 1)))
+        (func (export "resume") (call $resume (f32.const 1))))"#;
+    let guest = guest(wat);
+    assert_eq!(call(&guest, "jump", &[]), Ok(vec![Value::I32(77)]));
+    assert_eq!(call(&guest, "resume", &[]), Ok(vec![]));
+}
+
+#[test]
+fn nothing_is_thrown_again_where_there_is_no_exception() {
+    let wat = r#"(module
+        (import "env" "__cxa_rethrow_primary_exception" (func $rethrow (param i32)))
+        (import "env" "__cxa_find_matching_catch_2" (func (result i32)))
+        (memory (export "memory") 1)
+        (func (export "rethrow") (call $rethrow (i32.const 0))))"#;
+    assert_eq!(call(&guest(wat), "rethrow", &[]), Ok(vec![]));
+}

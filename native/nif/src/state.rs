@@ -110,7 +110,6 @@ fn merge<'a>(env: Env<'a>, chain: Term<'a>) -> NifResult<Term<'a>> {
 
 /// Starts the instance afresh in the state of snapshots: `whole` ones, or `raw` memory and a snapshot of the rest.
 #[rustler::nif(schedule = "DirtyCpu")]
-#[allow(clippy::too_many_arguments)]
 fn restore<'a>(
     env: Env<'a>,
     handle: Term<'a>,
@@ -119,14 +118,13 @@ fn restore<'a>(
     form: Atom,
     snapshots: Term<'a>,
     fuel: Term<'a>,
-    initialize: Atom,
 ) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
     let kept = Kept::new(snapshots)?;
     let snapshots = if form == atoms::raw() { Snapshots::raw(kept) } else { Snapshots::whole(kept) };
-    let (fuel, initialize) = (crate::fuel(fuel)?, crate::initialize(initialize));
+    let fuel = crate::fuel(fuel)?;
     let operation = Operation::new(env, &handle, reference, ticket, None);
-    Ok(operation.step(|it| handle.instance.restore(it.scope(), it.ticket, snapshots, fuel, initialize, || it.owner())))
+    Ok(operation.step(|it| handle.instance.restore(it.scope(), it.ticket, snapshots, fuel, || it.owner())))
 }
 
 /// An instance of the same image that has yet to be started.

@@ -1,6 +1,7 @@
 //! How the host's functions see a guest: its memory, in 32 or 64 bits, and their arguments.
 
 use super::State;
+use std::cell::Cell;
 
 /// Bytes of a page of linear memory.
 pub(crate) const PAGE: u64 = 65_536;
@@ -39,11 +40,22 @@ pub(crate) enum Fault {
 pub(crate) struct Memory<'a> {
     bytes: &'a mut [u8],
     width: Width,
+    /// Bytes that have been looked at or written.
+    used: Cell<u64>,
 }
 
 impl<'a> Memory<'a> {
     pub(crate) fn new(bytes: &'a mut [u8], width: Width) -> Memory<'a> {
-        Memory { bytes, width }
+        Memory { bytes, width, used: Cell::new(0) }
+    }
+
+    /// How many bytes have been looked at or written: what the guest pays for.
+    pub(crate) fn used(&self) -> u64 {
+        self.used.get()
+    }
+
+    fn use_bytes(&self, bytes: u64) {
+        self.used.set(self.used.get().saturating_add(bytes));
     }
 
     pub(crate) fn width(&self) -> Width {
@@ -55,13 +67,15 @@ impl<'a> Memory<'a> {
     /// # Errors
     /// [`Fault::OutOfBounds`], as for everything else here.
     pub(crate) fn get(&self, at: u64, size: u64) -> Result<&[u8], Fault> {
-        let range = range(at, size)?;
-        self.bytes.get(range).ok_or(Fault::OutOfBounds)
+        let bytes = self.bytes.get(range(at, size)?).ok_or(Fault::OutOfBounds)?;
+        self.use_bytes(size);
+        Ok(bytes)
     }
 
     pub(crate) fn get_mut(&mut self, at: u64, size: u64) -> Result<&mut [u8], Fault> {
-        let range = range(at, size)?;
-        self.bytes.get_mut(range).ok_or(Fault::OutOfBounds)
+        let bytes = self.bytes.get_mut(range(at, size)?).ok_or(Fault::OutOfBounds)?;
+        self.used.set(self.used.get().saturating_add(size));
+        Ok(bytes)
     }
 
     /// Copies between places that may overlap.
@@ -76,8 +90,17 @@ impl<'a> Memory<'a> {
     /// The bytes of a string, up to its NUL.
     pub(crate) fn string(&self, at: u64) -> Result<&[u8], Fault> {
         let from = usize::try_from(at).ok().and_then(|at| self.bytes.get(at..)).ok_or(Fault::OutOfBounds)?;
-        let end = memchr::memchr(0, from).ok_or(Fault::OutOfBounds)?;
-        from.get(..end).ok_or(Fault::OutOfBounds)
+        let end = memchr::memchr(0, from);
+        self.use_bytes(end.unwrap_or(from.len()) as u64);
+        from.get(..end.ok_or(Fault::OutOfBounds)?).ok_or(Fault::OutOfBounds)
+    }
+
+    /// The bytes of a string, up to its NUL, and no more than `most`.
+    pub(crate) fn text(&self, at: u64, most: usize) -> Result<&[u8], Fault> {
+        let from = usize::try_from(at).ok().and_then(|at| self.bytes.get(at..)).ok_or(Fault::OutOfBounds)?;
+        let from = from.get(..most).unwrap_or(from);
+        self.use_bytes(from.len() as u64);
+        Ok(from.split(|byte| *byte == 0).next().unwrap_or_default())
     }
 
     pub(crate) fn put(&mut self, at: u64, bytes: &[u8]) -> Result<(), Fault> {

@@ -30,6 +30,17 @@ impl Exceptions {
         self.last
     }
 
+    /// Where they stand before a call.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark { last: self.last, caught: self.caught.len(), uncaught: self.uncaught }
+    }
+
+    /// Forgets what a call has left that ended in the middle.
+    pub(crate) fn back_to(&mut self, mark: Mark) {
+        self.caught.truncate(mark.caught);
+        (self.last, self.uncaught) = (mark.last, mark.uncaught);
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(12 + 8 * self.caught.len());
         bytes.extend_from_slice(&self.last.to_le_bytes());
@@ -42,11 +53,11 @@ impl Exceptions {
         const WRONG: &str = "the exceptions of the host are cut off";
         let (last, rest) = bytes.split_first_chunk().ok_or(WRONG)?;
         let (uncaught, rest) = rest.split_first_chunk().ok_or(WRONG)?;
-        let caught = rest.chunks(8).map(|bytes| bytes.try_into().map(u64::from_le_bytes).map_err(|_| WRONG));
-        let caught: Vec<u64> = caught.collect::<Result<_, _>>()?;
-        if caught.len() > MOST_CAUGHT {
+        if rest.len() / 8 > MOST_CAUGHT {
             return Err("more exceptions are caught than can be");
         }
+        let caught = rest.chunks(8).map(|bytes| bytes.try_into().map(u64::from_le_bytes).map_err(|_| WRONG));
+        let caught: Vec<u64> = caught.collect::<Result<_, _>>()?;
         Ok(Exceptions { last: u64::from_le_bytes(*last), uncaught: i32::from_le_bytes(*uncaught), caught })
     }
 
@@ -57,6 +68,14 @@ impl Exceptions {
         self.caught.push(pointer);
         Ok(())
     }
+}
+
+/// See [`Exceptions::mark`].
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Mark {
+    last: u64,
+    caught: usize,
+    uncaught: i32,
 }
 
 /// What needs the guest's help.

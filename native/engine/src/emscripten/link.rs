@@ -2,6 +2,7 @@
 //! Emscripten's and is of another type is something else.
 
 use super::abi::{Args, Fault, Function, Host, Width};
+use super::files::MOST_BYTES as MOST_FILE_BYTES;
 use super::unwind::ENV;
 use super::{exceptions, memory, process, syscalls, time, wasi};
 use crate::import::ImportInfo;
@@ -37,6 +38,8 @@ pub(crate) struct Native {
     returned: Returned,
     /// Somebody else may answer in its place.
     pub(crate) is_open: bool,
+    /// The argument that tells how long a file becomes.
+    size: Option<usize>,
     /// It may move as much as a file holds.
     pub(crate) is_of_files: bool,
     /// Its first argument is a descriptor.
@@ -60,10 +63,9 @@ pub(crate) struct Natives {
 }
 
 impl Natives {
-    /// For an image that imports these functions and whose pointers are so wide.
-    pub(crate) fn of<'a>(imports: impl IntoIterator<Item = (&'a str, &'a str)>, width: Width) -> Natives {
-        let catches = |(module, name): (&str, &str)| module == ENV && name.starts_with(exceptions::FIND_MATCHING_CATCH);
-        Natives { width, can_catch: imports.into_iter().any(catches) }
+    /// For an image whose pointers are so wide, and which can catch C++ exceptions or not.
+    pub(crate) fn new(width: Width, can_catch: bool) -> Natives {
+        Natives { width, can_catch }
     }
 
     /// The function that serves an import, if there is one of its name and type.
@@ -128,10 +130,19 @@ impl Natives {
         let is_own = own.iter().copied().flatten().any(|function| function.name == name)
             || matches!(name, "getTempRet0" | "setTempRet0");
         let is_open = matches!(service, Service::Plain(_)) && !is_own;
+        // A standard stream may be a file.
+        let prints =
+            ["emscripten_out", "emscripten_err", "emscripten_console"].iter().any(|print| name.starts_with(print));
         let of_files = [syscalls::FUNCTIONS, wasi::FUNCTIONS, memory::OF_FILES];
         let is_of_files = of_files.iter().copied().flatten().any(|function| function.name == name);
+        let is_of_files = is_of_files || prints || matches!(service, Service::Memory(memory::Operation::Map));
+        let size = match name {
+            "__syscall_ftruncate64" | "__syscall_truncate64" => Some(1),
+            "__syscall_fallocate" => Some(3),
+            _ => None,
+        };
         let is_of_descriptor = syscalls::is_of_descriptor(name) || wasi::is_of_descriptor(name);
-        Some(Native { service, params, returned, is_open, is_of_files, is_of_descriptor })
+        Some(Native { service, params, returned, is_open, size, is_of_files, is_of_descriptor })
     }
 
     fn param<'a>(&self, letter: char, types: &mut impl Iterator<Item = &'a ValType>) -> Option<Param> {
@@ -148,6 +159,11 @@ impl Natives {
 }
 
 impl Native {
+    /// Bytes that a call makes or takes away outside of the guest's memory, at most.
+    pub(crate) fn bytes(&self, args: &[u64]) -> u64 {
+        self.size.and_then(|index| args.get(index)).map_or(0, |size| (*size).min(MOST_FILE_BYTES))
+    }
+
     /// What a guest has passed, as host functions see it.
     pub(crate) fn args(&self, given: &[Val]) -> Vec<u64> {
         let mut given = given.iter().map(bits);

@@ -75,8 +75,13 @@ pub(crate) async fn serve(
 
 /// What the heap may grow to: the image's own limit, or the engine's.
 fn heap_max(store: &mut StoreContextMut<'_, Data>) -> u64 {
-    let maximum = guest_memory(store).and_then(|memory| memory.ty(&*store).maximum());
-    maximum.map_or(MEMORY_BYTES as u64, |pages| pages.saturating_mul(PAGE)).min(MEMORY_BYTES as u64)
+    /// Pages that a pointer of 32 bits can tell the end of.
+    const NARROW_PAGES: u64 = 65_535;
+
+    let Some(memory) = guest_memory(store) else { return 0 };
+    let ty = memory.ty(&*store);
+    let most = if ty.is_64() { MEMORY_BYTES as u64 / PAGE } else { NARROW_PAGES };
+    ty.maximum().map_or(most, |pages| pages.min(most)) * PAGE
 }
 
 /// Grows the memory to at least `wanted` bytes: 1, or 0 where that is more than it may have. By how much more is seen by

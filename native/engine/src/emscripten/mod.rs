@@ -49,9 +49,9 @@ pub(crate) fn is_emscripten<'a>(imports: impl IntoIterator<Item = (&'a str, &'a 
 }
 
 fn is_of_the_runtime(name: &str) -> bool {
-    // Standalone images import this one, too.
-    const STANDALONE: &str = "_emscripten_system";
-    name != STANDALONE
+    // Standalone images import these, too.
+    const STANDALONE: [&str; 2] = ["_emscripten_system", "emscripten_notify_memory_growth"];
+    !STANDALONE.contains(&name)
         && (["invoke_", "emscripten_", "_emscripten_", "__cxa_"].iter().any(|prefix| name.starts_with(prefix))
             || name.starts_with('_') && name.ends_with("_js")
             || name == "__resumeException")

@@ -2,6 +2,12 @@
 
 use super::abi::{Args, Fault, Function, Host, int};
 
+/// Bytes of a message that are kept.
+const MESSAGE: usize = 1024;
+
+/// Bytes of a line that is printed.
+const LINE: usize = 64 << 10;
+
 /// What these calls answer where there is no such thing as other programs.
 const ENOSYS: i32 = 52;
 
@@ -37,7 +43,7 @@ fn abort(_: &mut Host<'_>, _: Args<'_>) -> Result<u64, Fault> {
 fn assert_fail(host: &mut Host<'_>, args: Args<'_>) -> Result<u64, Fault> {
     let text = |pointer, otherwise: &str| match pointer {
         0 => Ok(otherwise.to_owned()),
-        pointer => host.memory.string(pointer).map(|bytes| String::from_utf8_lossy(bytes).into_owned()),
+        pointer => host.memory.text(pointer, MESSAGE).map(|bytes| String::from_utf8_lossy(bytes).into_owned()),
     };
     let condition = text(args.pointer(0), "")?;
     let (file, function) = (text(args.pointer(1), "unknown file")?, text(args.pointer(3), "unknown function")?);
@@ -58,7 +64,7 @@ fn print_error(host: &mut Host<'_>, args: Args<'_>) -> Result<u64, Fault> {
 }
 
 fn say(host: &mut Host<'_>, descriptor: i32, text: u64) -> Result<u64, Fault> {
-    let text = host.memory.string(text)?;
+    let text = host.memory.text(text, LINE)?;
     for bytes in [text, b"\n"] {
         // A program may have closed the descriptor; nobody is told.
         let _ = host.state.files.write(descriptor, bytes, host.now);

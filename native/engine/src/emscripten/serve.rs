@@ -8,7 +8,7 @@ use crate::error::HostFailure;
 use crate::import::ImportInfo;
 use crate::task::{self, Asked, Data};
 use std::sync::Arc;
-use wasmtime::{AsContextMut, StoreContextMut, Val, ValType};
+use wasmtime::{AsContextMut, StoreContextMut, Trap, Val, ValType};
 
 impl From<Fault> for HostFailure {
     fn from(fault: Fault) -> HostFailure {
@@ -46,6 +46,7 @@ pub(crate) async fn serve(
     {
         return Ok(());
     }
+    charge(&mut store, native.bytes(&args) / BYTES_PER_FUEL)?;
     if native.is_of_files {
         task::leave_scheduler(&store).await;
     }
@@ -61,6 +62,19 @@ pub(crate) async fn serve(
         *result = value;
     }
     Ok(())
+}
+
+/// What work of the host costs, in bytes for a unit of fuel.
+const BYTES_PER_FUEL: u64 = 8;
+
+/// Takes fuel for work of the host, which ends with the fuel as work of the guest does.
+fn charge(store: &mut StoreContextMut<'_, Data>, fuel: u64) -> wasmtime::Result<()> {
+    if fuel == 0 {
+        return Ok(());
+    }
+    let left = store.get_fuel()?.checked_sub(fuel);
+    store.set_fuel(left.unwrap_or(0))?;
+    left.map(drop).ok_or_else(|| Trap::OutOfFuel.into())
 }
 
 /// The memory of the guest.
@@ -82,8 +96,14 @@ pub(crate) fn with_host<T>(
         None => (&mut [][..], store.data_mut(), Width::Narrow),
     };
     let mut host = Host { memory: Memory::new(bytes, width), now: data.now, state: data.host.get_or_insert_default() };
-    work(&mut host).map_err(|fault| HostFailure::from(fault).into())
+    let result = work(&mut host);
+    let used = host.memory.used();
+    charge(store, used / BYTES_PER_FUEL)?;
+    result.map_err(|fault| HostFailure::from(fault).into())
 }
+
+/// Calls of the guest by functions of the host that may be within each other: each has a stack of its own.
+const MOST_CALLS: usize = 16;
 
 /// Calls an export of the guest with these integers: its result, 0 where it has none. `None` without such an export.
 pub(crate) async fn call_export(
@@ -105,8 +125,14 @@ pub(crate) async fn call_export(
     };
     let params: Option<Vec<Val>> = args.iter().zip(ty.params()).map(param).collect();
     let Some(params) = params.filter(|params| params.len() == ty.params().len()) else { return Ok(None) };
+    if store.data().host_depth >= MOST_CALLS {
+        return Err(HostFailure::TooDeep.into());
+    }
+    store.data_mut().host_depth += 1;
     let mut results = vec![Val::I32(0); ty.results().len()];
-    func.call_async(&mut *store, &params, &mut results).await?;
+    let result = func.call_async(&mut *store, &params, &mut results).await;
+    store.data_mut().host_depth -= 1;
+    result?;
     Ok(Some(match results.first() {
         Some(Val::I32(value)) => u64::from(*value as u32),
         Some(Val::I64(value)) => *value as u64,

@@ -56,11 +56,12 @@ async fn main(store: &mut StoreContextMut<'_, Data>) -> wasmtime::Result<i32> {
         })?;
         arguments = [int(1), vector];
     }
-    let status = first(store, &["main", "__main_argc_argv"], &arguments).await?;
+    let status = first(store, &["main", "__main_argc_argv"], &arguments).await;
+    // Also where it has ended the program in the middle.
     if let Some(before) = before {
         first(store, &["_emscripten_stack_restore", "stackRestore"], &[before]).await?;
     }
-    Ok(status.unwrap_or_default() as i32)
+    Ok(status?.unwrap_or_default() as i32)
 }
 
 /// Where the guest's stack ends now, if it tells.

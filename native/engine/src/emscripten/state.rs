@@ -74,7 +74,11 @@ impl State {
         let (files, exceptions) = (number(0)?, number(8)?);
         let temp_ret = bytes.get(16..HEADER).and_then(|bytes| bytes.try_into().ok()).ok_or(CUT)?;
         let files = part(PAGE, files)?;
-        let exceptions = part((PAGE + files.len()).next_multiple_of(PAGE), exceptions)?;
+        let start = (PAGE + files.len()).next_multiple_of(PAGE);
+        let exceptions = part(start, exceptions)?;
+        if (start + exceptions.len()).next_multiple_of(UNIT) != bytes.len() {
+            return Err("the state of the host is of another size");
+        }
         let state = State {
             files: Files::decode(files)?,
             exceptions: Exceptions::decode(exceptions)?,

@@ -32,6 +32,7 @@
 //! instead. The imports stay, unused or called by their functions alone.
 
 use super::abi::Width;
+use super::exceptions::FIND_MATCHING_CATCH;
 use crate::error::Error;
 use crate::lower::holds_code_positions;
 use crate::task::Data;
@@ -86,6 +87,8 @@ pub(crate) struct Unwound<'a> {
     pub(crate) tags: Vec<(u32, Thrown)>,
     /// The global that is the pointer of the guest's own stack, where an export tells it.
     pub(crate) stack_pointer: Option<u32>,
+    /// Whether catching of C++ exceptions is compiled in.
+    pub(crate) can_catch: bool,
 }
 
 /// Rewrites the imports that unwind. The module must be valid, and without legacy exception handling. One without such
@@ -95,20 +98,21 @@ pub(crate) struct Unwound<'a> {
 /// [`Error::InvalidModule`] where the module is not well formed.
 pub(crate) fn unwind(wasm: &[u8]) -> Result<Unwound<'_>, Error> {
     let survey = Survey::of(wasm).map_err(|error| Error::InvalidModule(error.to_string()))?;
-    let stack_pointer = survey.stack_pointer();
+    let (stack_pointer, can_catch) = (survey.stack_pointer(), survey.can_catch());
     let mut additions = Additions::new(&survey);
-    for import in &survey.imports {
+    // A module without code of its own has nothing to unwind.
+    for import in survey.imports.iter().filter(|_| !survey.bodies.is_empty()) {
         additions.replace(&survey, import);
     }
     if additions.functions.is_empty() {
-        return Ok(Unwound { module: Cow::Borrowed(wasm), tags: Vec::new(), stack_pointer });
+        return Ok(Unwound { module: Cow::Borrowed(wasm), tags: Vec::new(), stack_pointer, can_catch });
     }
     let tags = additions.tags.clone();
     let mut module = Module::new();
     additions
         .parse_core_module(&mut module, Parser::new(0), wasm)
         .map_err(|error| Error::InvalidModule(error.to_string()))?;
-    Ok(Unwound { module: Cow::Owned(module.finish()), tags, stack_pointer })
+    Ok(Unwound { module: Cow::Owned(module.finish()), tags, stack_pointer, can_catch })
 }
 
 /// An imported function of [`ENV`].
@@ -135,6 +139,10 @@ struct Survey<'a> {
     bodies: Vec<FunctionBody<'a>>,
     /// By memory index, whether its addresses are 64 bits wide.
     memories: Vec<bool>,
+    /// The memory that callers read and write, where it is exported.
+    memory: Option<u32>,
+    /// By global index, what it holds if it can be changed.
+    globals: Vec<Option<wasmparser::ValType>>,
 }
 
 impl<'a> Survey<'a> {
@@ -164,7 +172,7 @@ impl<'a> Survey<'a> {
                             TypeRef::Table(ty) => survey.tables.push(ty.table64),
                             TypeRef::Tag(_) => survey.tags += 1,
                             TypeRef::Memory(ty) => survey.memories.push(ty.memory64),
-                            TypeRef::Global(_) => {}
+                            TypeRef::Global(_) => survey.globals.push(None),
                         }
                     }
                 }
@@ -183,6 +191,12 @@ impl<'a> Survey<'a> {
                         survey.memories.push(memory?.memory64);
                     }
                 }
+                Payload::GlobalSection(globals) => {
+                    for global in globals {
+                        let ty = global?.ty;
+                        survey.globals.push(ty.mutable.then_some(ty.content_type));
+                    }
+                }
                 Payload::TagSection(tags) => survey.tags += tags.count(),
                 Payload::CodeSectionEntry(body) => survey.bodies.push(body),
                 Payload::ExportSection(exports) => {
@@ -191,6 +205,9 @@ impl<'a> Survey<'a> {
                         match export.kind {
                             ExternalKind::Func | ExternalKind::FuncExact => {
                                 survey.exports.insert(export.name, export.index);
+                            }
+                            ExternalKind::Memory if export.name == "memory" || survey.memory.is_none() => {
+                                survey.memory = Some(export.index);
                             }
                             ExternalKind::Table if export.name == "__indirect_function_table" => {
                                 survey.table = Some(export.index);
@@ -205,25 +222,33 @@ impl<'a> Survey<'a> {
         Ok(survey)
     }
 
-    /// The one global that the function reads which tells the stack's end, if it does nothing else.
+    /// The global that the function gives which tells the stack's end, if it does nothing else.
     fn stack_pointer(&self) -> Option<u32> {
         /// How deep the functions may lie that it calls for that.
         const CALLS: usize = 4;
 
-        let named = ["emscripten_stack_get_current", "stackSave"];
-        let mut function = named.iter().find_map(|name| self.exports.get(name)).copied()?;
+        let pointer = self.pointer();
+        let get = |name| self.export(name, &[], &[pointer]);
+        let mut function = get("emscripten_stack_get_current").or_else(|| get("stackSave"))?;
         for _ in 0..CALLS {
             let own = (function as usize).checked_sub(self.functions.len().checked_sub(self.bodies.len())?)?;
-            let mut callee = None;
+            let mut found = None;
             for operator in self.bodies.get(own)?.get_operators_reader().ok()? {
                 match operator.ok()? {
-                    Operator::GlobalGet { global_index } => return Some(global_index),
-                    Operator::Call { function_index } => callee = Some(function_index),
+                    operator @ (Operator::GlobalGet { .. } | Operator::Call { .. }) if found.is_none() => {
+                        found = Some(operator);
+                    }
                     Operator::LocalGet { .. } | Operator::LocalSet { .. } | Operator::Return | Operator::End => {}
                     _ => return None,
                 }
             }
-            function = callee?;
+            match found? {
+                Operator::GlobalGet { global_index: global } => {
+                    return (self.globals.get(global as usize)? == &Some(pointer)).then_some(global);
+                }
+                Operator::Call { function_index } => function = function_index,
+                _ => return None,
+            }
         }
         None
     }
@@ -240,7 +265,7 @@ impl<'a> Survey<'a> {
     }
 
     fn pointer(&self) -> wasmparser::ValType {
-        match self.memories.first() {
+        match self.memories.get(self.memory.unwrap_or_default() as usize) {
             Some(true) => wasmparser::ValType::I64,
             _ => wasmparser::ValType::I32,
         }
@@ -258,7 +283,10 @@ impl<'a> Survey<'a> {
 
     /// C++ code that can catch asks its host which handler fits.
     fn can_catch(&self) -> bool {
-        self.imports.iter().any(|import| import.name.starts_with("__cxa_find_matching_catch"))
+        let pointer = self.pointer();
+        let fits = |ty: &FuncType| ty.results() == [pointer] && ty.params().iter().all(|param| *param == pointer);
+        let mut imports = self.imports.iter().filter(|import| import.name.starts_with(FIND_MATCHING_CATCH));
+        imports.any(|import| self.ty(import.ty).is_some_and(fits))
     }
 }
 
@@ -296,12 +324,21 @@ struct Additions {
     /// For imports that are replaced, the function in their place.
     moved: HashMap<u32, u32>,
     catcher: Option<Catcher>,
+    can_catch: bool,
+    /// Where types are, the module's own and the added ones.
+    known: HashMap<FuncType, u32>,
     /// Whether the section of tags has been written.
     has_tags: bool,
 }
 
 impl Additions {
     fn new(survey: &Survey<'_>) -> Additions {
+        let mut known = HashMap::new();
+        for (index, ty) in (0..).zip(&survey.types) {
+            if let Some(ty) = ty {
+                known.entry(ty.clone()).or_insert(index);
+            }
+        }
         Additions {
             first_function: survey.functions.len() as u32,
             first_type: survey.types.len() as u32,
@@ -311,25 +348,25 @@ impl Additions {
             tag_type: 0,
             moved: HashMap::new(),
             catcher: Catcher::of(survey),
+            can_catch: survey.can_catch(),
+            known,
             has_tags: false,
         }
     }
 
     fn replace(&mut self, survey: &Survey<'_>, import: &Import<'_>) {
         let Some(ty) = survey.ty(import.ty) else { return };
-        let function = match import.name {
-            "_emscripten_throw_longjmp" | "__cxa_throw" | "__cxa_rethrow" | "__resumeException"
-                if !ty.results().is_empty() =>
+        let pointers = ty.results().is_empty() && ty.params().iter().all(|param| *param == survey.pointer());
+        let function = match (import.name, ty.params().len()) {
+            ("_emscripten_throw_longjmp", 0) if pointers => Some(self.thrower(survey, Thrown::Longjmp, None)),
+            ("__cxa_throw", 3)
+            | ("__cxa_rethrow", 0)
+            | ("__resumeException" | "__cxa_rethrow_primary_exception", 1)
+                if pointers && self.can_catch =>
             {
-                None
+                Some(self.thrower(survey, Thrown::Exception, Some((import, ty.params().len()))))
             }
-            "_emscripten_throw_longjmp" => Some(self.thrower(survey, Thrown::Longjmp, None)),
-            "__cxa_throw" | "__cxa_rethrow" | "__resumeException" | "__cxa_rethrow_primary_exception"
-                if survey.can_catch() =>
-            {
-                Some(self.thrower(survey, Thrown::Exception, Some((import.index, ty.params().len()))))
-            }
-            name => name.strip_prefix("invoke_").and_then(|signature| self.invoke(survey, signature, ty)),
+            (name, _) => name.strip_prefix("invoke_").and_then(|signature| self.invoke(survey, signature, ty)),
         };
         if let Some(function) = function {
             self.moved.insert(import.index, self.first_function + self.functions.len() as u32);
@@ -338,15 +375,24 @@ impl Additions {
     }
 
     /// A function that throws, after it has told the host what.
-    fn thrower(&mut self, survey: &Survey<'_>, thrown: Thrown, told: Option<(u32, usize)>) -> Function {
+    fn thrower(&mut self, survey: &Survey<'_>, thrown: Thrown, told: Option<(&Import<'_>, usize)>) -> Function {
         let tag = self.tag(survey, thrown);
         let mut function = Function::new([]);
         let mut code = function.instructions();
         if let Some((import, params)) = told {
+            if import.name == "__cxa_rethrow_primary_exception" {
+                // Without an exception it does nothing.
+                code.local_get(0);
+                match survey.pointer() {
+                    wasmparser::ValType::I64 => code.i64_eqz(),
+                    _ => code.i32_eqz(),
+                };
+                code.if_(BlockType::Empty).return_().end();
+            }
             (0..params as u32).for_each(|param| {
                 code.local_get(param);
             });
-            code.call(import);
+            code.call(import.index);
         }
         code.throw(tag).end();
         function
@@ -369,7 +415,7 @@ impl Additions {
         // Where 64-bit integers do not cross the module's border, a function that takes or gives one has a twin for that.
         let target = if type_of(signature, survey.pointer()).is_none_or(|natural| natural == callee) {
             let (table, is_wide) = survey.table()?;
-            Target::Entry { ty: self.ty(survey, callee), table, is_wide }
+            Target::Entry { ty: self.ty(callee), table, is_wide }
         } else {
             Target::Export(survey.export(&format!("dynCall_{signature}"), ty.params(), ty.results())?)
         };
@@ -417,22 +463,19 @@ impl Additions {
     }
 
     /// The index of a type, which is added where there is none like it.
-    fn ty(&mut self, survey: &Survey<'_>, ty: FuncType) -> u32 {
-        if let Some(known) = survey.types.iter().position(|known| known.as_ref() == Some(&ty)) {
-            return known as u32;
-        }
-        let added = self.types.iter().position(|added| *added == ty).unwrap_or_else(|| {
-            self.types.push(ty);
-            self.types.len() - 1
-        });
-        self.first_type + added as u32
+    fn ty(&mut self, ty: FuncType) -> u32 {
+        let next = self.first_type + self.types.len() as u32;
+        *self.known.entry(ty).or_insert_with_key(|ty| {
+            self.types.push(ty.clone());
+            next
+        })
     }
 
     fn tag(&mut self, survey: &Survey<'_>, thrown: Thrown) -> u32 {
         if let Some((tag, _)) = self.tags.iter().find(|(_, known)| *known == thrown) {
             return *tag;
         }
-        self.tag_type = self.ty(survey, FuncType::new([], []));
+        self.tag_type = self.ty(FuncType::new([], []));
         let tag = survey.tags + self.tags.len() as u32;
         self.tags.push((tag, thrown));
         tag

@@ -38,6 +38,7 @@ pub(crate) use descriptors::MOST_DESCRIPTORS;
 pub(crate) use errno::Errno;
 pub(crate) use metadata::{SetTime, Space};
 pub(crate) use node::{Stat, Time};
+pub(crate) use tree::MOST_BYTES;
 
 use descriptors::Descriptors;
 use output::Output;

@@ -47,7 +47,7 @@ const ZONE: &[u8] = b"UTC\0";
 const NO_TIME: i64 = -1;
 
 /// Bytes of a format, and of what it comes to, that are taken for too many.
-const LONGEST: usize = 1 << 20;
+const LONGEST: usize = 16 << 10;
 
 fn now(host: &mut Host<'_>, _: Args<'_>) -> Result<u64, Fault> {
     Ok((host.now as f64).to_bits())
