@@ -2,7 +2,7 @@
 // sequence, in this order.
 const language = [
   'start', 'values', 'numbers', 'strings', 'format', 'patterns', 'tables', 'functions', 'coroutines', 'utf8', 'time',
-  'errors', 'modules', 'handlers', 'messages', 'files', 'memory', 'deep', 'crashes',
+  'errors', 'modules', 'handlers', 'messages', 'files', 'memory', 'deep', 'paths', 'crashes',
 ];
 const wasm64 = 'wasm64-unknown-emscripten-draft_2024_02_15';
 
@@ -13,6 +13,9 @@ export const images = {
   aos2_0_6: { format: wasm64, parts: language },
   aos: { format: wasm64, parts: language },
   process: { format: wasm64, parts: ['process'] },
-  sqlite: { format: wasm64, parts: language.toSpliced(-2, 0, 'sqlite') },
+  sqlite: { format: wasm64, parts: language.toSpliced(-3, 0, 'sqlite') },
   llama: { format: wasm64, parts: ['start', 'llama'] },
 };
+
+// As a program it tells the format of an image.
+if (process.argv[1] === import.meta.filename) process.stdout.write(`${images[process.argv[2]].format}\n`);

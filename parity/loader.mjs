@@ -1,18 +1,16 @@
 // Plays a sequence of messages to an image in ao-loader, as a compute unit does: each message gets the memory that the one
 // before has left, and one that ends in an error leaves none.
 //
-//   node --experimental-wasm-memory64 loader.mjs PACKAGE FORMAT IMAGE SEQUENCE RESULTS [memory]
+//   node --experimental-wasm-memory64 loader.mjs PACKAGE FORMAT IMAGE SEQUENCE RESULTS
 //
 // PACKAGE is the directory of ao-loader, SEQUENCE what messages.mjs has written. RESULTS gets a line of JSON for each
 // message: what ao-loader has made of the answer (`Output', `Messages', `Spawns', `Assignments', `Error'), or `thrown',
 // which is what the image's `handle' reports as an error, or `crashed', which is how the call has ended without an answer.
-// With "memory" a line also has the SHA-256 of the guest's memory.
-import { createHash } from 'node:crypto';
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { aoLoader } from './patched.mjs';
 import { startTime } from './messages.mjs';
 
-const [packageDir, format, imageFile, sequenceFile, resultsFile, withMemory] = process.argv.slice(2);
+const [packageDir, format, imageFile, sequenceFile, resultsFile] = process.argv.slice(2);
 const load = aoLoader(packageDir);
 const image = readFileSync(imageFile);
 const results = openSync(resultsFile, 'w');
@@ -71,7 +69,6 @@ for (const line of readFileSync(sequenceFile, 'utf8').split('\n')) {
     if (kept.length !== memory.length) kept = new Uint8Array(memory.length);
     kept.set(memory);
   }
-  if (withMemory === 'memory') result.memory = createHash('sha256').update(kept).digest('hex');
   writeSync(results, `${JSON.stringify({ n, title, ...result, ms })}\n`);
 }
 closeSync(results);

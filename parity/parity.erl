@@ -1,16 +1,15 @@
 %% @doc Plays a sequence of messages to an image in hb_wasm64, as loader.mjs does in ao-loader.
 %%
 %% main/1 takes the image, what messages.mjs has written, the file for the results, and options: `snapshot' (each message
-%% finds a new instance, started from a snapshot of the one before), `memory' (results tell the SHA-256 of the memory), and
-%% the length of a time slice in microseconds. Results are a line for each message, with tabs between its number, the
-%% milliseconds of the call, that SHA-256 or `-', and
+%% finds a new instance, started from a snapshot of the one before), and the length of a time slice in microseconds. Results
+%% are a line for each message, with tabs between its number, the milliseconds that it took, and
 %%   answer  what the image's `handle' gave, as it is
 %%   exit, trap, abort, stack, error  how the call ended without one, and what there is to tell of it
 -module(parity).
 
 -export([main/1]).
 
--record(player, {image, out, snapshot = false, memory = false}).
+-record(player, {image, out, snapshot = false}).
 
 %% As messages.mjs has it: when an instance is started.
 -define(START_TIME, 1_700_000_000_000).
@@ -34,8 +33,6 @@ main([ImageFile, SequenceFile, ResultsFile | Options]) ->
 
 option("snapshot", Player) ->
     Player#player{snapshot = true};
-option("memory", Player) ->
-    Player#player{memory = true};
 option(Slice, Player) ->
     ok = hb_wasm64:time_slice(list_to_integer(Slice)),
     Player.
@@ -44,7 +41,7 @@ option(Slice, Player) ->
 play(Player, N, [Time, Message, Environment | _], {H, Before}) ->
     Begin = erlang:monotonic_time(),
     Result = handle(H, binary_to_integer(Time), Message, Environment),
-    Millis = erlang:convert_time_unit(erlang:monotonic_time() - Begin, native, microsecond) / 1000,
+    Micros = erlang:convert_time_unit(erlang:monotonic_time() - Begin, native, microsecond),
     {Kind, Text, State} =
         case Result of
             {ok, Answer} ->
@@ -56,8 +53,7 @@ play(Player, N, [Time, Message, Environment | _], {H, Before}) ->
                 {EndKind, EndText} = ending(Reason),
                 {EndKind, EndText, back(H, Before)}
         end,
-    Memory = memory(Player, element(1, State)),
-    Fields = [integer_to_list(N), io_lib:format("~.1f", [Millis]), Memory, Kind, one_line(Text)],
+    Fields = [integer_to_list(N), io_lib:format("~.1f", [Micros / 1000]), Kind, one_line(Text)],
     ok = file:write(Player#player.out, [lists:join("\t", Fields), "\n"]),
     State.
 
@@ -107,12 +103,8 @@ ending({exit, Status}) -> {"exit", integer_to_list(Status)};
 ending({trap, #{code := abort, message := Text}}) -> {"abort", Text};
 ending({trap, #{code := stack_overflow, message := Text}}) -> {"stack", Text};
 ending({trap, #{code := Code, message := Text}}) -> {"trap", [atom_to_list(Code), ": ", Text]};
+%% The texts did not fit on the stack: JavaScript lets them fall beside the memory, and the guest ends at once.
+ending({out_of_bounds, _} = Reason) -> {"trap", io_lib:format("~0p", [Reason])};
 ending(Reason) -> {"error", io_lib:format("~0P", [Reason, 20])}.
-
-memory(#player{memory = false}, _H) ->
-    "-";
-memory(#player{memory = true}, H) ->
-    {ok, Memory} = hb_wasm64:read_memory(H),
-    string:lowercase(binary:encode_hex(crypto:hash(sha256, Memory))).
 
 one_line(Text) -> re:replace(Text, "[\t\r\n]", " ", [global]).

@@ -1,0 +1,85 @@
+#!/bin/sh
+# Compares the answers of the AO images built with Emscripten in this library with those in JavaScript, where ao-loader runs
+# them on Node. See parity/README.md. Called by `make parity`, which has built everything.
+#   IMAGES=directory, LOADER=directory   see scripts/images.sh
+#   PARITY_IMAGES='aos2_0_6 sqlite'      only these
+#   PARITY_OPTIONS='snapshot 100'        each message to an instance started from a snapshot, time slices of 100 us
+#   PARITY_REQUIRED=1                    fail where it cannot be run; otherwise that is said and no failure
+set -eu
+cd "$(dirname "$0")/.."
+
+not_run() {
+    printf 'parity: not run: %s\n' "$@"
+    exit "${PARITY_REQUIRED:-0}"
+}
+
+# Runs ao-loader or the library: the arguments are what to run and the image.
+if [ "${1:-}" = --run ]; then
+    case $2 in
+        loader)
+            format=$(node parity/images.mjs "$3")
+            # shellcheck disable=SC2086 # none or one
+            TZ=UTC node $PARITY_NODE_FLAG parity/loader.mjs "$LOADER" "$format" "$IMAGES/$3.wasm" \
+                "$PARITY_TMP/$3.sequence" "$PARITY_TMP/$3.loader" </dev/null
+            ;;
+        engine)
+            # shellcheck disable=SC2086 # words
+            erl +Bd -noinput -pa _build/default/lib/hb_wasm64/ebin "$PARITY_TMP" -run parity main \
+                "$IMAGES/$3.wasm" "$PARITY_TMP/$3.sequence" "$PARITY_TMP/$3.engine" $PARITY_OPTIONS
+            ;;
+    esac
+    exit
+fi
+
+command -v node >/dev/null 2>&1 || not_run "node is missing; version 20 or later is needed."
+# The smallest module with a 64-bit memory; up to some version that takes a flag.
+memory64="process.exit(WebAssembly.validate(new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 5, 3, 1, 4, 1])) ? 0 : 1)"
+PARITY_NODE_FLAG=
+if ! node -e "$memory64"; then
+    PARITY_NODE_FLAG=--experimental-wasm-memory64
+    node "$PARITY_NODE_FLAG" -e "$memory64" 2>/dev/null ||
+        not_run "node $(node --version) knows no 64-bit memories; version 20 or later is needed."
+fi
+
+status=0
+IMAGES=$(scripts/images.sh images) || status=$?
+[ "$status" = 0 ] && { LOADER=$(scripts/images.sh loader) || status=$?; }
+case $status in
+    0) ;;
+    3) not_run "the images or ao-loader are not here and cannot be downloaded, see above." ;;
+    *) exit "$status" ;;
+esac
+
+PARITY_TMP=$(mktemp -d)
+trap 'rm -rf "$PARITY_TMP"' EXIT
+trap 'exit 1' INT TERM
+PARITY_OPTIONS=${PARITY_OPTIONS:-}
+export PARITY_TMP PARITY_NODE_FLAG PARITY_OPTIONS IMAGES LOADER
+
+# Compiled: an interpreter would add to what is measured.
+erlc -Werror -o "$PARITY_TMP" -pa _build/default/lib/hb_wasm64/ebin parity/parity.erl
+
+# The long ones first.
+names=${PARITY_IMAGES:-aos2_0_1 sqlite aos aos2_0_6 aos2_0_3 aos2_0_4_32 process llama}
+begin=$(date +%s)
+for name in $names; do
+    node parity/messages.mjs "$name" >"$PARITY_TMP/$name.sequence"
+done
+# Two at a time: an image may take a gigabyte and more.
+failed=0
+for name in $names; do printf 'loader %s\nengine %s\n' "$name" "$name"; done |
+    xargs -P 2 -n 2 sh scripts/parity.sh --run || failed=1
+
+for name in $names; do
+    if [ -f "$PARITY_TMP/$name.loader" ] && [ -f "$PARITY_TMP/$name.engine" ]; then
+        node parity/compare.mjs "$name" "$PARITY_TMP/$name.loader" "$PARITY_TMP/$name.engine" || failed=1
+    else
+        echo "$name: did not run"
+        failed=1
+    fi
+done
+echo "parity: $(($(date +%s) - begin)) s"
+if [ "$failed" != 0 ]; then
+    echo "parity: there are differences that parity/explained.txt does not explain" >&2
+    exit 1
+fi
