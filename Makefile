@@ -1,5 +1,6 @@
 # make          build the library
 # make demo     run a program in it        [IMAGE=file.wasm] [EVAL='code']
+# make demo-aos run AOS, from npm          [IMAGE=file.wasm] [EVAL='code']
 # make test     check everything
 # make help     the other targets
 #
@@ -12,7 +13,9 @@ export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 # Code given to the demo may hold a $: hand it over as it was written.
 override IMAGE := $(value IMAGE)
 override EVAL := $(value EVAL)
-export IMAGE EVAL
+override IMAGES := $(value IMAGES)
+override LOADER := $(value LOADER)
+export IMAGE EVAL IMAGES LOADER
 
 # So may the names that make hyperbeam is given.
 override HB := $(value HB)
@@ -29,7 +32,7 @@ MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := build
 # The steps of "make test" run one after the other, in the order written.
 .NOTPARALLEL:
-.PHONY: all build nif demo bench hyperbeam hyperbeam-undo guests test help fmt clean distclean \
+.PHONY: all build nif demo demo-aos parity bench hyperbeam hyperbeam-undo guests test help fmt clean distclean \
 	setup setup-test fmt-check clippy engine-test compile xref dialyzer eunit test-otp27
 
 help: ## this list
@@ -44,6 +47,12 @@ nif: ## build only the NIF, into priv/
 
 demo: build ## run a process on AO-Core: [IMAGE=file.wasm] [EVAL='code']
 	@scripts/demo.sh
+
+demo-aos: build ## run AOS, which npm has: [IMAGE=file.wasm] [EVAL='code']
+	@scripts/demo-aos.sh
+
+parity: build ## compare AO's images with JavaScript: [IMAGES=directory] [LOADER=directory]
+	@scripts/parity.sh
 
 bench: build ## measure
 	@scripts/bench.sh

@@ -6,6 +6,9 @@
 %% Called in the second VM.
 -export([restored/3]).
 
+%% When all messages were scheduled, in milliseconds: the 1st of January 2025. It is what a guest is told of the time.
+-define(NOW, 1_735_689_600_000).
+
 -spec main() -> no_return().
 main() ->
     ok = io:setopts([{encoding, unicode}]),
@@ -35,7 +38,7 @@ opts(Store) ->
 
 %% A token ledger written in C, with one import: each movement is entered in a journal.
 ledger(File, Opts) ->
-    Env = json({[{"Process", {[{"Id", "LEDGER"}, {"Owner", "alice"}, {"Tags", [tag("Name", "Coins")]}]}}]}),
+    Env = demo_json:encode({[{"Process", {[{"Id", "LEDGER"}, {"Owner", "alice"}, {"Tags", [tag("Name", "Coins")]}]}}]}),
     Process = start(File, Env, #{<<"ledger">> => #{<<"device">> => <<"demo-journal@1.0">>}}, Opts),
     Messages = [
         {"alice", [{"Action", "Mint"}, {"Recipient", "alice"}, {"Quantity", "100"}]},
@@ -59,27 +62,75 @@ ledger(File, Opts) ->
     say("  the result is of type ~p: ~ts", [Type, Text]),
     checkpoint(After, message("bob", [{"Action", "Balances"}]), Opts).
 
-%% AOS: a Lua that evaluates what the message says. What it asks of its host, zero is a good enough answer to.
+%% AOS: a Lua that evaluates what its owner says. The first message is that of the process itself, which makes the owner
+%% known. What the process asks of a host that nobody is, zero is a good enough answer to.
 aos(File, Eval, Opts) ->
-    Env = json({[
+    Env = demo_json:encode({[
         {"Process",
             {[{"Id", "AOS"}, {"Owner", "DEMO"}, {"Tags", [tag("Name", "Demo"), tag("Authority", "DEMO")]}]}}
     ]}),
     Process = start(File, Env, #{}, Opts),
-    Codes =
+    Handler = "Handlers.add('ping', Handlers.utils.hasMatchingTag('Action', 'Ping'), function(m) "
+        "ao.send({Target = m.From, Action = 'Pong', Data = 'pong ' .. m.Data}) end) return 'a handler'",
+    Evals =
         case Eval of
-            "" -> ["return 1 + 1", "Counter = (Counter or 0) + 1 return Counter", "Counter = Counter + 1 return Counter"];
+            "" -> [
+                "return 1 + 1",
+                "Counter = (Counter or 0) + 1 return Counter",
+                "Counter = Counter + 1 return Counter",
+                "return os.date('!%A, %d %B %Y, %H:%M:%S')",
+                "error('this is wrong')",
+                "local ok, why = pcall(error, 'this is caught') return why",
+                Handler
+            ];
             _ -> [Eval]
         end,
+    Messages = [{"AOS", "", "AOS", [{"Type", "Process"}]}] ++ [{"1", Code, "DEMO", [{"Action", "Eval"}]} || Code <- Evals] ++
+        [{"2", "hello", "alice", [{"Action", "Ping"}]} || Eval =:= ""],
     After = lists:foldl(
-        fun(Code, State) ->
-            say("~nThe owner sends an Eval of:  ~ts", [Code]),
-            tell(compute(State, eval(Code), Opts), Opts)
+        fun({ID, Data, From, Tags}, State) ->
+            case {Tags, From} of
+                {[{"Type", "Process"}], _} -> say("~nThe process begins.", []);
+                {[{"Action", "Eval"}], _} -> say("~nThe owner sends an Eval of:  ~ts", [Data]);
+                {[{"Action", Action}], _} -> say("~n~ts sends a message, ~ts:  ~ts", [From, Action, Data])
+            end,
+            Sender = case From of "AOS" -> "DEMO"; _ -> From end,
+            {Micros, Next} = compute(State, aos_message(ID, Sender, Tags, Data), Opts),
+            say("  answered in ~.2f ms", [Micros / 1000]),
+            [say("    ~ts", [Line]) || Line <- answer(value(<<"results/text">>, Next, Opts))],
+            Next
         end,
         Process,
-        Codes
+        Messages
     ),
-    checkpoint(After, eval("return Counter"), Opts).
+    checkpoint(After, aos_message("3", "DEMO", [{"Action", "Eval"}], "return Counter"), Opts).
+
+%% The lines of an answer of AOS, for people: what it says, and what it sends.
+answer(Text) ->
+    case demo_json:decode(Text) of
+        {ok, #{<<"ok">> := false, <<"response">> := Why}} -> [["not ok: ", io_lib:format("~0tp", [Why])]];
+        {ok, #{<<"response">> := #{} = Response}} -> lines(Response);
+        {ok, #{<<"Output">> := _} = Response} -> lines(Response);
+        _ -> [Text]
+    end.
+
+lines(Response) ->
+    %% AOS itself puts the word before some.
+    Error = [["error: ", re:replace(plain(Why), "^\\s*(error:\\s*)?", "")] || #{<<"Error">> := Why} <- [Response], is_binary(Why)],
+    Output =
+        case maps:get(<<"Output">>, Response, #{}) of
+            #{<<"data">> := #{<<"output">> := Data}} -> Data;
+            #{<<"data">> := Data} when not is_map(Data) -> Data;
+            _ -> <<>>
+        end,
+    Sent = case Response of #{<<"Messages">> := List} when is_list(List) -> List; _ -> [] end,
+    Error ++ [plain(Output) || Output =/= <<>>] ++
+        [io_lib:format("sends ~ts: ~ts", [maps:get(<<"Target">>, Message, "?"), maps:get(<<"Data">>, Message, "")])
+         || #{} = Message <- Sent].
+
+%% Without what colours a terminal.
+plain(Text) when is_binary(Text) -> re:replace(Text, "\\e\\[[0-9;]*m", "", [global, {return, binary}]);
+plain(Other) -> io_lib:format("~0tp", [Other]).
 
 %% A process: its definition, with the image by ID, and the stack that runs it.
 start(File, Env, Library, Opts) ->
@@ -106,15 +157,26 @@ start(File, Env, Library, Opts) ->
     say("  init: compiled and started in ~.1f ms.", [Micros / 1000]),
     {ok, #{imports := Imports, exports := Exports, memory := Memory}} = hb_wasm64:describe(instance(Process, Opts)),
     say("  It exports ~ts, imports ~ts, and has ~b bytes of memory.", [
-        lists:join(", ", [Name ++ Sig || {func, Name, Sig} <- Exports]),
-        lists:join(", ", [Module ++ "." ++ Name ++ Sig || {func, Module, Name, Sig} <- Imports]),
+        some([Name ++ Sig || {func, Name, Sig} <- Exports]),
+        some([Module ++ "." ++ Name ++ Sig || {func, Module, Name, Sig} <- Imports]),
         Memory
     ]),
+    case hb_wasm64:host(instance(Process, Opts)) of
+        {ok, emscripten} -> say("  Emscripten has built it: the engine has the host that it expects.", []);
+        {ok, none} -> ok
+    end,
     Process.
+
+some(Names) when length(Names) > 14 ->
+    {Some, Others} = lists:split(4, Names),
+    [lists:join(", ", Some), " and ", integer_to_list(length(Others)), " others"];
+some(Names) ->
+    lists:join(", ", Names).
 
 %% A message to the process: the first pass writes it into the guest and calls `handle', the second reads the answer.
 compute(State, Message, Opts) ->
-    timed(fun() -> resolve(State, #{<<"path">> => <<"compute">>, <<"body">> => Message}, Opts) end).
+    Request = #{<<"path">> => <<"compute">>, <<"body">> => Message, <<"timestamp">> => ?NOW},
+    timed(fun() -> resolve(State, Request, Opts) end).
 
 tell({Micros, State}, Opts) ->
     say("  answered in ~.2f ms: ~ts", [Micros / 1000, value(<<"results/text">>, State, Opts)]),
@@ -133,7 +195,8 @@ checkpoint(State, Message, Opts) ->
     say("~nThe process with its snapshot of ~b bytes is in the cache as ~ts.", [lists:sum(Sizes), ID]),
     {Micros, Here} = compute(State, Message, Opts),
     {Text, Memory} = outcome(Here, Opts),
-    say("A message here is answered in ~.2f ms: ~ts", [Micros / 1000, Text]),
+    Answer = case answer(Text) of [] -> "nothing"; Lines -> lists:join("; ", Lines) end,
+    say("A message here is answered in ~.2f ms: ~ts", [Micros / 1000, Answer]),
     {ok, Peer, _} = peer:start_link(#{connection => standard_io, args => ["-pa" | code:get_path()]}),
     {Pid, {Text, Memory}} = peer:call(Peer, ?MODULE, restored, [ID, Message, Opts], 60_000),
     ok = peer:stop(Peer),
@@ -171,34 +234,20 @@ resolve(Base, Request, Opts) ->
     end.
 
 message(From, Tags) ->
-    json({[
+    demo_json:encode({[
         {"Id", "1"}, {"From", From}, {"Owner", From}, {"Target", "LEDGER"}, {"Block-Height", "1"},
         {"Tags", [tag(Name, Value) || {Name, Value} <- Tags]}, {"Data", ""}
     ]}).
 
-eval(Code) ->
-    json({[
-        {"Id", "1"}, {"From", "DEMO"}, {"Owner", "DEMO"}, {"Target", "AOS"}, {"Module", "DEMO"},
-        {"Block-Height", "1"}, {"Timestamp", "0"}, {"Tags", [tag("Action", "Eval")]}, {"Data", Code}
+aos_message(ID, From, Tags, Data) ->
+    demo_json:encode({[
+        {"Id", ID}, {"From", From}, {"Owner", From}, {"Target", "AOS"}, {"Module", "DEMO"},
+        {"Block-Height", "1"}, {"Timestamp", integer_to_list(?NOW)},
+        {"Tags", [tag(Name, Value) || {Name, Value} <- Tags]}, {"Data", Data}
     ]}).
 
 tag(Name, Value) ->
     {[{"name", Name}, {"value", Value}]}.
-
-json(Term) -> unicode:characters_to_binary(encode(Term)).
-
-%% Objects are {[{Key, Value}]}, arrays are lists of those, everything else is a string.
-encode({Fields}) ->
-    ["{", lists:join(",", [[encode(Key), ":", encode(Value)] || {Key, Value} <- Fields]), "}"];
-encode([Object | _] = Array) when is_tuple(Object) ->
-    ["[", lists:join(",", [encode(Value) || Value <- Array]), "]"];
-encode(String) ->
-    ["\"", [escape(Char) || Char <- String], "\""].
-
-escape($") -> "\\\"";
-escape($\\) -> "\\\\";
-escape(Char) when Char < 32 -> io_lib:format("\\u~4.16.0b", [Char]);
-escape(Char) -> [Char].
 
 timed(Fun) -> timer:tc(Fun).
 
