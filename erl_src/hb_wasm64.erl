@@ -105,7 +105,8 @@ start(Image) ->
     start(Image, #{}).
 
 %% @doc Starts an instance of an image: compiles it, unless that has been done, instantiates it and runs its start
-%% function. Imports that the start function calls are answered with zeros.
+%% function and, if Emscripten has built it, its constructors. Imports that these call and the host does not serve are
+%% answered with zeros.
 %%
 %% `Options': `timeout' in milliseconds bounds all of it, `fuel' the start function. With `snapshot' the instance starts in
 %% that state: a snapshot, or `{raw, Memory, Rest}' as {@link read_state/1} gives them.

@@ -14,7 +14,7 @@
 //! | `memory` | heap and mappings |
 //! | `process` | exit, abort, system |
 //! | `time/` | clocks and the calendar, from the caller's clock |
-//! | `files`, `syscalls`, `wasi` | the file system and the calls that reach it |
+//! | `files/`, `syscalls/`, `wasi` | the file system and the calls that reach it |
 //! | `startup` | constructors and `main` |
 //! | `state` | what of all this is state of the instance |
 
