@@ -31,14 +31,16 @@ if [ "${1:-}" = --run ]; then
     exit
 fi
 
-command -v node >/dev/null 2>&1 || not_run "node is missing; version 20 or later is needed."
-# The smallest module with a 64-bit memory; up to some version that takes a flag.
-memory64="process.exit(WebAssembly.validate(new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 5, 3, 1, 4, 1])) ? 0 : 1)"
+command -v node >/dev/null 2>&1 || not_run "node is missing; version 20 is needed."
+# A 64-bit memory grows. In Node 20 that takes a flag; in later versions sizes are of another type, which ao-loader does
+# not know.
+memory64="new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array(
+    [0, 97, 115, 109, 1, 0, 0, 0, 5, 3, 1, 4, 0, 7, 5, 1, 1, 109, 2, 0]))).exports.m.grow(1)"
 PARITY_NODE_FLAG=
-if ! node -e "$memory64"; then
+if ! node -e "$memory64" 2>/dev/null; then
     PARITY_NODE_FLAG=--experimental-wasm-memory64
     node "$PARITY_NODE_FLAG" -e "$memory64" 2>/dev/null ||
-        not_run "node $(node --version) knows no 64-bit memories; version 20 or later is needed."
+        not_run "node $(node --version) has no 64-bit memories as ao-loader needs them; version 20 has."
 fi
 
 status=0
