@@ -9,17 +9,16 @@
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { aoLoader } from '../parity/patched.mjs';
-import { environment, owner, startTime } from '../parity/messages.mjs';
 
 const [packageDir, format, image] = process.argv.slice(2);
 const say = console.log.bind(console);
 console.log = console.warn = console.error = () => {};
-globalThis.parityNow = startTime;
+globalThis.parityNow = 1_700_000_000_000;
 
-const evaluation = (code) => ({
-  Id: 'm'.repeat(43), Target: environment.Process.Id, Owner: owner, From: owner, Module: environment.Module.Id,
-  'Block-Height': 1, Timestamp: startTime, Tags: [{ name: 'Action', value: 'Eval' }], Data: code,
-});
+// The messages of the other lines about AOS.
+const read = (name) => JSON.parse(readFileSync(new URL(`aos/${name}.json`, import.meta.url)));
+const [environment, example] = [read('environment'), read('one_and_one')];
+const evaluation = (code) => ({ ...example, Data: code });
 
 const handle = await aoLoader(packageDir)(readFileSync(image), {
   format, inputEncoding: 'JSON-1', outputEncoding: 'JSON-1', memoryLimit: '17179869184', computeLimit: '9000000000000',
