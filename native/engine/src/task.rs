@@ -541,8 +541,14 @@ async fn call(store: &mut StoreContextMut<'_, Data>, call: Call) -> Result<Vec<V
     store.set_fuel(budget).map_err(host)?;
     store.set_epoch_deadline(SLICE_TICKS);
     let now = call.time.unwrap_or(outer.now);
-    let inner =
-        Frame { depth: outer.depth + 1, ticket: call.ticket, stub: call.stub, now, asked_first: call.asked_first };
+    let inner = Frame {
+        depth: outer.depth + 1,
+        ticket: call.ticket,
+        stub: call.stub,
+        now,
+        host_depth: outer.host_depth,
+        asked_first: call.asked_first,
+    };
     inner.enter(store.data_mut());
     if outer.depth == 0
         && let Some(host) = &mut store.data_mut().host
@@ -571,20 +577,23 @@ struct Frame {
     ticket: TicketId,
     stub: bool,
     now: u64,
+    /// A call that is cancelled ends without counting down.
+    host_depth: usize,
     asked_first: Option<Arc<[Box<str>]>>,
 }
 
 impl Frame {
     fn of(data: &Data) -> Frame {
-        let Data { depth, ticket, stub, now, .. } = *data;
+        let Data { depth, ticket, stub, now, host_depth, .. } = *data;
         // Outside of all calls nothing has a clock.
         let now = if depth == 0 { 0 } else { now };
-        Frame { depth, ticket, stub, now, asked_first: data.asked_first.clone() }
+        Frame { depth, ticket, stub, now, host_depth, asked_first: data.asked_first.clone() }
     }
 
     fn enter(self, data: &mut Data) {
-        let Frame { depth, ticket, stub, now, asked_first } = self;
-        (data.depth, data.ticket, data.stub, data.now, data.asked_first) = (depth, ticket, stub, now, asked_first);
+        let Frame { depth, ticket, stub, now, host_depth, asked_first } = self;
+        (data.depth, data.ticket, data.stub, data.now) = (depth, ticket, stub, now);
+        (data.host_depth, data.asked_first) = (host_depth, asked_first);
     }
 }
 

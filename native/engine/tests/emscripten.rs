@@ -356,6 +356,26 @@ fn functions_of_the_host_and_the_guest_do_not_call_each_other_without_end() {
 }
 
 #[test]
+fn calls_that_are_cancelled_in_a_function_of_the_host_count_no_longer() {
+    let wat = r#"(module
+        (import "env" "__cxa_get_exception_ptr" (func $get (param i32) (result i32)))
+        (memory (export "memory") 1)
+        (func (export "__cxa_is_pointer_type") (param i32) (result i32)
+            (loop (br_if 0 (i32.load (i32.const 8)))) (i32.const 0))
+        (func (export "spin") (result i32) (i32.store (i32.const 8) (i32.const 1)) (call $get (i32.const 1000)))
+        (func (export "run") (result i32) (i32.store (i32.const 8) (i32.const 0)) (call $get (i32.const 1000))))"#;
+    let guest = guest(wat);
+    for _ in 0..20 {
+        let ticket = TicketId::fresh();
+        let request = CallRequest { func: FuncName::Export("spin"), ..request(&[]) };
+        let progress = guest.call(None, ticket, request, Thread::Worker, Some(()), || ()).progress;
+        assert!(matches!(progress, Progress::Yielded), "{progress:?}");
+        drop(guest.cancel(ticket));
+    }
+    assert_eq!(call(&guest, "run", &[]), Ok(vec![Value::I32(1000)]));
+}
+
+#[test]
 fn work_of_the_host_takes_fuel() {
     let wat = r#"(module
         (import "env" "_emscripten_memcpy_js" (func $copy (param i32 i32 i32)))
