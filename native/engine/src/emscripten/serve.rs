@@ -1,6 +1,6 @@
 //! One call of a function of the host, and what such functions do with the guest.
 
-use super::abi::{Args, Fault, Host, Memory, Width};
+use super::abi::{Args, Fault, Host, Memory};
 use super::exceptions::{self, set_temp_ret};
 use super::link::{Native, Service};
 use super::memory;
@@ -87,13 +87,10 @@ pub(crate) fn with_host<T>(
     store: &mut StoreContextMut<'_, Data>,
     work: impl FnOnce(&mut Host<'_>) -> Result<T, Fault>,
 ) -> wasmtime::Result<T> {
-    let (bytes, data, width) = match guest_memory(store) {
-        Some(memory) => {
-            let width = if memory.ty(&*store).is_64() { Width::Wide } else { Width::Narrow };
-            let (bytes, data) = memory.data_and_store_mut(&mut *store);
-            (bytes, data, width)
-        }
-        None => (&mut [][..], store.data_mut(), Width::Narrow),
+    let width = store.data().image().width();
+    let (bytes, data) = match guest_memory(store) {
+        Some(memory) => memory.data_and_store_mut(&mut *store),
+        None => (&mut [][..], store.data_mut()),
     };
     let mut host = Host { memory: Memory::new(bytes, width), now: data.now, state: data.host.get_or_insert_default() };
     let result = work(&mut host);
