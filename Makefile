@@ -103,7 +103,7 @@ dialyzer: ## type analysis
 
 eunit: ## Erlang tests
 	$(call heading,Erlang tests)
-	rebar3 eunit
+	@scripts/eunit.sh
 
 test-otp27: setup nif ## Erlang tests on OTP 27: in a chroot, as root, if it is not here
 	$(call heading,Erlang tests on OTP 27)

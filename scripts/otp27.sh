@@ -140,7 +140,7 @@ run() {
     otp=$(version chrooted "$root")
     say "OTP $otp" "$so, sha256 $before"
     status=0
-    chrooted "$root" env --chdir=/root/hb_wasm64 rebar3 eunit "$@" || status=$?
+    chrooted "$root" env --chdir=/root/hb_wasm64 scripts/eunit.sh "$@" || status=$?
     same_nif "$before" "$copy/$so"
     if [ "$status" != 0 ]; then
         say "eunit failed on OTP ${otp%%,*}" >&2
@@ -162,7 +162,7 @@ if have erl; then
         scripts/setup.sh rebar3 headers eunit proper
         before=$(sha256 "$so")
         say "OTP $otp, on this host: no chroot is needed" "$so, sha256 $before"
-        rebar3 eunit "$@"
+        scripts/eunit.sh "$@"
         same_nif "$before" "$so"
         exit
     fi

@@ -1,0 +1,63 @@
+//! Where the state of an instance is: exports of its module, the image's own and those that `expose` has added.
+
+use crate::expose::{self, Layout};
+use crate::snapshot::Segment;
+use std::ops::Range;
+use wasmtime::{Module, ModuleExport};
+
+/// Where the state of an instance is, as exports of its module.
+pub(crate) struct StateExports {
+    pub(super) memories: Vec<MemoryExport>,
+    pub(super) globals: Vec<(u32, ModuleExport)>,
+    pub(super) tables: Vec<(u32, ModuleExport)>,
+    pub(super) flags: Vec<(Segment, ModuleExport)>,
+    pub(super) functions: Option<ModuleExport>,
+    pub(super) drop: Option<ModuleExport>,
+}
+
+pub(super) struct MemoryExport {
+    pub(super) export: ModuleExport,
+    /// What the data segments of the module fill, if that is known.
+    data: Option<Vec<Range<usize>>>,
+    /// Whether they are all that instantiation writes.
+    is_all: bool,
+}
+
+impl StateExports {
+    pub(crate) fn of(module: &Module, layout: &Layout) -> StateExports {
+        // Everything that a layout names is an export of its module.
+        let find = |name: &str| module.get_export_index(name);
+        let memories = layout.memories.iter().filter_map(|memory| {
+            let to_usize =
+                |range: &Range<u64>| Some(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?);
+            let data = memory.data.as_ref().and_then(|ranges| ranges.iter().map(to_usize).collect());
+            Some(MemoryExport { export: find(&memory.name)?, data, is_all: !layout.has_start })
+        });
+        let flags = layout.segments.iter().filter_map(|at| {
+            let segment = match at.segment {
+                expose::Segment::Data(index) => Segment::Data(index),
+                expose::Segment::Element(index) => Segment::Elem(index),
+            };
+            Some((segment, find(&at.flag)?))
+        });
+        StateExports {
+            memories: memories.collect(),
+            globals: layout.globals.iter().filter_map(|at| Some((at.index, find(&at.name)?))).collect(),
+            tables: layout.tables.iter().filter_map(|at| Some((at.index, find(&at.name)?))).collect(),
+            flags: flags.collect(),
+            functions: find(expose::FUNCTIONS),
+            drop: find(expose::DROP),
+        }
+    }
+
+    /// Where a memory of `bytes` bytes holds what the data segments of the module filled.
+    pub(super) fn data(&self, index: usize, bytes: usize) -> Option<&[Range<usize>]> {
+        let data = self.memories.get(index)?.data.as_deref();
+        data.filter(|ranges| ranges.last().is_none_or(|last| last.end <= bytes))
+    }
+
+    /// Whether that is all that instantiation writes.
+    pub(super) fn is_all(&self, index: usize) -> bool {
+        self.memories.get(index).is_some_and(|memory| memory.is_all)
+    }
+}

@@ -1,0 +1,303 @@
+//! The items of an instance that hold state: memories, globals, tables, dropped segments.
+
+use super::exports::StateExports;
+use super::pages::{union, whole};
+use super::{View, invalid};
+use crate::error::{Error, Limit};
+use crate::image::Image;
+use crate::snapshot::{self, Entries, GlobalValue, Rest, Segment};
+use crate::task::Data;
+use crate::touched::touched;
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+use wasmtime::{Func, Global, Memory, ModuleExport, Ref, RootScope, StoreContextMut, Table, V128, Val};
+
+/// The items of an instance that hold state.
+pub(super) struct Items {
+    pub(super) image: Arc<Image>,
+    pub(super) memories: Vec<Memory>,
+    globals: Vec<(u32, Global)>,
+    tables: Vec<(u32, Table)>,
+    flags: Vec<(Segment, Global)>,
+    functions: Option<Table>,
+    drop: Option<Func>,
+    /// The state of the host as the bytes of a memory behind the others, where the image has such a host.
+    pub(super) host: Option<Vec<u8>>,
+    /// Which of the memories callers read and write.
+    pub(super) linear: usize,
+}
+
+impl Items {
+    pub(super) fn of(store: &mut StoreContextMut<'_, Data>) -> Result<Items, Error> {
+        let image = store.data().image().clone();
+        let instance = store.data().instance()?;
+        // The image has found all of these.
+        let mut find = |export: &ModuleExport| instance.get_module_export(&mut *store, export).ok_or(Error::Stopped);
+        let StateExports { memories, globals, tables, flags, functions, drop } = image.state();
+        let memories =
+            memories.iter().map(|memory| into(find(&memory.export)?.into_memory())).collect::<Result<_, _>>()?;
+        let globals = globals.iter().map(|(index, export)| Ok((*index, into(find(export)?.into_global())?)));
+        let globals = globals.collect::<Result<_, Error>>()?;
+        let tables = tables.iter().map(|(index, export)| Ok((*index, into(find(export)?.into_table())?)));
+        let tables = tables.collect::<Result<_, Error>>()?;
+        let flags = flags.iter().map(|(segment, export)| Ok((*segment, into(find(export)?.into_global())?)));
+        let flags = flags.collect::<Result<_, Error>>()?;
+        let functions = functions.as_ref().map(|export| into(find(export)?.into_table())).transpose()?;
+        let drop = drop.as_ref().map(|export| into(find(export)?.into_func())).transpose()?;
+        let memories: Vec<Memory> = memories;
+        let is_linear = |memory: &Memory| {
+            let linear = store.data().memory();
+            linear.is_some_and(|linear| linear.data_ptr(&*store) == memory.data_ptr(&*store))
+        };
+        let linear = memories.iter().position(is_linear).unwrap_or_default();
+        let host =
+            image.is_emscripten().then(|| store.data().host.as_ref().map_or_else(Vec::new, |host| host.encode()));
+        Ok(Items { image: image.clone(), memories, globals, tables, flags, functions, drop, host, linear })
+    }
+
+    /// Where each memory may hold anything but zeros: what was written, by whomever, and what the image fills.
+    pub(super) fn candidates(&self, store: &StoreContextMut<'_, Data>) -> Vec<Vec<Range<usize>>> {
+        let of = |(index, memory): (usize, &Memory)| {
+            let bytes = memory.data(store);
+            match self.image.state().data(index, bytes.len()) {
+                Some(data) => union(touched(bytes), data),
+                None => whole(bytes.len()),
+            }
+        };
+        self.memories.iter().enumerate().map(of).collect()
+    }
+
+    pub(super) fn memories<'a>(
+        &'a self,
+        store: &'a StoreContextMut<'_, Data>,
+        candidates: &'a [Vec<Range<usize>>],
+    ) -> impl Iterator<Item = snapshot::Memory<'a>> {
+        let all = self.memories.iter().zip(candidates);
+        all.map(move |(memory, candidates)| snapshot::Memory { bytes: memory.data(store), candidates })
+    }
+
+    /// A memory of a fresh instance, and where it may hold anything but zeros.
+    pub(super) fn memory_mut<'a>(
+        &self,
+        store: &'a mut StoreContextMut<'_, Data>,
+        index: usize,
+        is_initialized: bool,
+    ) -> Result<(&'a mut [u8], Vec<Range<usize>>), Error> {
+        let memory = self.memories.get(index).ok_or_else(|| invalid("a memory that the image does not have"))?;
+        let bytes = memory.data_mut(store);
+        let initial = match self.image.state().data(index, bytes.len()) {
+            Some(data) if self.image.state().is_all(index) && !is_initialized => data.to_vec(),
+            Some(data) => union(touched(bytes), data),
+            None => whole(bytes.len()),
+        };
+        Ok((bytes, initial))
+    }
+
+    pub(super) fn look<T>(
+        &self,
+        store: &StoreContextMut<'_, Data>,
+        rest: Rest,
+        look: impl FnOnce(&View<'_>) -> T,
+    ) -> T {
+        let candidates = self.candidates(store);
+        let in_host = self.host.as_ref().map_or_else(Vec::new, |host| whole(host.len()));
+        let host = self.host.as_ref().map(|host| snapshot::Memory { bytes: host, candidates: &in_host });
+        let memories: Vec<_> = self.memories(store, &candidates).chain(host).collect();
+        look(&View { image: &self.image, rest, memories: &memories, linear: self.linear })
+    }
+
+    pub(super) fn rest(&self, store: &mut StoreContextMut<'_, Data>) -> Result<Rest, Error> {
+        let host = self.host.iter().map(|host| host.len() as u64);
+        let memories = self.memories.iter().map(|memory| memory.data_size(&*store) as u64).chain(host).collect();
+        let names = self.names(store);
+        let mut globals = Vec::with_capacity(self.globals.len());
+        for (index, global) in &self.globals {
+            let value = global_value(store, global, &names)
+                .map_err(|what| Error::Uncapturable(format!("global {index} holds {what}")))?;
+            globals.push((*index, value));
+        }
+        let mut tables = Vec::with_capacity(self.tables.len());
+        for (index, table) in &self.tables {
+            let entries = entries(store, table, &names)
+                .map_err(|what| Error::Uncapturable(format!("table {index} holds {what}")))?;
+            tables.push((*index, entries));
+        }
+        let is_up =
+            |flag: &Global, store: &mut StoreContextMut<'_, Data>| matches!(flag.get(store), Val::I32(n) if n != 0);
+        let dropped = self.flags.iter().filter(|(_, flag)| is_up(flag, store)).map(|(segment, _)| *segment).collect();
+        Ok(Rest { memories, globals, tables, dropped })
+    }
+
+    /// The functions that references can lead to, by what tells them apart.
+    fn names(&self, store: &mut StoreContextMut<'_, Data>) -> HashMap<usize, u32> {
+        let Some(table) = &self.functions else { return HashMap::new() };
+        let mut names = HashMap::new();
+        for (entry, function) in self.image.layout().functions.iter().enumerate() {
+            if let Some(Ref::Func(Some(func))) = table.get(&mut *store, entry as u64) {
+                names.insert(func.to_raw(&mut *store) as usize, *function);
+            }
+        }
+        names
+    }
+
+    pub(super) async fn put_rest(&self, store: &mut StoreContextMut<'_, Data>, rest: &Rest) -> Result<(), Error> {
+        if rest.memories.len() != self.memories.len() + usize::from(self.host.is_some()) {
+            return Err(invalid("another number of memories"));
+        }
+        for (memory, bytes) in self.memories.iter().zip(&rest.memories) {
+            grow_memory(store, memory, *bytes).await?;
+            if memory.data_size(&*store) as u64 != *bytes {
+                return Err(invalid("a memory of a size that the image does not allow"));
+            }
+        }
+        for (index, entries) in &rest.tables {
+            let table = find(&self.tables, *index).ok_or_else(|| invalid("a table that the image does not have"))?;
+            self.put_table(store, &table, entries).await?;
+        }
+        let indices = |globals: &[(u32, GlobalValue)]| globals.iter().map(|(index, _)| *index).collect::<Vec<_>>();
+        if indices(&rest.globals) != self.globals.iter().map(|(index, _)| *index).collect::<Vec<_>>() {
+            return Err(invalid("other globals"));
+        }
+        for ((_, global), (_, value)) in self.globals.iter().zip(&rest.globals) {
+            let value = self.val(store, global, *value)?;
+            global.set(&mut *store, value).map_err(|_| invalid("a global of another type"))?;
+        }
+        for segment in &rest.dropped {
+            let position = self.flags.binary_search_by_key(segment, |(flag, _)| *flag).ok();
+            let (Some(position), Some(drop)) = (position, self.drop) else {
+                return Err(invalid("a dropped segment that the image does not drop"));
+            };
+            let position = [Val::I32(position as i32)];
+            drop.call_async(&mut *store, &position, &mut []).await.map_err(|error| Error::from_call(&error))?;
+        }
+        Ok(())
+    }
+
+    async fn put_table(
+        &self,
+        store: &mut StoreContextMut<'_, Data>,
+        table: &Table,
+        entries: &Entries,
+    ) -> Result<(), Error> {
+        let null = Ref::null(table.ty(&*store).element().heap_type());
+        let missing =
+            entries.len().checked_sub(table.size(&*store)).ok_or_else(|| invalid("a table that has shrunk"))?;
+        if missing > 0 {
+            let grown = table.grow_async(&mut *store, missing, null.clone()).await;
+            grown.map_err(|error| too_large(&error, Limit::Table))?;
+        }
+        let mut start = 0;
+        for (count, function) in entries.runs() {
+            let entry = match function {
+                None => null.clone(),
+                Some(function) => Ref::Func(Some(self.function(store, function)?)),
+            };
+            table.fill(&mut *store, start, entry, u64::from(count)).map_err(|_| invalid("a table of another type"))?;
+            start += u64::from(count);
+        }
+        Ok(())
+    }
+
+    fn function(&self, store: &mut StoreContextMut<'_, Data>, index: u32) -> Result<Func, Error> {
+        let entry = self.image.layout().functions.binary_search(&index).ok();
+        let found = entry.zip(self.functions).and_then(|(entry, table)| table.get(&mut *store, entry as u64));
+        match found {
+            Some(Ref::Func(Some(func))) => Ok(func),
+            _ => Err(invalid("a reference to a function that the image keeps no reference to")),
+        }
+    }
+
+    fn val(&self, store: &mut StoreContextMut<'_, Data>, global: &Global, value: GlobalValue) -> Result<Val, Error> {
+        Ok(match value {
+            GlobalValue::I32(bits) => Val::I32(bits as i32),
+            GlobalValue::I64(bits) => Val::I64(bits as i64),
+            GlobalValue::F32(bits) => Val::F32(bits),
+            GlobalValue::F64(bits) => Val::F64(bits),
+            GlobalValue::V128(bits) => Val::V128(V128::from(bits)),
+            GlobalValue::Func(None) => Val::FuncRef(None),
+            GlobalValue::Func(Some(index)) => Val::FuncRef(Some(self.function(store, index)?)),
+            GlobalValue::Null => match global.ty(&*store).content().as_ref() {
+                Some(ty) => Val::null_ref(ty.heap_type()),
+                None => return Err(invalid("a global of another type")),
+            },
+        })
+    }
+}
+
+/// Grows a memory to at least `bytes`.
+pub(crate) async fn grow_memory(
+    store: &mut StoreContextMut<'_, Data>,
+    memory: &Memory,
+    bytes: u64,
+) -> Result<(), Error> {
+    let missing = bytes.saturating_sub(memory.data_size(&*store) as u64);
+    let pages = missing.div_ceil(memory.page_size(&*store));
+    if pages == 0 {
+        return Ok(());
+    }
+    memory.grow_async(&mut *store, pages).await.map(drop).map_err(|error| too_large(&error, Limit::Memory))
+}
+
+/// Why something could not grow.
+fn too_large(error: &wasmtime::Error, limit: Limit) -> Error {
+    match Error::from_call(error) {
+        trap @ Error::Trap(_) => trap,
+        _ => Error::Limit(limit),
+    }
+}
+
+fn into<T>(item: Option<T>) -> Result<T, Error> {
+    item.ok_or(Error::Stopped)
+}
+
+fn find<T: Copy>(items: &[(u32, T)], index: u32) -> Option<T> {
+    items.iter().find(|(at, _)| *at == index).map(|(_, item)| *item)
+}
+
+const FOREIGN_FUNCTION: &str = "a function that is not the image's own";
+
+const FOREIGN: &str = "an object of the host, or an exception";
+
+fn global_value(
+    store: &mut StoreContextMut<'_, Data>,
+    global: &Global,
+    names: &HashMap<usize, u32>,
+) -> Result<GlobalValue, &'static str> {
+    // References to what is collected are forgotten again at once.
+    let mut scope = RootScope::new(&mut *store);
+    Ok(match global.get(&mut scope) {
+        Val::I32(n) => GlobalValue::I32(n as u32),
+        Val::I64(n) => GlobalValue::I64(n as u64),
+        Val::F32(bits) => GlobalValue::F32(bits),
+        Val::F64(bits) => GlobalValue::F64(bits),
+        Val::V128(bits) => GlobalValue::V128(bits.as_u128()),
+        Val::FuncRef(None) => GlobalValue::Func(None),
+        Val::FuncRef(Some(func)) => {
+            let name = names.get(&(func.to_raw(&mut scope) as usize));
+            GlobalValue::Func(Some(*name.ok_or(FOREIGN_FUNCTION)?))
+        }
+        Val::ExternRef(None) | Val::AnyRef(None) | Val::ExnRef(None) | Val::ContRef(None) => GlobalValue::Null,
+        _ => return Err(FOREIGN),
+    })
+}
+
+fn entries(
+    store: &mut StoreContextMut<'_, Data>,
+    table: &Table,
+    names: &HashMap<usize, u32>,
+) -> Result<Entries, &'static str> {
+    let mut entries = Entries::new();
+    let mut index = 0;
+    let mut scope = RootScope::new(&mut *store);
+    while let Some(entry) = table.get(&mut scope, index) {
+        let entry = match entry {
+            Ref::Func(Some(func)) => Some(*names.get(&(func.to_raw(&mut scope) as usize)).ok_or(FOREIGN_FUNCTION)?),
+            entry if entry.is_null() => None,
+            _ => return Err(FOREIGN),
+        };
+        entries.push_run(1, entry);
+        index += 1;
+    }
+    Ok(entries)
+}

@@ -1,0 +1,141 @@
+//! Calls of a guest: outermost ones, and those made while an import waits.
+
+use super::uncaught::uncaught;
+use super::{Call, Data, Target, unless_cancelled};
+use crate::error::{Error, TrapInfo};
+use crate::ticker::SLICE_TICKS;
+use crate::turns::TicketId;
+use crate::value::{self, Signature, Value};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use wasmtime::{AsContextMut, Func, Global, Ref, RootScope, StoreContextMut, Val};
+
+/// Calls that may be nested in each other's imports.
+const NESTED_CALLS: usize = 64;
+
+pub(super) async fn call(store: &mut StoreContextMut<'_, Data>, call: Call) -> Result<Vec<Value>, Error> {
+    let outer = Frame::of(store.data());
+    if outer.depth >= NESTED_CALLS {
+        let message = format!("calls are nested in imports more than {NESTED_CALLS} deep");
+        return Err(Error::Trap(Box::new(TrapInfo { code: "stack_overflow", message, backtrace: Vec::new() })));
+    }
+    let (func, signature) = resolve(store, &call.target)?;
+    let args = value::coerce_all(&call.args, &signature.params)
+        .map_err(|position| Error::InvalidArgs { signature: signature.to_string(), position })?;
+
+    let host = |error: wasmtime::Error| Error::from_call(&error);
+    let fuel = if outer.depth == 0 { u64::MAX } else { store.get_fuel().map_err(host)? };
+    let stack = stack_pointer(store).map(|global| (global, global.get(&mut *store)));
+    let exceptions = store.data().host.as_ref().map(|host| host.exceptions.mark()).unwrap_or_default();
+    let budget = call.fuel.unwrap_or(u64::MAX).min(fuel);
+    store.set_fuel(budget).map_err(host)?;
+    store.set_epoch_deadline(SLICE_TICKS);
+    let now = call.time.unwrap_or(outer.now);
+    let inner = Frame {
+        depth: outer.depth + 1,
+        ticket: call.ticket,
+        stub: call.stub,
+        now,
+        host_depth: outer.host_depth,
+        asked_first: call.asked_first,
+    };
+    inner.enter(store.data_mut());
+    if outer.depth == 0
+        && let Some(host) = &mut store.data_mut().host
+    {
+        host.files.clear_output();
+    }
+
+    let result = invoke(store, func, &args, signature.results.len(), &call.cancelled).await;
+
+    outer.enter(store.data_mut());
+    let left = store.get_fuel().map_err(host)?;
+    // What ended in the middle has left its frames behind, and the exceptions that it was handling.
+    if let (Err(_), Some(host)) = (&result, &mut store.data_mut().host) {
+        host.exceptions.back_to(exceptions);
+    }
+    if let (Err(_), Some((global, value))) = (&result, stack) {
+        global.set(&mut *store, value).map_err(host)?;
+    }
+    store.set_fuel(fuel.saturating_sub(budget.saturating_sub(left))).map_err(host)?;
+    result
+}
+
+/// What belongs to the innermost call.
+struct Frame {
+    depth: usize,
+    ticket: TicketId,
+    stub: bool,
+    now: u64,
+    /// A call that is cancelled ends without counting down.
+    host_depth: usize,
+    asked_first: Option<Arc<[Box<str>]>>,
+}
+
+impl Frame {
+    fn of(data: &Data) -> Frame {
+        let Data { depth, ticket, stub, now, host_depth, .. } = *data;
+        // Outside of all calls nothing has a clock.
+        let now = if depth == 0 { 0 } else { now };
+        Frame { depth, ticket, stub, now, host_depth, asked_first: data.asked_first.clone() }
+    }
+
+    fn enter(self, data: &mut Data) {
+        let Frame { depth, ticket, stub, now, host_depth, asked_first } = self;
+        (data.depth, data.ticket, data.stub, data.now) = (depth, ticket, stub, now);
+        (data.host_depth, data.asked_first) = (host_depth, asked_first);
+    }
+}
+
+/// The global that points to the end of the guest's own stack.
+fn stack_pointer(store: &mut StoreContextMut<'_, Data>) -> Option<Global> {
+    let (instance, image) = (store.data().instance?, store.data().image.clone());
+    instance.get_module_export(&mut *store, image.stack_pointer()?).and_then(wasmtime::Extern::into_global)
+}
+
+/// Calls `func` on a fiber of its own. References made for it are forgotten with it.
+async fn invoke(
+    store: &mut StoreContextMut<'_, Data>,
+    func: Func,
+    args: &[Value],
+    results: usize,
+    cancelled: &AtomicBool,
+) -> Result<Vec<Value>, Error> {
+    let mut scope = RootScope::new(&mut *store);
+    let mut vals = vec![Val::I32(0); results];
+    let call = async {
+        let mut params = Vec::with_capacity(args.len());
+        for arg in args {
+            params.push(value::to_val(&mut scope, *arg).await?);
+        }
+        func.call_async(&mut scope, &params, &mut vals).await
+    };
+    match unless_cancelled(cancelled, call).await {
+        Some(Ok(())) => Ok(vals.iter().map(|val| value::from_val(&mut scope, val)).collect()),
+        Some(Err(error)) => Err(uncaught(&mut scope.as_context_mut()).unwrap_or_else(|| Error::from_call(&error))),
+        None => {
+            drop(uncaught(&mut scope.as_context_mut()));
+            Err(Error::Cancelled)
+        }
+    }
+}
+
+fn resolve(store: &mut StoreContextMut<'_, Data>, target: &Target) -> Result<(Func, Arc<Signature>), Error> {
+    let instance = store.data().instance()?;
+    match target {
+        Target::Export(export) => {
+            let func = instance.get_module_export(&mut *store, &export.index).and_then(wasmtime::Extern::into_func);
+            // The image has found the export already.
+            func.map(|func| (func, export.signature.clone())).ok_or(Error::Stopped)
+        }
+        Target::Entry(index) => {
+            let unknown = || Error::UnknownFunction(index.to_string());
+            let image = store.data().image.clone();
+            let table = image.table().and_then(|export| instance.get_module_export(&mut *store, export));
+            let table = table.and_then(wasmtime::Extern::into_table).ok_or_else(unknown)?;
+            let Some(Ref::Func(Some(func))) = table.get(&mut *store, *index) else { return Err(unknown()) };
+            let signature = Signature::of(&func.ty(&mut *store)).ok_or_else(unknown)?;
+            Ok((func, Arc::new(signature)))
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What a task is told to do, and what it tells when it stops.
+
+use super::{Data, Port};
+use crate::emscripten::Initialize;
+use crate::error::Error;
+use crate::image::FuncExport;
+use crate::import::{Answer, ImportInfo};
+use crate::state::Snapshots;
+use crate::turns::TicketId;
+use crate::value::{Arg, Value};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use wasmtime::StoreContextMut;
+
+/// What is done with a linear memory.
+type Access = Box<dyn FnOnce(&mut [u8]) + Send>;
+
+/// What is done with all of the state.
+type Inspect = Box<dyn FnOnce(Result<&mut StoreContextMut<'_, Data>, Error>) + Send>;
+
+/// What is done with standard output and error output.
+type Output = Box<dyn FnOnce(&[u8], &[u8]) + Send>;
+
+/// One command, and what comes of it.
+pub(crate) enum Command {
+    /// Instantiate the image, run its start function and initialize it so far.
+    Start(Starting, Initialize),
+    /// Find out what a fresh instance of the image is like, unless that is known.
+    Survey(Starting),
+    /// Start afresh, in the state that snapshots hold.
+    Restore(Starting, Snapshots),
+    /// Start another instance in the state of this one. The port is the other's.
+    Fork(Starting, Arc<Port>),
+    /// Call a function.
+    Call(Call),
+    /// Let a closure see the linear memory, empty where there is none.
+    Access(Access),
+    /// Let a closure see the store, or why it may not.
+    Inspect(Inspect),
+    /// Let a closure see what the guest has written to its terminals.
+    Output(Output),
+    /// Grow the linear memory to at least so many bytes.
+    Grow(u64, TicketId),
+    /// Results for the innermost pending import.
+    Answer(Answer),
+}
+
+/// What a start needs.
+pub(crate) struct Starting {
+    pub(crate) ticket: TicketId,
+    pub(crate) cancelled: Arc<AtomicBool>,
+    /// Fuel that the start function and the constructors may use; `None` is no limit.
+    pub(crate) fuel: Option<u64>,
+}
+
+/// A call on its way in.
+pub(crate) struct Call {
+    pub(crate) ticket: TicketId,
+    pub(crate) cancelled: Arc<AtomicBool>,
+    pub(crate) target: Target,
+    pub(crate) args: Vec<Arg>,
+    /// Fuel that the call may use; `None` is no limit.
+    pub(crate) fuel: Option<u64>,
+    /// What its clock shows, in milliseconds since 1970; `None` is that of the call it is nested in, or 0.
+    pub(crate) time: Option<u64>,
+    /// Modules whose imports are asked for before the host serves them.
+    pub(crate) asked_first: Option<Arc<[Box<str>]>>,
+    /// Whether imports are answered with zeros right away.
+    pub(crate) stub: bool,
+}
+
+/// What a call calls.
+#[derive(Clone)]
+pub(crate) enum Target {
+    Export(FuncExport),
+    /// An entry of the image's function table.
+    Entry(u64),
+}
+
+/// Why the task stopped. Where it leaves none it was out of its slice.
+pub(crate) enum Outcome {
+    /// The start, call or growth of the ticket is over.
+    Finished(TicketId, Result<Vec<Value>, Error>),
+    /// The call of the ticket waits for an answer.
+    Import(TicketId, Arc<ImportInfo>, Vec<Value>),
+}

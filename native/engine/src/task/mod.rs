@@ -1,0 +1,205 @@
+//! The task: an async function that owns the store of an instance.
+//!
+//! It waits for commands, one at a time, and leaves at most one outcome each time it stops. Whoever polls it is the only
+//! one to touch the store; see `instance` for who may poll.
+
+mod ask;
+mod call;
+mod command;
+mod port;
+mod start;
+mod uncaught;
+
+pub(crate) use ask::{Asked, ask, suspend};
+pub(crate) use command::{Call, Command, Outcome, Starting, Target};
+pub(crate) use port::{Pace, Port};
+use start::{fork, restore, start, survey};
+
+use crate::config;
+use crate::emscripten;
+use crate::error::{Error, Limit};
+use crate::image::Image;
+use crate::limits::Limits;
+use crate::reaper;
+use crate::state;
+use crate::ticker::SLICE_TICKS;
+use crate::turns::TicketId;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
+use wasmtime::{AsContextMut, Memory, Store, StoreContextMut};
+
+pub(crate) type TaskFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What the store holds besides the instance.
+pub(crate) struct Data {
+    port: Arc<Port>,
+    image: Arc<Image>,
+    limits: Limits,
+    instance: Option<wasmtime::Instance>,
+    memory: Option<Memory>,
+    /// Calls that are in progress, each nested in an import of the one before.
+    depth: usize,
+    /// The innermost of them.
+    ticket: TicketId,
+    /// Whether its imports are answered with zeros.
+    stub: bool,
+    /// What its clock shows, in milliseconds since 1970.
+    pub(crate) now: u64,
+    /// Modules whose imports are asked for before the host serves them.
+    asked_first: Option<Arc<[Box<str>]>>,
+    /// Functions of the host that call the guest, each in one that the one before has called.
+    pub(crate) host_depth: usize,
+    /// The state of Emscripten's host, once there is some.
+    pub(crate) host: Option<Box<emscripten::State>>,
+}
+
+impl Data {
+    /// Whether the imports of a module are to be asked for, though the host could serve them.
+    pub(crate) fn is_asked_first(&self, module: &str) -> bool {
+        !self.stub && self.asked_first.iter().flat_map(|asked| asked.iter()).any(|asked| **asked == *module)
+    }
+
+    pub(crate) fn image(&self) -> &Arc<Image> {
+        &self.image
+    }
+
+    /// The memory that callers read and write.
+    pub(crate) fn memory(&self) -> Option<Memory> {
+        self.memory
+    }
+
+    /// # Errors
+    /// [`Error::Stopped`] before it has been started.
+    pub(crate) fn instance(&self) -> Result<wasmtime::Instance, Error> {
+        self.instance.ok_or(Error::Stopped)
+    }
+}
+
+/// Stops the task once without an outcome.
+pub(crate) async fn yield_once() {
+    let mut yielded = false;
+    poll_fn(|_| if std::mem::replace(&mut yielded, true) { Poll::Ready(()) } else { Poll::Pending }).await;
+}
+
+/// Lets the task go on where nobody minds how long that takes.
+pub(crate) async fn leave_scheduler(store: &StoreContextMut<'_, Data>) {
+    let pace = store.data().port.pace.clone();
+    if pace.on_scheduler.load(Ordering::Relaxed) {
+        yield_once().await;
+    }
+}
+
+/// The task itself. Its future is dropped to end it.
+pub(crate) async fn run(image: Arc<Image>, port: Arc<Port>) {
+    let Ok(mut store) = new_store(&image, &port) else { return };
+    loop {
+        let command = port.next().await;
+        if let Some(seed) = port.take_seed() {
+            store = seed;
+        }
+        let (ticket, result) = match command {
+            Command::Survey(starting) => (starting.ticket, survey(&image, &starting).await),
+            Command::Fork(starting, other) => {
+                let result = fork(store.as_context_mut(), &other, &starting).await;
+                (starting.ticket, result.and_then(|forked| other.plant(forked)))
+            }
+            Command::Restore(starting, snapshots) => {
+                let result = restore(&image, &port, &starting, snapshots).await;
+                (starting.ticket, result.map(|restored| reaper::dispose(std::mem::replace(&mut store, restored))))
+            }
+            command => {
+                serve(store.as_context_mut(), command).await;
+                continue;
+            }
+        };
+        publish_size(&mut store.as_context_mut());
+        port.stop_with(Outcome::Finished(ticket, result.map(|()| Vec::new())));
+    }
+}
+
+fn new_store(image: &Arc<Image>, port: &Arc<Port>) -> Result<Store<Data>, Error> {
+    let data = Data {
+        limits: Limits::new(port.pace.clone()),
+        port: port.clone(),
+        image: image.clone(),
+        instance: None,
+        memory: None,
+        depth: 0,
+        ticket: TicketId::default(),
+        stub: true,
+        now: 0,
+        asked_first: None,
+        host_depth: 0,
+        host: None,
+    };
+    let mut store = Store::new(config::engine()?, data);
+    store.limiter_async(|data| &mut data.limits);
+    store.epoch_deadline_async_yield_and_update(SLICE_TICKS);
+    Ok(store)
+}
+
+/// Does what a command asks for, in the root of the task or inside an import.
+async fn serve(mut store: StoreContextMut<'_, Data>, command: Command) {
+    let (ticket, result) = match command {
+        Command::Start(starting, initialize) => {
+            let started = start(&mut store, &starting, initialize).await;
+            (starting.ticket, started.map(|()| Vec::new()))
+        }
+        Command::Call(call) => (call.ticket, call::call(&mut store, call).await),
+        Command::Grow(bytes, ticket) => (ticket, grow(&mut store, bytes).await.map(|()| Vec::new())),
+        Command::Access(access) => {
+            return match store.data().memory {
+                Some(memory) => access(memory.data_mut(&mut store)),
+                None => access(&mut []),
+            };
+        }
+        Command::Inspect(inspect) if store.data().depth > 0 => return inspect(Err(in_progress())),
+        Command::Inspect(inspect) => return inspect(Ok(&mut store)),
+        Command::Output(look) => {
+            return match &store.data().host {
+                Some(host) => {
+                    let (output, errors) = host.files.output();
+                    look(output, errors)
+                }
+                None => look(&[], &[]),
+            };
+        }
+        // `run` serves these, where no call is in progress.
+        Command::Survey(starting) | Command::Restore(starting, _) | Command::Fork(starting, _) => {
+            (starting.ticket, Err(in_progress()))
+        }
+        // Only `suspend` waits for answers; `instance` sends none elsewhere.
+        Command::Answer(_) => return,
+    };
+    publish_size(&mut store);
+    store.data().port.stop_with(Outcome::Finished(ticket, result));
+}
+
+fn in_progress() -> Error {
+    Error::Uncapturable("a call is in progress".into())
+}
+
+fn publish_size(store: &mut StoreContextMut<'_, Data>) {
+    if let Some(memory) = store.data().memory {
+        let bytes = memory.data_size(&store) as u64;
+        store.data().port.memory_bytes.store(bytes, Ordering::Relaxed);
+    }
+}
+
+/// Polls `future` until it is ready or `cancelled` is up, whichever comes first.
+async fn unless_cancelled<T>(cancelled: &AtomicBool, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|cx| if cancelled.load(Ordering::Acquire) { Poll::Ready(None) } else { future.as_mut().poll(cx).map(Some) })
+        .await
+}
+
+async fn grow(store: &mut StoreContextMut<'_, Data>, bytes: u64) -> Result<(), Error> {
+    match store.data().memory {
+        Some(memory) => state::grow_memory(store, &memory, bytes).await,
+        None if bytes == 0 => Ok(()),
+        None => Err(Error::Limit(Limit::Memory)),
+    }
+}

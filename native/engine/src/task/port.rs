@@ -1,0 +1,111 @@
+//! The way into a task and out of it, for whoever polls it.
+
+use super::{Command, Data, Outcome};
+use crate::error::Error;
+use crate::reaper;
+use parking_lot::Mutex;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::Poll;
+use wasmtime::Store;
+
+/// How the instance may be run: what its size and its thread allow.
+#[derive(Default)]
+pub(crate) struct Pace {
+    /// The guest runs on a normal scheduler right now.
+    pub(crate) on_scheduler: AtomicBool,
+    /// One instruction of the guest can take long.
+    pub(crate) large: AtomicBool,
+}
+
+impl Pace {
+    /// Notes that the instance has become large; whether it should leave the thread that it is on.
+    pub(crate) fn now_large(&self) -> bool {
+        self.large.store(true, Ordering::Relaxed);
+        self.on_scheduler.load(Ordering::Relaxed)
+    }
+}
+
+/// Where commands go in and outcomes come out.
+pub(crate) struct Port {
+    slot: Mutex<Slot>,
+    /// A store to go on with, from the next command on.
+    seed: Mutex<Seed>,
+    pub(crate) pace: Arc<Pace>,
+    /// Size of the linear memory when the guest last stopped.
+    pub(crate) memory_bytes: AtomicU64,
+}
+
+/// What becomes of an instance that is started from another's state.
+#[derive(Default)]
+enum Seed {
+    #[default]
+    None,
+    Planted(Store<Data>),
+    /// The instance is gone.
+    Barren,
+}
+
+#[derive(Default)]
+struct Slot {
+    command: Option<Command>,
+    outcome: Option<Outcome>,
+}
+
+impl Port {
+    pub(crate) fn new() -> Port {
+        Port { slot: Mutex::default(), seed: Mutex::default(), pace: Arc::default(), memory_bytes: AtomicU64::new(0) }
+    }
+
+    /// Leaves a command for the next poll, in place of one that was never taken.
+    pub(crate) fn send(&self, command: Command) {
+        self.slot.lock().command = Some(command);
+    }
+
+    /// Leaves a store for the instance to go on with.
+    pub(super) fn plant(&self, store: Store<Data>) -> Result<(), Error> {
+        let mut seed = self.seed.lock();
+        if matches!(*seed, Seed::Barren) {
+            drop(seed);
+            reaper::dispose(store);
+            return Err(Error::Stopped);
+        }
+        *seed = Seed::Planted(store);
+        Ok(())
+    }
+
+    /// The instance is gone: what was left for it goes, too, and nothing more is taken.
+    pub(crate) fn close(&self) {
+        if let Seed::Planted(store) = std::mem::replace(&mut *self.seed.lock(), Seed::Barren) {
+            reaper::dispose(store);
+        }
+    }
+
+    pub(super) fn take_seed(&self) -> Option<Store<Data>> {
+        let mut seed = self.seed.lock();
+        match std::mem::take(&mut *seed) {
+            Seed::Planted(store) => Some(store),
+            other => {
+                *seed = other;
+                None
+            }
+        }
+    }
+
+    pub(crate) fn outcome(&self) -> Option<Outcome> {
+        self.slot.lock().outcome.take()
+    }
+
+    pub(super) fn stop_with(&self, outcome: Outcome) {
+        self.slot.lock().outcome = Some(outcome);
+    }
+
+    pub(super) async fn next(&self) -> Command {
+        poll_fn(|_| match self.slot.lock().command.take() {
+            Some(command) => Poll::Ready(command),
+            None => Poll::Pending,
+        })
+        .await
+    }
+}

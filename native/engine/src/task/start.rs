@@ -1,0 +1,172 @@
+//! Instances: started, and started in the state of another one or of snapshots.
+//!
+//! A state is never put into the store that is there: it goes into a fresh one, which then takes the place of the old
+//! one. So a snapshot that is refused half way leaves the instance as it was.
+
+use super::uncaught::uncaught;
+use super::{Data, Port, Starting, new_store, publish_size, unless_cancelled};
+use crate::emscripten::{self, Initialize};
+use crate::error::{Error, Limit};
+use crate::image::Image;
+use crate::reaper;
+use crate::state::{self, Fresh, Outline, Snapshots};
+use crate::ticker::SLICE_TICKS;
+use std::sync::Arc;
+use wasmtime::{AsContextMut, Store, StoreContextMut};
+
+/// Fuel of constructors that run only to find out what they do: a bound for those of images that are started without.
+const SURVEY_FUEL: u64 = 1 << 28;
+
+/// A store with a fresh instance.
+async fn fresh(
+    image: &Arc<Image>,
+    port: &Arc<Port>,
+    starting: &Starting,
+    initialize: Initialize,
+) -> Result<Store<Data>, Error> {
+    let mut store = new_store(image, port)?;
+    let started = start(&mut store.as_context_mut(), starting, initialize).await;
+    done(store, started)
+}
+
+/// The store if nothing has gone wrong with it.
+fn done(mut store: Store<Data>, result: Result<(), Error>) -> Result<Store<Data>, Error> {
+    match result {
+        Ok(()) => {
+            publish_size(&mut store.as_context_mut());
+            Ok(store)
+        }
+        Err(error) => {
+            reaper::dispose(store);
+            Err(error)
+        }
+    }
+}
+
+pub(super) async fn survey(image: &Arc<Image>, starting: &Starting) -> Result<(), Error> {
+    if image.fresh().is_none() {
+        let port = Arc::new(Port::new());
+        // Snapshots go into instances that nothing has initialized, and tell how a state differs from one that has been.
+        let mut store = fresh(image, &port, starting, Initialize::Nothing).await?;
+        let context = &mut store.as_context_mut();
+        let found = match state::tables(context) {
+            Ok(tables) => {
+                context.set_fuel(SURVEY_FUEL).map_err(|error| Error::from_call(&error))?;
+                match initialize(context, starting, Initialize::Constructors).await {
+                    Ok(()) => state::fresh(context, tables),
+                    Err(error @ (Error::Cancelled | Error::Host(_) | Error::Limit(Limit::Instances))) => Err(error),
+                    Err(_) => Ok(Fresh::unknown(tables)),
+                }
+            }
+            Err(error) => Err(error),
+        };
+        reaper::dispose(store);
+        image.set_fresh(found?);
+    }
+    Ok(())
+}
+
+pub(super) async fn restore(
+    image: &Arc<Image>,
+    port: &Arc<Port>,
+    starting: &Starting,
+    snapshots: Snapshots,
+) -> Result<Store<Data>, Error> {
+    // What is no snapshot is refused before anything is started.
+    let outline = snapshots.outline(image)?;
+    let initialize = match outline {
+        Outline::Memory(_) => Initialize::Constructors,
+        Outline::State(_) | Outline::Snapshot(_) => Initialize::Nothing,
+    };
+    let mut store = fresh(image, port, starting, initialize).await?;
+    let mut context = store.as_context_mut();
+    let mut result = put(&mut context, &outline, starting).await;
+    if result.is_ok() {
+        result = snapshots.put_memories(&mut context);
+    }
+    done(store, result)
+}
+
+pub(super) async fn fork(
+    mut from: StoreContextMut<'_, Data>,
+    other: &Arc<Port>,
+    starting: &Starting,
+) -> Result<Store<Data>, Error> {
+    let outline = Outline::State(state::rest(&mut from)?);
+    let image = from.data().image.clone();
+    let mut store = fresh(&image, other, starting, Initialize::Nothing).await?;
+    let mut context = store.as_context_mut();
+    let mut result = put(&mut context, &outline, starting).await;
+    if result.is_ok() {
+        result = state::copy_memories(&mut from, &mut context);
+    }
+    context.data_mut().host.clone_from(&from.data().host);
+    done(store, result)
+}
+
+/// Whoever polls next for somebody else must find nothing left to do of what was cancelled.
+async fn put(store: &mut StoreContextMut<'_, Data>, outline: &Outline, starting: &Starting) -> Result<(), Error> {
+    unless_cancelled(&starting.cancelled, state::put(store, outline)).await.unwrap_or(Err(Error::Cancelled))
+}
+
+pub(super) async fn start(
+    store: &mut StoreContextMut<'_, Data>,
+    starting: &Starting,
+    initialize: Initialize,
+) -> Result<(), Error> {
+    let image = store.data().image.clone();
+    store.data_mut().depth = 1;
+    store.set_epoch_deadline(SLICE_TICKS);
+    store.set_fuel(starting.fuel.unwrap_or(u64::MAX)).map_err(|error| Error::from_call(&error))?;
+    let result = unless_cancelled(&starting.cancelled, image.pre().instantiate_async(&mut *store)).await;
+    store.data_mut().depth = 0;
+    let instance = match result {
+        None => return Err(Error::Cancelled),
+        Some(Ok(instance)) => instance,
+        Some(Err(error)) => {
+            let refused = store.data().limits.refused;
+            return Err(uncaught(store).unwrap_or_else(|| instantiation_error(&error, refused)));
+        }
+    };
+    let memory = image.memory().and_then(|export| instance.get_module_export(&mut *store, export));
+    let data = store.data_mut();
+    data.instance = Some(instance);
+    data.memory = memory.and_then(wasmtime::Extern::into_memory);
+    self::initialize(store, starting, initialize).await?;
+    // What the host does from here on is nobody's fuel.
+    store.set_fuel(u64::MAX).map_err(|error| Error::from_call(&error))
+}
+
+/// Does what Emscripten's loader does with a program that has been instantiated.
+async fn initialize(
+    store: &mut StoreContextMut<'_, Data>,
+    starting: &Starting,
+    initialize: Initialize,
+) -> Result<(), Error> {
+    if !store.data().image.is_emscripten() {
+        return Ok(());
+    }
+    store.data_mut().depth = 1;
+    let result = unless_cancelled(&starting.cancelled, emscripten::initialize(store, initialize)).await;
+    store.data_mut().depth = 0;
+    match result {
+        Some(Ok(())) => Ok(()),
+        Some(Err(error)) => Err(uncaught(store).unwrap_or_else(|| Error::from_call(&error))),
+        None => {
+            drop(uncaught(store));
+            Err(Error::Cancelled)
+        }
+    }
+}
+
+/// An instantiation that ends without a trap has met a limit, or the host's bounds: address space or mappings.
+fn instantiation_error(error: &wasmtime::Error, refused: Option<Limit>) -> Error {
+    match (Error::from_call(error), refused) {
+        (Error::Host(_), Some(limit)) => Error::Limit(limit),
+        (Error::Host(text), None) => {
+            log::warn!("cannot instantiate: {text}");
+            Error::Limit(Limit::Instances)
+        }
+        (other, _) => other,
+    }
+}
