@@ -15,7 +15,9 @@
 -define(EBADF, -8).
 -define(EEXIST, -20).
 -define(EFAULT, -21).
+-define(EFBIG, -22).
 -define(EINVAL, -28).
+-define(ENOSPC, -51).
 -define(EISDIR, -31).
 -define(ENOENT, -44).
 -define(ENOTDIR, -54).
@@ -168,12 +170,73 @@ a_mapping_is_a_copy_that_is_written_back_test_() ->
         ?assertEqual(<<"MAPped">>, read(H, File, 10))
     end).
 
-the_files_of_an_instance_have_an_end_test_() ->
-    {timeout, 60, fun() ->
-        {ok, H} = hb_wasm64:start(hb_test:guest("emscripten/files64")),
+a_file_has_an_end_test_() ->
+    each(fun(H) ->
         File = open(H, <<"/tmp/large">>, ?CREATE bor ?BOTH),
-        ?assertEqual(-51, call(H, "ftruncate", [File, (1 bsl 30) + 1])),
-        ?assertEqual(-51, call(H, "pwrite", [File, <<"x">>, 1, 1 bsl 40])),
+        ?assertEqual(?EFBIG, call(H, "ftruncate", [File, (1 bsl 40) + 1])),
+        ?assertEqual(?EFBIG, call(H, "pwrite", [File, <<"x">>, 1, 1 bsl 40])),
+        ?assertEqual(?ENOSPC, call(H, "fallocate", [File, 0, 0, 1 bsl 31])),
         0 = call(H, "fstat", [File]),
         ?assertEqual(0, call(H, "stat_field", [6]))
-    end}.
+    end).
+
+%% A guest with little fuel could keep a scheduler, and fill the memory of the
+%% node.
+what_a_file_does_not_hold_takes_neither_time_nor_memory_test_() ->
+    each(fun(H) ->
+        File = open(H, <<"/tmp/hole">>, ?CREATE bor ?BOTH),
+        {ok, Before} = hb_wasm64:snapshot(H),
+        Little = #{fuel => 5000},
+        ?assertEqual(1, call(H, "pwrite", [File, <<"x">>, 1, 1 bsl 39], Little)),
+        ?assertEqual(0, call(H, "ftruncate", [File, 1 bsl 40], Little)),
+        ?assertEqual(0, call(H, "fallocate", [File, 0, 1 bsl 29, 1 bsl 29], Little)),
+        {ok, Snapshot} = hb_wasm64:snapshot(H),
+        ?assert(byte_size(Snapshot) - byte_size(Before) < 4 * 4096),
+        {ok, Fork} = hb_wasm64:fork(H),
+        ok = hb_wasm64:restore(H, Snapshot),
+        [begin
+             ?assertEqual((1 bsl 39) - 2, call(At, "seek", [File, (1 bsl 39) - 2, 0])),
+             ?assertEqual(<<0, 0, "x", 0>>, read(At, File, 4)),
+             ?assertEqual(0, call(At, "ftruncate", [File, 0], Little)),
+             0 = call(At, "seek", [File, 0, 0]),
+             ?assertEqual(<<>>, read(At, File, 4))
+         end || At <- [H, Fork]]
+    end).
+
+%% Of a buffer, what was filled.
+reading_costs_what_was_read_test_() ->
+    each(fun(H) ->
+        File = open(H, <<"/tmp/a">>, ?CREATE bor ?BOTH),
+        4 = write(H, File, <<"some">>),
+        0 = call(H, "seek", [File, 0, 0]),
+        {ok, To} = hb_wasm64:malloc(H, 1 bsl 20),
+        ?assertEqual([4, 0], [call(H, "read", [File, To, 1 bsl 20], #{fuel => 5000}) || _ <- [1, 2]]),
+        ?assertEqual(1 bsl 19, call(H, "write", [File, To, 1 bsl 19])),
+        0 = call(H, "seek", [File, 0, 0]),
+        ?assertEqual({error, {limit, fuel}}, hb_wasm64:call(H, "read", [File, To, 1 bsl 20], #{fuel => 5000}))
+    end).
+
+%% So do the steps along a path, however few bytes it has.
+a_path_costs_its_steps_test_() ->
+    each(fun(H) ->
+        Deep = binary:copy(<<"tmp/../">>, 500),
+        0 = call(H, "stat", [<<"tmp">>], #{fuel => 5000}),
+        0 = call(H, "stat", [Deep]),
+        ?assertEqual({error, {limit, fuel}}, hb_wasm64:call(H, "stat", [argument(H, Deep)], #{fuel => 5000}))
+    end).
+
+a_state_cannot_claim_to_be_more_than_it_holds_test_() ->
+    each(fun(H) ->
+        File = open(H, <<"/tmp/a">>, ?CREATE bor ?BOTH),
+        4 = write(H, File, <<"some">>),
+        {ok, Snapshot} = hb_wasm64:snapshot(H),
+        State = #{memories := Memories} = hb_snapshot:decode(Snapshot),
+        Sizes = [byte_size(Memory) || Memory <- Memories],
+        Claims = fun(Size) -> hb_snapshot:full(State#{sizes => lists:droplast(Sizes) ++ [Size]}) end,
+        ?assert(Claims(lists:last(Sizes)) =:= Snapshot),
+        [?assertEqual(
+             {error, {invalid_snapshot, <<"a state of the host of a size that none has">>}}, hb_wasm64:restore(H, Claims(Size))
+         ) || Size <- [1 bsl 32, 1 bsl 30, 1 bsl 23]],
+        ?assertMatch({error, {invalid_snapshot, _}}, hb_wasm64:restore(H, Claims(lists:last(Sizes) + 65536))),
+        ?assertEqual({ok, Snapshot}, hb_wasm64:snapshot(H))
+    end).

@@ -41,6 +41,26 @@ stop_ends_the_call_in_progress_test_() ->
          end || Call <- Calls]
     end}.
 
+%% Whenever it comes: also between a step of the call and the moment in which its process begins to wait.
+stop_ends_an_asynchronous_call_at_any_moment_test_() ->
+    {timeout, 120, fun() ->
+        Image = hb_test:guest("loop"),
+        Handler = spawn_link(fun Answer() ->
+            receive {hb_wasm64, _, {import, Import, _}} -> _ = hb_wasm64:respond(Import, {ok, []}), Answer() end
+        end),
+        Spin = fun Spin(0) -> ok; Spin(N) -> Spin(N - 1) end,
+        [begin
+             {ok, H} = hb_wasm64:start(Image),
+             {ok, Ref} = hb_wasm64:call_async(H, "import_loop", [], #{handler => Handler}),
+             Spin(rand:uniform(20_000)),
+             ok = hb_wasm64:stop(H),
+             ?assertEqual({Try, {done, {error, stopped}}},
+                          {Try, receive {hb_wasm64, Ref, Done} -> Done after 20_000 -> nothing end})
+         end || Try <- lists:seq(1, 20_000)],
+        unlink(Handler),
+        hb_test:gone(Handler)
+    end}.
+
 %% Everybody who stands in line hears of it.
 stop_answers_those_who_wait_test_() ->
     {timeout, 60, fun() ->

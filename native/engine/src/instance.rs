@@ -422,10 +422,16 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
     }
 
     /// Says who drives the call of a ticket, and whether the driver waits to be woken when its import is answered.
-    pub fn own(&self, ticket: TicketId, waiting: bool, owner: impl FnOnce() -> O) -> News<O> {
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] or [`Error::Cancelled`] where the call has come to that since the step that it took: then nobody
+    /// is woken for it.
+    pub fn own(&self, ticket: TicketId, waiting: bool, owner: impl FnOnce() -> O) -> Result<News<O>, Error> {
         let mut inner = self.inner.lock();
-        inner.turns.own(ticket, waiting, owner);
-        inner.tell(News::default())
+        if !inner.running() {
+            return Err(Error::Stopped);
+        }
+        if inner.turns.own(ticket, waiting, owner) { Ok(inner.tell(News::default())) } else { Err(Error::Cancelled) }
     }
 
     /// The innermost pending import, if it is the business of `responder` to answer it.

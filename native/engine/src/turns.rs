@@ -280,12 +280,13 @@ impl<O: Clone, I> Turns<O, I> {
         }
     }
 
-    /// Says who owns a call in progress, and whether it waits to be woken.
-    pub(crate) fn own(&mut self, id: TicketId, waiting: bool, owner: impl FnOnce() -> O) {
-        if let Some(ticket) = self.active(id) {
-            ticket.waiting = waiting;
-            ticket.owner.get_or_insert_with(owner);
-        }
+    /// Says who owns a call in progress, and whether it waits to be woken. `false`: there is no such call any more, and
+    /// nobody will be woken for it.
+    pub(crate) fn own(&mut self, id: TicketId, waiting: bool, owner: impl FnOnce() -> O) -> bool {
+        let Some(ticket) = self.active(id) else { return false };
+        ticket.waiting = waiting;
+        ticket.owner.get_or_insert_with(owner);
+        true
     }
 
     /// Whether the owner of a ticket waits and has not been woken.

@@ -95,6 +95,22 @@ fn a_guest_stops_at_its_import_and_goes_on_with_the_answer() {
 }
 
 #[test]
+fn who_comes_to_own_a_call_that_has_ended_meanwhile_is_told() {
+    let guest = guest(HOST);
+    let (ticket, step) = begin(&guest, None, "ask", &[1]);
+    let outer = import(&guest, ticket, step);
+    let (nested, step) = begin(&guest, Some(&outer.scope), "ask", &[2]);
+    import(&guest, nested, step);
+    assert!(guest.own(nested, true, || "runner").is_ok());
+    guest.cancel(ticket);
+    assert!(matches!(guest.own(nested, true, || "runner"), Err(Error::Cancelled)));
+    let (ticket, step) = begin(&guest, None, "ask", &[1]);
+    import(&guest, ticket, step);
+    guest.stop();
+    assert!(matches!(guest.own(ticket, true, || "runner"), Err(Error::Stopped)));
+}
+
+#[test]
 fn a_suspended_guest_goes_on_on_another_thread() {
     let guest = Arc::new(guest(HOST));
     let (ticket, step) = begin(&guest, None, "ask", &[1]);

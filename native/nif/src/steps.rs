@@ -76,7 +76,10 @@ impl<'a, 'h> Operation<'a, 'h> {
             Progress::Yielded => ((atoms::yielded(), ticket).encode(env), false),
             Progress::Waiting => return self.abandon_if_exiting((atoms::wait(), ticket).encode(env)),
         };
-        tell(env, self.handle.instance.own(self.ticket, waits, || self.owner()));
+        match self.handle.instance.own(self.ticket, waits, || self.owner()) {
+            Ok(news) => tell(env, news),
+            Err(error) => return terms::error(env, &error),
+        }
         self.abandon_if_exiting(term)
     }
 

@@ -54,7 +54,8 @@ impl<'a> Memory<'a> {
         self.used.get()
     }
 
-    fn use_bytes(&self, bytes: u64) {
+    /// Notes that so many bytes of a [`room`](Self::room) were written.
+    pub(crate) fn use_bytes(&self, bytes: u64) {
         self.used.set(self.used.get().saturating_add(bytes));
     }
 
@@ -73,9 +74,13 @@ impl<'a> Memory<'a> {
     }
 
     pub(crate) fn get_mut(&mut self, at: u64, size: u64) -> Result<&mut [u8], Fault> {
-        let bytes = self.bytes.get_mut(range(at, size)?).ok_or(Fault::OutOfBounds)?;
-        self.used.set(self.used.get().saturating_add(size));
-        Ok(bytes)
+        self.use_bytes(size);
+        self.room(at, size)
+    }
+
+    /// The bytes of a range, of which some may be written.
+    pub(crate) fn room(&mut self, at: u64, size: u64) -> Result<&mut [u8], Fault> {
+        self.bytes.get_mut(range(at, size)?).ok_or(Fault::OutOfBounds)
     }
 
     /// Copies between places that may overlap.

@@ -6,6 +6,7 @@
 //! it is caught or thrown again.
 
 use super::abi::{Args, Fault, Function, Host, Memory, Width, int};
+use super::files::Sink;
 use super::serve::{call_export, with_host};
 use crate::task::Data;
 use wasmtime::StoreContextMut;
@@ -41,12 +42,14 @@ impl Exceptions {
         (self.last, self.uncaught) = (mark.last, mark.uncaught);
     }
 
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(12 + 8 * self.caught.len());
-        bytes.extend_from_slice(&self.last.to_le_bytes());
-        bytes.extend_from_slice(&self.uncaught.to_le_bytes());
-        self.caught.iter().for_each(|pointer| bytes.extend_from_slice(&pointer.to_le_bytes()));
-        bytes
+    pub(crate) fn encoded_size(&self) -> usize {
+        12 + 8 * self.caught.len()
+    }
+
+    pub(crate) fn encode(&self, into: &mut impl Sink) {
+        into.put(&self.last.to_le_bytes());
+        into.put(&self.uncaught.to_le_bytes());
+        self.caught.iter().for_each(|pointer| into.put(&pointer.to_le_bytes()));
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Exceptions, &'static str> {

@@ -2,7 +2,6 @@
 //! Emscripten's and is of another type is something else.
 
 use super::abi::{Args, Fault, Function, Host, Width};
-use super::files::MOST_BYTES as MOST_FILE_BYTES;
 use super::unwind::ENV;
 use super::{exceptions, memory, process, syscalls, time, wasi};
 use crate::import::ImportInfo;
@@ -38,8 +37,6 @@ pub(crate) struct Native {
     returned: Returned,
     /// Somebody else may answer in its place.
     pub(crate) is_open: bool,
-    /// The argument that tells how long a file becomes.
-    size: Option<usize>,
     /// It may move as much as a file holds.
     pub(crate) is_of_files: bool,
     /// Its first argument is a descriptor.
@@ -136,13 +133,8 @@ impl Natives {
         let of_files = [syscalls::FUNCTIONS, wasi::FUNCTIONS, memory::OF_FILES];
         let is_of_files = of_files.iter().copied().flatten().any(|function| function.name == name);
         let is_of_files = is_of_files || prints || matches!(service, Service::Memory(memory::Operation::Map));
-        let size = match name {
-            "__syscall_ftruncate64" | "__syscall_truncate64" => Some(1),
-            "__syscall_fallocate" => Some(3),
-            _ => None,
-        };
         let is_of_descriptor = syscalls::is_of_descriptor(name) || wasi::is_of_descriptor(name);
-        Some(Native { service, params, returned, is_open, size, is_of_files, is_of_descriptor })
+        Some(Native { service, params, returned, is_open, is_of_files, is_of_descriptor })
     }
 
     fn param<'a>(&self, letter: char, types: &mut impl Iterator<Item = &'a ValType>) -> Option<Param> {
@@ -159,11 +151,6 @@ impl Natives {
 }
 
 impl Native {
-    /// Bytes that a call makes or takes away outside of the guest's memory, at most.
-    pub(crate) fn bytes(&self, args: &[u64]) -> u64 {
-        self.size.and_then(|index| args.get(index)).map_or(0, |size| (*size).min(MOST_FILE_BYTES))
-    }
-
     /// What a guest has passed, as host functions see it.
     pub(crate) fn args(&self, given: &[Val]) -> Vec<u64> {
         let mut given = given.iter().map(bits);

@@ -46,7 +46,6 @@ pub(crate) async fn serve(
     {
         return Ok(());
     }
-    charge(&mut store, native.bytes(&args) / BYTES_PER_FUEL)?;
     if native.is_of_files {
         task::leave_scheduler(&store).await;
     }
@@ -94,7 +93,10 @@ pub(crate) fn with_host<T>(
     };
     let mut host = Host { memory: Memory::new(bytes, width), now: data.now, state: data.host.get_or_insert_default() };
     let result = work(&mut host);
-    let used = host.memory.used();
+    let used = host.memory.used().saturating_add(host.state.files.take_work());
+    if host.state.files.take_shortage() {
+        return Err(HostFailure::OutOfMemory.into());
+    }
     charge(store, used / BYTES_PER_FUEL)?;
     result.map_err(|fault| HostFailure::from(fault).into())
 }

@@ -1,7 +1,8 @@
 //! What the host keeps for an instance between its calls, and that as bytes.
 
 use super::exceptions::Exceptions;
-use super::files::Files;
+use super::files::{Files, MOST_BYTES, Sink};
+use crate::error::Error;
 
 /// A page of a snapshot: what starts at a multiple of it stays apart from what changes before it.
 const PAGE: usize = 4096;
@@ -11,6 +12,9 @@ const UNIT: usize = 65_536;
 
 /// Three numbers: the bytes of the files, the bytes of the exceptions, and the upper half of a result.
 const HEADER: usize = 20;
+
+/// The most bytes that a state can be: what files may take, and whatever else there is.
+const MOST: u64 = MOST_BYTES + (64 << 20);
 
 /// State of the host that belongs to an instance.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +32,15 @@ impl Default for State {
 }
 
 impl State {
+    /// How many bytes [`encode`](Self::encode) gives.
+    pub(crate) fn encoded_size(&self) -> usize {
+        if *self == State::default() {
+            return 0;
+        }
+        let files = (PAGE + self.files.encoded_size()).next_multiple_of(PAGE);
+        (files + self.exceptions.encoded_size()).next_multiple_of(UNIT)
+    }
+
     /// The state as the bytes of a memory: none where it is that of an instance that has just been made. Equal states
     /// give equal bytes.
     ///
@@ -40,21 +53,60 @@ impl State {
     /// ```
     ///
     /// All of it little endian, with zeros in between and up to a multiple of 64 KiB.
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        if *self == State::default() {
-            return Vec::new();
+    ///
+    /// # Errors
+    /// [`Error::Host`] where there is no room for them.
+    pub(crate) fn encode(&self) -> Result<Vec<u8>, Error> {
+        let mut bytes = room(self.encoded_size())?;
+        if bytes.capacity() > 0 {
+            self.put(&mut bytes);
         }
-        let (files, exceptions) = (self.files.encode(), self.exceptions.encode());
-        let mut bytes = Vec::with_capacity((2 * PAGE + files.len() + exceptions.len()).next_multiple_of(UNIT));
-        bytes.extend_from_slice(&(files.len() as u64).to_le_bytes());
-        bytes.extend_from_slice(&(exceptions.len() as u64).to_le_bytes());
-        bytes.extend_from_slice(&self.temp_ret.to_le_bytes());
-        for part in [files, exceptions] {
-            bytes.resize(bytes.len().next_multiple_of(PAGE), 0);
-            bytes.extend_from_slice(&part);
+        Ok(bytes)
+    }
+
+    fn put(&self, into: &mut impl Sink) {
+        const ZEROS: [u8; PAGE] = [0; PAGE];
+
+        let mut size = HEADER;
+        let mut pad = |into: &mut _, part: usize, multiple: usize| {
+            let end = (size + part).next_multiple_of(multiple);
+            let mut missing = end - size - part;
+            while missing > 0 {
+                let zeros = ZEROS.get(..missing).unwrap_or(&ZEROS);
+                Sink::put(into, zeros);
+                missing -= zeros.len();
+            }
+            size = end;
+        };
+        let (files, exceptions) = (self.files.encoded_size(), self.exceptions.encoded_size());
+        into.put(&(files as u64).to_le_bytes());
+        into.put(&(exceptions as u64).to_le_bytes());
+        into.put(&self.temp_ret.to_le_bytes());
+        pad(into, 0, PAGE);
+        self.files.encode(into);
+        pad(into, files, PAGE);
+        self.exceptions.encode(into);
+        pad(into, exceptions, UNIT);
+    }
+
+    /// Room for the bytes of a state, of which so many pages are not all zeros.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSnapshot`] where no state has so many bytes; [`Error::Host`] where there is no room for them.
+    pub(crate) fn room(size: u64, pages: usize) -> Result<Vec<u8>, Error> {
+        /// Pages that may be zeros in any state: padding, and exceptions of which nothing is known.
+        const ZERO_PAGES: u64 = 512;
+        /// Of so many pages that follow each other at least one is none of these, as short contents may be zeros but for
+        /// a byte.
+        const RUN: u64 = 3;
+
+        let is_one = size <= MOST && size / PAGE as u64 <= ZERO_PAGES + RUN * pages as u64;
+        if !is_one {
+            return Err(Error::InvalidSnapshot("a state of the host of a size that none has".into()));
         }
-        bytes.resize(bytes.len().next_multiple_of(UNIT), 0);
-        bytes
+        let mut bytes = room(size as usize)?;
+        bytes.resize(size as usize, 0);
+        Ok(bytes)
     }
 
     /// The state that [`encode`](Self::encode) has made these bytes of.
@@ -76,15 +128,37 @@ impl State {
         let files = part(PAGE, files)?;
         let start = (PAGE + files.len()).next_multiple_of(PAGE);
         let exceptions = part(start, exceptions)?;
-        if (start + exceptions.len()).next_multiple_of(UNIT) != bytes.len() {
-            return Err("the state of the host is of another size");
-        }
         let state = State {
             files: Files::decode(files)?,
             exceptions: Exceptions::decode(exceptions)?,
             temp_ret: i32::from_le_bytes(temp_ret),
         };
         // One state has one encoding: whatever else these bytes say would be lost.
-        if state.encode() == bytes { Ok(state) } else { Err("the state of the host is not as it is written") }
+        let mut expected = Expected { bytes, is_met: state.encoded_size() == bytes.len() };
+        state.put(&mut expected);
+        if expected.is_met { Ok(state) } else { Err("the state of the host is not as it is written") }
+    }
+}
+
+/// An empty buffer for so many bytes.
+fn room(size: usize) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    let room = bytes.try_reserve_exact(size);
+    room.map_err(|_| Error::Host("no room for the state of the host".into()))?;
+    Ok(bytes)
+}
+
+/// A sink that knows what should come.
+struct Expected<'a> {
+    bytes: &'a [u8],
+    is_met: bool,
+}
+
+impl Sink for Expected<'_> {
+    fn put(&mut self, bytes: &[u8]) {
+        match self.bytes.strip_prefix(bytes) {
+            Some(rest) => self.bytes = rest,
+            None => self.is_met = false,
+        }
     }
 }

@@ -183,8 +183,10 @@ impl Parts {
         mut read: impl FnMut(&mut Files, i32, u64, &mut [u8]) -> Result<usize, Errno>,
     ) -> Answer {
         self.each(host, |host, done, at, size| {
-            let bytes = if size == 0 { &mut [][..] } else { host.memory.get_mut(at, size)? };
-            read(&mut host.state.files, self.fd, done, bytes)
+            let bytes = if size == 0 { &mut [][..] } else { host.memory.room(at, size)? };
+            let count = read(&mut host.state.files, self.fd, done, bytes)?;
+            host.memory.use_bytes(count as u64);
+            Ok(count)
         })
     }
 

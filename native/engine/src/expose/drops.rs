@@ -3,6 +3,7 @@
 use super::{Segment, malformed, too_large};
 use crate::error::Error;
 use std::collections::BTreeSet;
+use std::ops::Range;
 use wasm_encoder::{BlockType, Encode, Function, InstructionSink};
 use wasmparser::{BinaryReader, CodeSectionReader, FunctionBody, Operator};
 
@@ -11,6 +12,9 @@ pub(super) const TYPE: [u8; 4] = [0x60, 1, 0x7f, 0];
 
 /// Bytes that validation allows a function body.
 const MAX_BODY: usize = 7_654_321;
+
+/// Segments that one function drops: compiling a function that is twice as long takes more than twice as long.
+const GROUP: usize = 512;
 
 /// The segments that some instruction in a code section drops, ascending.
 pub(super) fn segments(code: &[u8]) -> Result<Vec<Segment>, Error> {
@@ -59,39 +63,56 @@ pub(super) fn rewrite(code: &[u8], segments: &[Segment], first_flag: u32) -> Res
     Ok(output)
 }
 
-/// The function that drops the segment at a position and sets its flag.
-pub(super) fn function(segments: &[Segment], first_flag: u32) -> Result<Function, Error> {
+/// Functions of which the last drops the segment at a position and sets its flag, with the help of those before it. The
+/// index of the first is `first_function`.
+pub(super) fn functions(segments: &[Segment], first_flag: u32, first_function: u32) -> Vec<Function> {
+    let groups = segments.chunks(GROUP).zip((0..).step_by(GROUP));
+    let mut functions: Vec<Function> = groups.map(|(group, first)| of_group(group, first, first_flag)).collect();
     let mut function = Function::new([]);
     let mut sink = function.instructions();
     sink.local_get(0).i32_const(signed(segments.len())).i32_ge_u();
     sink.if_(BlockType::Empty).unreachable().end();
-    choose(&mut sink, segments, 0, first_flag);
+    choose(&mut sink, 0..functions.len(), GROUP, &mut |sink, group| {
+        sink.local_get(0).call(first_function.wrapping_add(signed(group).cast_unsigned()));
+    });
     sink.end();
-    fits(function.byte_len())?;
-    Ok(function)
+    functions.push(function);
+    functions
 }
 
-/// Halves the choice, as a chain of tests would take as long as there are segments.
-fn choose(sink: &mut InstructionSink<'_>, segments: &[Segment], first: usize, first_flag: u32) {
-    match segments {
-        [] => {}
-        [segment] => {
-            match segment {
-                Segment::Data(index) => sink.data_drop(*index),
-                Segment::Element(index) => sink.elem_drop(*index),
-            };
-            set_flag(sink, first, first_flag);
-        }
-        _ => {
-            let (low, high) = segments.split_at(segments.len() / 2);
-            let middle = first + low.len();
-            sink.local_get(0).i32_const(signed(middle)).i32_lt_u().if_(BlockType::Empty);
-            choose(sink, low, first, first_flag);
-            sink.else_();
-            choose(sink, high, middle, first_flag);
-            sink.end();
-        }
+/// Drops one of a group, whose first segment is at a position.
+fn of_group(group: &[Segment], first: usize, first_flag: u32) -> Function {
+    let mut function = Function::new([]);
+    let mut sink = function.instructions();
+    choose(&mut sink, first..first + group.len(), 1, &mut |sink, position| {
+        match group.get(position - first) {
+            Some(Segment::Data(index)) => sink.data_drop(*index),
+            Some(Segment::Element(index)) => sink.elem_drop(*index),
+            None => sink,
+        };
+        set_flag(sink, position, first_flag);
+    });
+    sink.end();
+    function
+}
+
+/// Does what `then` says for the number in the range that parameter 0, divided by `step`, is. It halves the choice, as a
+/// chain of tests would take as long as there are numbers.
+fn choose(
+    sink: &mut InstructionSink<'_>,
+    range: Range<usize>,
+    step: usize,
+    then: &mut impl FnMut(&mut InstructionSink<'_>, usize),
+) {
+    if range.len() < 2 {
+        return then(sink, range.start);
     }
+    let middle = range.start + range.len() / 2;
+    sink.local_get(0).i32_const(signed(middle * step)).i32_lt_u().if_(BlockType::Empty);
+    choose(sink, range.start..middle, step, then);
+    sink.else_();
+    choose(sink, middle..range.end, step, then);
+    sink.end();
 }
 
 fn set_flag(sink: &mut InstructionSink<'_>, position: usize, first_flag: u32) {

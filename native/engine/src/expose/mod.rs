@@ -6,8 +6,8 @@
 //!
 //! - exports of the memories, the tables and the mutable globals;
 //! - a table with all functions that a reference can lead to, so that a reference has a number;
-//! - for each segment that some instruction drops, a global that says whether that has happened, and a function that
-//!   does the same.
+//! - for each segment that some instruction drops, a global that says whether that has happened, and functions, of
+//!   which one does the same.
 //!
 //! No index changes meaning: what is added comes last in its section. A function body changes only where it drops a
 //! segment. Custom sections are copied; those that hold positions in code do not know of what was inserted there, and
@@ -229,10 +229,13 @@ fn add_drop(
     if survey.drop_type.is_none() {
         additions.add(SectionId::Type, |bytes| bytes.extend_from_slice(&drops::TYPE));
     }
-    let body = drops::function(segments, first_flag)?;
-    additions.add(SectionId::Function, |bytes| ty.encode(bytes));
-    additions.add(SectionId::Code, |bytes| body.encode(bytes));
-    additions.export(DROP, ExportKind::Func, len(&survey.functions)?);
+    let mut index = len(&survey.functions)?;
+    for body in drops::functions(segments, first_flag, index) {
+        additions.add(SectionId::Function, |bytes| ty.encode(bytes));
+        additions.add(SectionId::Code, |bytes| body.encode(bytes));
+        index += 1;
+    }
+    additions.export(DROP, ExportKind::Func, index - 1);
     Ok(())
 }
 

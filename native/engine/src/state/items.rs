@@ -22,8 +22,8 @@ pub(super) struct Items {
     flags: Vec<(Segment, Global)>,
     functions: Option<Table>,
     drop: Option<Func>,
-    /// The state of the host as the bytes of a memory behind the others, where the image has such a host.
-    pub(super) host: Option<Vec<u8>>,
+    /// Whether the image has a host, whose state is a memory behind the others.
+    pub(super) has_host: bool,
     /// Which of the memories callers read and write.
     pub(super) linear: usize,
 }
@@ -51,9 +51,8 @@ impl Items {
             linear.is_some_and(|linear| linear.data_ptr(&*store) == memory.data_ptr(&*store))
         };
         let linear = memories.iter().position(is_linear).unwrap_or_default();
-        let host =
-            image.is_emscripten().then(|| store.data().host.as_ref().map_or_else(Vec::new, |host| host.encode()));
-        Ok(Items { image: image.clone(), memories, globals, tables, flags, functions, drop, host, linear })
+        let has_host = image.is_emscripten();
+        Ok(Items { image: image.clone(), memories, globals, tables, flags, functions, drop, has_host, linear })
     }
 
     /// Where each memory may hold anything but zeros: what was written, by whomever, and what the image fills.
@@ -99,16 +98,20 @@ impl Items {
         store: &StoreContextMut<'_, Data>,
         rest: Rest,
         look: impl FnOnce(&View<'_>) -> T,
-    ) -> T {
+    ) -> Result<T, Error> {
         let candidates = self.candidates(store);
-        let in_host = self.host.as_ref().map_or_else(Vec::new, |host| whole(host.len()));
-        let host = self.host.as_ref().map(|host| snapshot::Memory { bytes: host, candidates: &in_host });
+        let host = match &store.data().host {
+            Some(host) => host.encode()?,
+            None => Vec::new(),
+        };
+        let in_host = whole(host.len());
+        let host = self.has_host.then_some(snapshot::Memory { bytes: &host, candidates: &in_host });
         let memories: Vec<_> = self.memories(store, &candidates).chain(host).collect();
-        look(&View { image: &self.image, rest, memories: &memories, linear: self.linear })
+        Ok(look(&View { image: &self.image, rest, memories: &memories, linear: self.linear }))
     }
 
     pub(super) fn rest(&self, store: &mut StoreContextMut<'_, Data>) -> Result<Rest, Error> {
-        let host = self.host.iter().map(|host| host.len() as u64);
+        let host = self.has_host.then(|| store.data().host.as_ref().map_or(0, |host| host.encoded_size() as u64));
         let memories = self.memories.iter().map(|memory| memory.data_size(&*store) as u64).chain(host).collect();
         let names = self.names(store);
         let mut globals = Vec::with_capacity(self.globals.len());
@@ -142,7 +145,7 @@ impl Items {
     }
 
     pub(super) async fn put_rest(&self, store: &mut StoreContextMut<'_, Data>, rest: &Rest) -> Result<(), Error> {
-        if rest.memories.len() != self.memories.len() + usize::from(self.host.is_some()) {
+        if rest.memories.len() != self.memories.len() + usize::from(self.has_host) {
             return Err(invalid("another number of memories"));
         }
         for (memory, bytes) in self.memories.iter().zip(&rest.memories) {

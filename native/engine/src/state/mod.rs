@@ -102,7 +102,7 @@ pub(crate) fn view<T>(store: &mut StoreContextMut<'_, Data>, look: impl FnOnce(&
     if let Some(fresh) = items.image.fresh() {
         rest.tables.retain(|table| !fresh.tables.contains(table));
     }
-    Ok(items.look(store, rest, look))
+    items.look(store, rest, look)
 }
 
 /// The tables of an instance.
@@ -118,7 +118,7 @@ pub(crate) fn fresh(store: &mut StoreContextMut<'_, Data>, tables: Vec<(u32, Ent
     let items = Items::of(store)?;
     let mut rest = items.rest(store)?;
     rest.tables.retain(|table| !tables.contains(table));
-    let partial = items.look(store, rest, |view| view.rest())?.unwrap_or_default();
+    let partial = items.look(store, rest, |view| view.rest())??.unwrap_or_default();
     Ok(Fresh { tables, partial })
 }
 

@@ -121,7 +121,7 @@ impl Snapshots {
                     (_, None) => {}
                 }
             }
-            if let (Some(state), Some(_)) = (&given.state, &items.host) {
+            if let Some(state) = given.state.as_ref().filter(|_| items.has_host) {
                 put_host(store, state, items.memories.len())?;
             }
             match (given.raw, items.memories.get(items.linear)) {
@@ -137,19 +137,10 @@ impl Snapshots {
     }
 }
 
-/// The most that the state of a host can take: what its files may hold, and what there is to say about them.
-const HOST_BYTES: u64 = 4 << 30;
-
 /// Gives the host the state that is the memory of this index.
 fn put_host(store: &mut StoreContextMut<'_, Data>, state: &Resolved<'_>, index: usize) -> Result<(), Error> {
     let size = state.rest().memories.get(index).copied().unwrap_or_default();
-    if size > HOST_BYTES {
-        return Err(invalid("a state of the host that is too large"));
-    }
-    let mut bytes = Vec::new();
-    let room = bytes.try_reserve_exact(size as usize);
-    room.map_err(|_| Error::Host("no room for the state of the host".into()))?;
-    bytes.resize(size as usize, 0);
+    let mut bytes = emscripten::State::room(size, state.page_count(index))?;
     state.restore_into(index, &mut bytes, &[]).map_err(Error::from)?;
     let host = emscripten::State::decode(&bytes).map_err(invalid)?;
     store.data_mut().host = Some(Box::new(host));

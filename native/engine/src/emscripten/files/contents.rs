@@ -4,8 +4,11 @@ use super::flags::{O_ACCMODE, O_RDWR, SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, 
 use super::node::{Device, Kind};
 use super::{Errno, Files};
 
-/// The greatest offset, and the greatest size.
+/// The greatest offset.
 const MOST_OFFSET: u64 = i64::MAX as u64;
+
+/// The greatest size of a file: its blocks can be counted in 32 bits.
+pub(super) const MOST_SIZE: u64 = 1 << 40;
 
 impl Files {
     /// Reads on from where a descriptor is: how much was read, 0 at the end.
@@ -31,7 +34,7 @@ impl Files {
             return Err(Errno::BADF);
         }
         match &self.tree.node(description.inode)?.kind {
-            Kind::File(contents) => Ok((copy(contents, offset.unwrap_or(description.offset), into), true)),
+            Kind::File(contents) => Ok((contents.read(offset.unwrap_or(description.offset), into), true)),
             Kind::Directory(_) => Err(Errno::ISDIR),
             Kind::Link(_) => Err(Errno::INVAL),
             Kind::Device(Device::Null) => Ok((0, false)),
@@ -58,7 +61,7 @@ impl Files {
             return Err(Errno::BADF);
         }
         let size = match &self.tree.node(description.inode)?.kind {
-            Kind::File(contents) => contents.len() as u64,
+            Kind::File(contents) => contents.size(),
             Kind::Directory(_) => return Err(Errno::ISDIR),
             Kind::Link(_) => return Err(Errno::INVAL),
             Kind::Device(Device::Null) => return Ok(bytes.len()),
@@ -73,38 +76,37 @@ impl Files {
             return Ok(0);
         }
         let start = if description.appends() { size } else { offset.unwrap_or(description.offset) };
-        // As much as fits.
-        let most = size.saturating_add(self.tree.room()).saturating_sub(start);
-        let count = bytes.len().min(usize::try_from(most).unwrap_or(usize::MAX));
-        if count == 0 {
-            return Err(if start >= MOST_OFFSET { Errno::FBIG } else { Errno::NOSPC });
+        if start >= MOST_SIZE {
+            return Err(Errno::FBIG);
         }
-        let end = start.saturating_add(count as u64);
-        if end > size {
-            self.tree.resize(description.inode, end)?;
-        }
-        self.put(description.inode, start, bytes.get(..count).unwrap_or_default())?;
+        let most = usize::try_from(MOST_SIZE - start).unwrap_or(usize::MAX);
+        let count = self.put(description.inode, start, bytes.get(..most).unwrap_or(bytes))?;
         self.tree.node_mut(description.inode)?.touch(now);
         if offset.is_none() {
-            self.descriptors.get_mut(fd)?.offset = end;
+            self.descriptors.get_mut(fd)?.offset = start + count as u64;
         }
         Ok(count)
     }
 
-    /// Overwrites what a file has.
-    fn put(&mut self, inode: u64, offset: u64, bytes: &[u8]) -> Result<(), Errno> {
-        let Kind::File(contents) = &mut self.tree.node_mut(inode)?.kind else { return Err(Errno::INVAL) };
-        let start = usize::try_from(offset).map_err(|_| Errno::IO)?;
-        let end = start.checked_add(bytes.len()).ok_or(Errno::IO)?;
-        contents.get_mut(start..end).ok_or(Errno::IO)?.copy_from_slice(bytes);
-        Ok(())
+    /// Writes to a file, as much as there is space for: how much that is, and at least something.
+    fn put(&mut self, inode: u64, offset: u64, bytes: &[u8]) -> Result<usize, Errno> {
+        let missing = match &self.tree.node(inode)?.kind {
+            Kind::File(contents) => contents.missing(offset, bytes.len()).min(self.tree.room()),
+            _ => return Err(Errno::INVAL),
+        };
+        self.expect_host(missing)?;
+        match self.tree.change(inode, |contents, room| contents.write(offset, bytes, room))? {
+            0 if !bytes.is_empty() => Err(Errno::NOSPC),
+            count => Ok(count),
+        }
     }
 
     /// Moves to an offset: where that is. In a directory, an offset is one that a listing has told, or 0.
     pub(crate) fn seek(&mut self, fd: i32, offset: i64, whence: i32) -> Result<u64, Errno> {
         let description = self.descriptors.opened(fd)?;
         let size = match &self.tree.node(description.inode)?.kind {
-            Kind::File(contents) => Some(contents.len() as i64),
+            // A size is never greater than an offset.
+            Kind::File(contents) => Some(contents.size() as i64),
             Kind::Device(Device::Null) => return Ok(0),
             Kind::Device(_) | Kind::Link(_) => return Err(Errno::SPIPE),
             Kind::Directory(_) => None,
@@ -129,7 +131,7 @@ impl Files {
     pub(crate) fn readable(&self, fd: i32) -> Result<u64, Errno> {
         let description = self.descriptors.opened(fd)?;
         match &self.tree.node(description.inode)?.kind {
-            Kind::File(contents) => Ok((contents.len() as u64).saturating_sub(description.offset)),
+            Kind::File(contents) => Ok(contents.size().saturating_sub(description.offset)),
             Kind::Device(Device::Terminal | Device::ErrorTerminal) => Ok(0),
             _ => Err(Errno::NOTTY),
         }
@@ -177,18 +179,8 @@ impl Files {
         if count == 0 {
             return Ok(());
         }
-        self.put(inode, offset, bytes.get(..count).unwrap_or_default())?;
+        let written = self.put(inode, offset, bytes.get(..count).unwrap_or_default())?;
         self.tree.node_mut(inode)?.touch(now);
-        Ok(())
+        if written < count { Err(Errno::NOSPC) } else { Ok(()) }
     }
-}
-
-/// Copies from an offset on: how much there was.
-fn copy(contents: &[u8], offset: u64, into: &mut [u8]) -> usize {
-    let left = usize::try_from(offset).ok().and_then(|offset| contents.get(offset..)).unwrap_or_default();
-    let count = left.len().min(into.len());
-    if let (Some(into), Some(left)) = (into.get_mut(..count), left.get(..count)) {
-        into.copy_from_slice(left);
-    }
-    count
 }

@@ -1,14 +1,17 @@
 //! A file system from bytes, and all that has to hold for it: no operation relies on what has not been looked at here.
 
 use super::Files;
+use super::contents::MOST_SIZE;
 use super::descriptors::{Description, Descriptor, Descriptors, MOST_DESCRIPTORS};
 use super::directory::{Directory, Entry, FIRST_POSITION, is_name};
-use super::encode::{DESCRIPTION_BYTES, DESCRIPTOR_BYTES, ENTRY_BYTES, NODE_BYTES, PAGE, VERSION};
+use super::encode::{DESCRIPTION_BYTES, DESCRIPTOR_BYTES, ENTRY_BYTES, NODE_BYTES, VERSION, is_short};
 use super::flags::{KEPT, KEPT_OF_PATH, O_PATH, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG};
 use super::node::{Device, Kind, Node, PERMISSIONS, Place, Time, Times};
 use super::output::Output;
 use super::path::PATH_BYTES;
-use super::tree::{DESCRIPTORS, MOST_BYTES, MOST_NODES, ROOT, Tree};
+use super::sparse::{Contents, PAGE, Page};
+use super::tree::{DESCRIPTORS, MOST_BYTES, MOST_NODES, ROOT, Tree, cost, name_cost};
+use super::work::Work;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -30,7 +33,7 @@ impl Files {
     /// The file system that [`encode`](Files::encode) has made these bytes of. Nothing has been printed.
     ///
     /// # Errors
-    /// What is wrong with the bytes. They are taken only where encoding would give them again.
+    /// What is wrong with the bytes.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Files, &'static str> {
         let mut from = Reader { bytes, position: 0 };
         if from.u64()? != VERSION {
@@ -43,13 +46,13 @@ impl Files {
         if next_inode > MOST_NUMBER {
             return Err(MANY);
         }
-        let mut sizes = Vec::new();
-        let mut tree = Tree { nodes: read_nodes(&mut from, nodes, &mut sizes)?, next_inode, bytes: 0, names: 0 };
+        let mut files = Vec::new();
+        let mut tree = Tree { nodes: read_nodes(&mut from, nodes, &mut files)?, next_inode, bytes: 0, names: 0 };
         if tree.nodes.last_key_value().is_some_and(|(last, _)| *last >= next_inode) {
             return Err(ORDER);
         }
         let descriptors = read_descriptors(&mut from, descriptions, descriptors)?;
-        read_contents(&mut from, &mut tree, &sizes)?;
+        read_contents(&mut from, &mut tree, files)?;
         check_entries(&mut tree)?;
         check_tree(&tree)?;
 
@@ -61,16 +64,21 @@ impl Files {
         if tree.nodes.values().any(|node| node.names == 0 && node.holders == 0) {
             return Err(UNUSED);
         }
-        Ok(Files { tree, descriptors, working_directory, output: [Output::default(), Output::default()] })
+        let output = [Output::default(), Output::default()];
+        Ok(Files { tree, descriptors, working_directory, output, work: Work::default() })
     }
 }
 
-/// The nodes, with files empty, and the numbers and sizes of the files.
-fn read_nodes(
-    from: &mut Reader<'_>,
-    count: usize,
-    sizes: &mut Vec<(u64, u64)>,
-) -> Result<BTreeMap<u64, Node>, &'static str> {
+/// A file whose contents come later.
+struct File {
+    inode: u64,
+    size: u64,
+    /// The numbers of its pages.
+    pages: Vec<u64>,
+}
+
+/// The nodes, with files empty, and what is known of these.
+fn read_nodes(from: &mut Reader<'_>, count: usize, files: &mut Vec<File>) -> Result<BTreeMap<u64, Node>, &'static str> {
     let mut nodes = BTreeMap::new();
     let (mut last, mut names) = (0, 0);
     for _ in 0..count {
@@ -89,8 +97,8 @@ fn read_nodes(
         }
         let kind = match mode & S_IFMT {
             S_IFREG => {
-                sizes.push((inode, size));
-                Kind::File(Vec::new())
+                files.push(File { inode, size, pages: read_numbers(from)? });
+                Kind::File(Contents::default())
             }
             S_IFDIR => {
                 let directory = read_directory(from, size)?;
@@ -168,20 +176,48 @@ fn read_descriptors(
     Ok(read)
 }
 
-/// Gives the files their contents.
-fn read_contents(from: &mut Reader<'_>, tree: &mut Tree, sizes: &[(u64, u64)]) -> Result<(), &'static str> {
-    let is_short = |size: u64| size < PAGE as u64;
-    let (short, long) = (sizes.iter().filter(|file| is_short(file.1)), sizes.iter().filter(|file| !is_short(file.1)));
-    for (inode, size) in short.chain(long) {
-        if !is_short(*size) {
-            from.skip_padding()?;
+/// The numbers of a file's pages, in order.
+fn read_numbers(from: &mut Reader<'_>) -> Result<Vec<u64>, &'static str> {
+    let count = from.count(8, MOST_BYTES as usize / PAGE)?;
+    let mut numbers = Vec::with_capacity(count);
+    for _ in 0..count {
+        let number = from.u64()?;
+        if numbers.last().is_some_and(|last| *last >= number) {
+            return Err(ORDER);
         }
-        let contents = from.take(*size)?;
-        let node = tree.nodes.get_mut(inode).ok_or(DANGLING)?;
-        node.kind = Kind::File(contents.to_vec());
+        numbers.push(number);
+    }
+    Ok(numbers)
+}
+
+/// Gives the files their contents.
+fn read_contents(from: &mut Reader<'_>, tree: &mut Tree, files: Vec<File>) -> Result<(), &'static str> {
+    let (short, long): (Vec<File>, Vec<File>) = files.into_iter().partition(|file| is_short(file.size));
+    for file in short {
+        let size = file.size;
+        put_contents(tree, file, || {
+            let mut page = [0; PAGE];
+            page.get_mut(..size as usize).ok_or(CUT)?.copy_from_slice(from.take(size)?);
+            Ok(page)
+        })?;
     }
     from.skip_padding()?;
+    for file in long {
+        put_contents(tree, file, || from.array())?;
+    }
     if from.position == from.bytes.len() { Ok(()) } else { Err(PADDING) }
+}
+
+fn put_contents(
+    tree: &mut Tree,
+    file: File,
+    mut next: impl FnMut() -> Result<Page, &'static str>,
+) -> Result<(), &'static str> {
+    let pages = file.pages.into_iter().map(|number| Ok((number, Arc::new(next()?))));
+    let contents = Contents::of(file.size, pages.collect::<Result<_, &'static str>>()?);
+    let contents = contents.filter(|contents| contents.size() <= MOST_SIZE).ok_or(NODE)?;
+    tree.nodes.get_mut(&file.inode).ok_or(DANGLING)?.kind = Kind::File(contents);
+    Ok(())
 }
 
 /// Looks at all entries, and counts what comes from them: names, subdirectories, and the bytes that all takes.
@@ -190,30 +226,23 @@ fn check_entries(tree: &mut Tree) -> Result<(), &'static str> {
     let mut names = BTreeMap::new();
     let mut bytes = 0_u64;
     for (inode, node) in &tree.nodes {
-        let size = match &node.kind {
-            Kind::File(contents) => contents.len(),
-            Kind::Link(target) => target.len(),
-            Kind::Device(_) => 0,
-            Kind::Directory(directory) => {
-                let mut below = 0;
-                let mut size = 0;
-                for (name, entry) in directory.by_name() {
-                    size += name.len();
-                    *names.entry(entry.inode).or_insert(0_u32) += 1;
-                    let named = tree.nodes.get(&entry.inode).ok_or(DANGLING)?;
-                    if named.is_directory() {
-                        below += 1;
-                        if named.place != (Place { directory: *inode, position: entry.position }) {
-                            return Err(TREE);
-                        }
+        bytes = bytes.saturating_add(cost(node));
+        if let Some(directory) = node.directory() {
+            let mut below = 0;
+            for (name, entry) in directory.by_name() {
+                bytes = bytes.saturating_add(name_cost(name));
+                *names.entry(entry.inode).or_insert(0_u32) += 1;
+                let named = tree.nodes.get(&entry.inode).ok_or(DANGLING)?;
+                if named.is_directory() {
+                    below += 1;
+                    if named.place != (Place { directory: *inode, position: entry.position }) {
+                        return Err(TREE);
                     }
                 }
-                subdirectories.push((*inode, below));
-                tree.names += directory.len();
-                size
             }
-        };
-        bytes = bytes.saturating_add(size as u64);
+            subdirectories.push((*inode, below));
+            tree.names += directory.len();
+        }
     }
     if bytes > MOST_BYTES {
         return Err(MANY);

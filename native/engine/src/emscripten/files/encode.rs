@@ -9,11 +9,11 @@
 //! 40  u64      F, how many descriptors
 //! 48           N nodes by number, D descriptions by number, F descriptors
 //!  …           the contents of the files that are shorter than a page, by number, one behind the other
-//!  …           the contents of the others, by number, each at a multiple of a page
+//!  …           the pages of the others, by number, each at a multiple of a page
 //!
 //! node         u64 number, u32 mode, u32 user, u32 group, u64 directory and u64 position of its place,
 //!              3 times (read, written, altered) of i64 seconds and u32 nanoseconds, u64 size; then
-//!   file       nothing: its contents, of `size` bytes, come later
+//!   file       u64 P, how many of its pages are not all zeros, P u64 numbers of these; its contents come later
 //!   directory  u64 position of the next entry, `size` entries by name: u64 number, u64 position, u16 length, the name
 //!   link       the path, `size` bytes
 //!   device     nothing: `size` is its number
@@ -21,17 +21,15 @@
 //! descriptor   u32 number, u32 description, u32 whether it is closed on exec
 //! ```
 //!
-//! Numbers are little endian. Zeros fill the last page of the short contents and of each long one. What was printed is
-//! not part of it.
+//! A file that is shorter than a page has its `size` bytes among the contents, or none if they are all zeros. Numbers are
+//! little endian. Zeros fill the last page of the short contents. What was printed is not part of it.
 
 use super::Files;
 use super::node::{Kind, Node};
+use super::sparse::{Contents, PAGE};
 
 /// What an encoding starts with.
 pub(super) const VERSION: u64 = u64::from_le_bytes(*b"files 01");
-
-/// Long contents start at multiples of this.
-pub(super) const PAGE: usize = 4096;
 
 /// Bytes of a node without what depends on its kind, and of an entry without its name.
 pub(super) const NODE_BYTES: usize = 80;
@@ -40,53 +38,67 @@ pub(super) const DESCRIPTION_BYTES: usize = 24;
 pub(super) const DESCRIPTOR_BYTES: usize = 12;
 pub(super) const HEADER_BYTES: usize = 48;
 
+/// Where an encoding goes.
+pub(crate) trait Sink {
+    fn put(&mut self, bytes: &[u8]);
+}
+
+impl Sink for Vec<u8> {
+    fn put(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
 impl Files {
     /// Equal file systems give equal bytes, and [`decode`](Files::decode) gives an equal file system.
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(self.encoded_size());
+    pub(crate) fn encode(&self, into: &mut impl Sink) {
+        let mut out = Counted { sink: into, size: 0 };
         let counts = [self.tree.nodes.len(), self.descriptors.descriptions.len(), self.descriptors.open.len()];
         for number in [VERSION, self.tree.next_inode, self.working_directory] {
-            put(&mut bytes, number);
+            out.u64(number);
         }
         for count in counts {
-            put(&mut bytes, count as u64);
+            out.u64(count as u64);
         }
         for (inode, node) in &self.tree.nodes {
-            put_node(&mut bytes, *inode, node);
+            put_node(&mut out, *inode, node);
         }
         for (number, description) in &self.descriptors.descriptions {
-            bytes.extend_from_slice(&number.to_le_bytes());
-            put(&mut bytes, description.inode);
-            bytes.extend_from_slice(&description.flags.to_le_bytes());
-            put(&mut bytes, description.offset);
+            out.u32(*number);
+            out.u64(description.inode);
+            out.u32(description.flags as u32);
+            out.u64(description.offset);
         }
         for (fd, descriptor) in &self.descriptors.open {
-            bytes.extend_from_slice(&fd.to_le_bytes());
-            bytes.extend_from_slice(&descriptor.description.to_le_bytes());
-            bytes.extend_from_slice(&u32::from(descriptor.close_on_exec).to_le_bytes());
+            out.u32(*fd as u32);
+            out.u32(descriptor.description);
+            out.u32(u32::from(descriptor.close_on_exec));
         }
-        for contents in self.contents().filter(|contents| contents.len() < PAGE) {
-            bytes.extend_from_slice(contents);
+        for contents in self.contents().filter(|contents| is_short(contents.size())) {
+            for page in contents.pages().values() {
+                out.put(page.get(..contents.size() as usize).unwrap_or_default());
+            }
         }
-        for contents in self.contents().filter(|contents| contents.len() >= PAGE) {
-            pad(&mut bytes);
-            bytes.extend_from_slice(contents);
+        out.pad();
+        for contents in self.contents().filter(|contents| !is_short(contents.size())) {
+            for page in contents.pages().values() {
+                out.put(page.as_slice());
+            }
         }
-        pad(&mut bytes);
-        bytes
     }
 
-    fn contents(&self) -> impl Iterator<Item = &[u8]> {
+    fn contents(&self) -> impl Iterator<Item = &Contents> {
         self.tree.nodes.values().filter_map(|node| match &node.kind {
-            Kind::File(contents) => Some(contents.as_slice()),
+            Kind::File(contents) => Some(contents),
             _ => None,
         })
     }
 
     /// How many bytes an encoding takes.
-    fn encoded_size(&self) -> usize {
+    pub(crate) fn encoded_size(&self) -> usize {
         let node = |node: &Node| match &node.kind {
-            Kind::File(_) | Kind::Device(_) => NODE_BYTES,
+            Kind::File(contents) => NODE_BYTES + 8 + 8 * contents.pages().len(),
+            Kind::Device(_) => NODE_BYTES,
             Kind::Link(target) => NODE_BYTES + target.len(),
             Kind::Directory(directory) => {
                 let names: usize = directory.by_name().map(|(name, _)| ENTRY_BYTES + name.len()).sum();
@@ -98,52 +110,83 @@ impl Files {
             DESCRIPTION_BYTES * self.descriptors.descriptions.len() + DESCRIPTOR_BYTES * self.descriptors.open.len();
         let (mut short, mut long) = (0, 0);
         for contents in self.contents() {
-            match contents.len() {
-                size if size < PAGE => short += size,
-                size => long += size.next_multiple_of(PAGE),
+            match contents.size() {
+                size if is_short(size) => short += size as usize * contents.pages().len(),
+                _ => long += contents.taken() as usize,
             }
         }
         (HEADER_BYTES + nodes + descriptors + short).next_multiple_of(PAGE) + long
     }
 }
 
-fn put_node(bytes: &mut Vec<u8>, inode: u64, node: &Node) {
-    put(bytes, inode);
-    for number in [node.kind.format() | node.permissions, node.user, node.group] {
-        bytes.extend_from_slice(&number.to_le_bytes());
+/// Whether contents of a size are among the short ones.
+pub(super) fn is_short(size: u64) -> bool {
+    size < PAGE as u64
+}
+
+/// A sink that counts what goes there.
+struct Counted<'a, S> {
+    sink: &'a mut S,
+    size: usize,
+}
+
+impl<S: Sink> Counted<'_, S> {
+    fn put(&mut self, bytes: &[u8]) {
+        self.sink.put(bytes);
+        self.size += bytes.len();
     }
-    put(bytes, node.place.directory);
-    put(bytes, node.place.position);
+
+    fn u16(&mut self, number: u16) {
+        self.put(&number.to_le_bytes());
+    }
+
+    fn u32(&mut self, number: u32) {
+        self.put(&number.to_le_bytes());
+    }
+
+    fn u64(&mut self, number: u64) {
+        self.put(&number.to_le_bytes());
+    }
+
+    /// Zeros up to the next page.
+    fn pad(&mut self) {
+        let padding = self.size.next_multiple_of(PAGE) - self.size;
+        self.put([0; PAGE].get(..padding).unwrap_or_default());
+    }
+}
+
+fn put_node(out: &mut Counted<'_, impl Sink>, inode: u64, node: &Node) {
+    out.u64(inode);
+    for number in [node.kind.format() | node.permissions, node.user, node.group] {
+        out.u32(number);
+    }
+    out.u64(node.place.directory);
+    out.u64(node.place.position);
     for time in [node.times.accessed, node.times.modified, node.times.changed] {
-        bytes.extend_from_slice(&time.seconds.to_le_bytes());
-        bytes.extend_from_slice(&time.nanoseconds.to_le_bytes());
+        out.u64(time.seconds as u64);
+        out.u32(time.nanoseconds);
     }
     match &node.kind {
-        Kind::File(contents) => put(bytes, contents.len() as u64),
-        Kind::Device(device) => put(bytes, u64::from(device.number())),
+        Kind::File(contents) => {
+            out.u64(contents.size());
+            out.u64(contents.pages().len() as u64);
+            contents.pages().keys().for_each(|page| out.u64(*page));
+        }
+        Kind::Device(device) => out.u64(u64::from(device.number())),
         Kind::Link(target) => {
-            put(bytes, target.len() as u64);
-            bytes.extend_from_slice(target);
+            out.u64(target.len() as u64);
+            out.put(target);
         }
         Kind::Directory(directory) => {
-            put(bytes, directory.len() as u64);
-            put(bytes, directory.next());
+            out.u64(directory.len() as u64);
+            out.u64(directory.next());
             for (name, entry) in directory.by_name() {
-                put(bytes, entry.inode);
-                put(bytes, entry.position);
+                out.u64(entry.inode);
+                out.u64(entry.position);
                 // A name has at most 255 bytes.
-                bytes.extend_from_slice(&(name.len() as u16).to_le_bytes());
-                bytes.extend_from_slice(name);
+                out.u16(name.len() as u16);
+                out.put(name);
             }
         }
     }
-}
-
-fn put(bytes: &mut Vec<u8>, number: u64) {
-    bytes.extend_from_slice(&number.to_le_bytes());
-}
-
-/// Zeros up to the next page.
-fn pad(bytes: &mut Vec<u8>) {
-    bytes.resize(bytes.len().next_multiple_of(PAGE), 0);
 }

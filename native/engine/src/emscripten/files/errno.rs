@@ -12,7 +12,6 @@ impl Errno {
     pub(crate) const FAULT: Errno = Errno(21);
     pub(crate) const FBIG: Errno = Errno(22);
     pub(crate) const INVAL: Errno = Errno(28);
-    pub(crate) const IO: Errno = Errno(29);
     pub(crate) const ISDIR: Errno = Errno(31);
     pub(crate) const LOOP: Errno = Errno(32);
     pub(crate) const MFILE: Errno = Errno(33);

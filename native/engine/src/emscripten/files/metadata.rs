@@ -1,5 +1,6 @@
 //! What is known about nodes, and their sizes.
 
+use super::contents::MOST_SIZE;
 use super::flags::{AT_EACCESS, AT_EMPTY_PATH, AT_FDCWD, AT_NO_AUTOMOUNT, AT_SYMLINK_NOFOLLOW, S_IFLNK, W_OK};
 use super::node::{Kind, Node, PERMISSIONS, Stat, Time, Times};
 use super::path::Target;
@@ -141,7 +142,10 @@ impl Files {
     }
 
     fn resize(&mut self, inode: u64, size: u64, now: u64) -> Result<(), Errno> {
-        self.tree.resize(inode, size)?;
+        if size > MOST_SIZE {
+            return Err(Errno::FBIG);
+        }
+        self.tree.change(inode, |contents, _| contents.resize(size))?;
         self.tree.node_mut(inode)?.touch(now);
         Ok(())
     }
@@ -161,25 +165,20 @@ impl Files {
             return Err(Errno::BADF);
         }
         let Kind::File(contents) = &self.tree.node(description.inode)?.kind else { return Err(Errno::NODEV) };
-        let old = contents.len() as u64;
-        let end = i64::try_from(start + size).map_err(|_| Errno::FBIG)? as u64;
+        let old = contents.size();
+        let end = Some(start + size).filter(|end| *end <= MOST_SIZE).ok_or(Errno::FBIG)?;
         if end > old && mode != HOLE {
             if end - old > self.tree.room() {
                 return Err(Errno::NOSPC);
             }
             if mode & KEEP_SIZE == 0 {
-                self.tree.resize(description.inode, end)?;
+                self.tree.change(description.inode, |contents, _| contents.resize(end))?;
             }
         }
-        let node = self.tree.node_mut(description.inode)?;
-        if mode & (PUNCH_HOLE | ZERO_RANGE) != 0
-            && let Kind::File(contents) = &mut node.kind
-        {
-            let limit = |at| usize::try_from(at).unwrap_or(usize::MAX).min(contents.len());
-            let range = limit(start)..limit(end);
-            contents.get_mut(range).unwrap_or_default().fill(0);
+        if mode & (PUNCH_HOLE | ZERO_RANGE) != 0 {
+            self.tree.change(description.inode, |contents, _| contents.zero(start..end))?;
         }
-        node.touch(now);
+        self.tree.node_mut(description.inode)?.touch(now);
         Ok(())
     }
 

@@ -5,11 +5,13 @@
 //! | `tree`, `node`, `directory` | the nodes, and how they hang together |
 //! | `descriptors` | descriptors and open file descriptions |
 //! | `path` | from paths to nodes |
+//! | `sparse` | what a file holds |
 //! | `open`, `contents`, `listing` | what is done with descriptors |
 //! | `names`, `metadata` | what is done with paths |
 //! | `standard` | what a new instance finds |
 //! | `encode`, `decode` | all of it as bytes |
 //! | `output` | what was printed |
+//! | `work` | what it has taken |
 //! | `errno`, `flags` | numbers that programs know |
 //!
 //! Whatever has a time takes `now`, the caller's clock in milliseconds since 1970. Operations that fail change nothing.
@@ -28,13 +30,16 @@ mod node;
 mod open;
 mod output;
 mod path;
+mod sparse;
 mod standard;
 mod tree;
+mod work;
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use descriptors::MOST_DESCRIPTORS;
+pub(crate) use encode::Sink;
 pub(crate) use errno::Errno;
 pub(crate) use metadata::{SetTime, Space};
 pub(crate) use node::{Stat, Time};
@@ -43,8 +48,9 @@ pub(crate) use tree::MOST_BYTES;
 use descriptors::Descriptors;
 use output::Output;
 use tree::Tree;
+use work::Work;
 
-/// A file system, its descriptors, and what was printed. The output is no state: two are equal whatever they printed.
+/// A file system, its descriptors, and what was printed. Output and work are no state: two are equal whatever they printed.
 #[derive(Clone, Debug)]
 pub(crate) struct Files {
     tree: Tree,
@@ -52,6 +58,7 @@ pub(crate) struct Files {
     /// The inode number of the working directory.
     working_directory: u64,
     output: [Output; 2],
+    work: Work,
 }
 
 impl PartialEq for Files {
@@ -70,6 +77,34 @@ impl Files {
     pub(crate) fn output(&self) -> (&[u8], &[u8]) {
         let [output, errors] = &self.output;
         (output.bytes(), errors.bytes())
+    }
+
+    /// Bytes that have been looked at or moved inside of the file system since this was last asked.
+    pub(crate) fn take_work(&mut self) -> u64 {
+        self.work.take()
+    }
+
+    /// Whether the host has had no room since this was last asked. What failed for that has changed nothing, and the
+    /// program must not see it: another host has the room.
+    pub(crate) fn take_shortage(&mut self) -> bool {
+        self.work.take_shortage()
+    }
+
+    /// Notes a shortage where the host has no room for so many bytes.
+    ///
+    /// # Errors
+    /// Any: [`take_shortage`](Self::take_shortage) is asked before it is told.
+    fn expect_host(&mut self, bytes: u64) -> Result<(), Errno> {
+        /// Fewer bytes are not asked for: allocating them costs as much.
+        const MUCH: u64 = 1 << 16;
+
+        let has_room =
+            bytes < MUCH || usize::try_from(bytes).is_ok_and(|size| Vec::<u8>::new().try_reserve_exact(size).is_ok());
+        if has_room {
+            return Ok(());
+        }
+        self.work.note_shortage();
+        Err(Errno::NOMEM)
     }
 
     pub(crate) fn clear_output(&mut self) {

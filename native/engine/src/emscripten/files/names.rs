@@ -3,7 +3,9 @@
 use super::flags::{AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_FOLLOW, S_IFCHR, S_IFMT, S_IFREG, X_OK};
 use super::node::{Device, Kind, Node};
 use super::path::{Follow, Found, Last, PATH_BYTES, Target};
+use super::sparse::Contents;
 use super::tree::DESCRIPTORS;
+use super::work::STEP;
 use super::{Errno, Files};
 
 impl Files {
@@ -28,7 +30,7 @@ impl Files {
     pub(crate) fn make_node(&mut self, at: i32, path: &[u8], mode: u32, device: u32, now: u64) -> Result<(), Errno> {
         let (directory, name) = self.vacancy(at, path, false)?;
         let kind = match mode & S_IFMT {
-            0 | S_IFREG => Kind::File(Vec::new()),
+            0 | S_IFREG => Kind::File(Contents::default()),
             S_IFCHR => Kind::Device(Device::from_number(u64::from(device)).ok_or(Errno::PERM)?),
             _ => return Err(Errno::PERM),
         };
@@ -142,7 +144,10 @@ impl Files {
         if self.tree.node(new.directory)?.names == 0 {
             return Err(Errno::NOENT);
         }
-        if is_directory && old.directory != new.directory && self.tree.is_within(new.directory, inode)? {
+        if is_directory
+            && old.directory != new.directory
+            && self.tree.is_within(new.directory, inode, || self.work.add(STEP))?
+        {
             return Err(Errno::INVAL);
         }
         if new.target == Target::Node(inode) {

@@ -2,6 +2,7 @@
 
 use super::directory::Directory;
 use super::flags::{S_IFCHR, S_IFDIR, S_IFLNK, S_IFREG};
+use super::sparse::Contents;
 
 /// A point in time as files have it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,7 +68,7 @@ impl Device {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    File(Vec<u8>),
+    File(Contents),
     Directory(Directory),
     /// A symbolic link and the path that it holds.
     Link(Box<[u8]>),
@@ -155,7 +156,7 @@ impl Node {
     /// What `stat` tells.
     pub(super) fn stat(&self, inode: u64) -> Stat {
         let (size, links, device) = match &self.kind {
-            Kind::File(contents) => (contents.len() as u64, self.names, 0),
+            Kind::File(contents) => (contents.size(), self.names, 0),
             Kind::Link(target) => (target.len() as u64, self.names, 0),
             Kind::Device(device) => (0, self.names, device.number()),
             // Its entry, its own "." and the ".." of those below.

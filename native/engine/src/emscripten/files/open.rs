@@ -4,6 +4,7 @@ use super::descriptors::{Descriptor, MOST_DESCRIPTORS};
 use super::flags::*;
 use super::node::{Kind, Node};
 use super::path::{Follow, Last, Target};
+use super::sparse::Contents;
 use super::{Errno, Files};
 
 impl Files {
@@ -53,7 +54,7 @@ impl Files {
             return Err(Errno::ACCES);
         }
         if flags & O_TRUNC != 0 && matches!(node.kind, Kind::File(_)) {
-            self.tree.resize(inode, 0)?;
+            self.tree.change(inode, |contents, _| contents.resize(0))?;
             self.tree.node_mut(inode)?.touch(now);
         }
         self.describe(inode, flags)
@@ -68,7 +69,7 @@ impl Files {
         match found.target {
             _ if found.slash => Err(Errno::ISDIR),
             Target::Missing => {
-                let node = Node::new(Kind::File(Vec::new()), mode, now);
+                let node = Node::new(Kind::File(Contents::default()), mode, now);
                 Ok((self.tree.create(found.directory, &name, node, now)?, true))
             }
             _ if exclusive => Err(Errno::EXIST),

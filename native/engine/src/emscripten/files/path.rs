@@ -6,6 +6,7 @@ use super::errno::Errno;
 use super::flags::{AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, X_OK};
 use super::node::{Kind, Node};
 use super::tree::{DESCRIPTORS, ROOT};
+use super::work::STEP;
 
 /// The longest path, in bytes and without its NUL.
 pub(super) const PATH_BYTES: usize = 4095;
@@ -102,6 +103,7 @@ impl Files {
             let is_last = slashes(behind) == behind.len();
             let slash = is_last && !behind.is_empty();
 
+            self.work.add(STEP + (skipped + size) as u64);
             let directory = found.target.node()?;
             let (last, mut target) = self.step(directory, name)?;
             if !is_last || follow == Follow::Always || follow == Follow::WithSlash && slash {
@@ -115,6 +117,7 @@ impl Files {
                     let start = if path.starts_with(b"/") { ROOT } else { directory };
                     found = Found { directory: start, last: Last::Root, target: Target::Node(start), slash: false };
                     rest = [path, behind].concat();
+                    self.work.add(rest.len() as u64);
                     position = 0;
                     continue;
                 }

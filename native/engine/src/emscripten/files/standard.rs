@@ -6,6 +6,7 @@ use super::node::{Device, Kind, Node};
 use super::output::Output;
 use super::path::{Follow, Last};
 use super::tree::{ROOT, Tree};
+use super::work::Work;
 use super::{Errno, Files};
 
 /// In the order in which they get their inode numbers, from 2 on.
@@ -43,6 +44,7 @@ impl Files {
             descriptors: Descriptors::default(),
             working_directory: ROOT,
             output: [Output::default(), Output::default()],
+            work: Work::default(),
         };
         // Nothing of this can fail: that all of it is there is tested.
         let _ = files.furnish();

@@ -4,6 +4,7 @@ use super::directory::Directory;
 use super::errno::Errno;
 use super::flags::{W_OK, X_OK};
 use super::node::{Kind, Node, Place};
+use super::sparse::Contents;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -13,8 +14,12 @@ pub(super) const ROOT: u64 = 1;
 /// The inode number of `/proc/self/fd`, whose entries are the open descriptors. It stays where it is.
 pub(super) const DESCRIPTORS: u64 = 12;
 
-/// The most that the contents of all files, the targets of links and the names may have together, in bytes.
+/// The most that all files, directories, links and names may take, in bytes. It bounds what they take of the host.
 pub(crate) const MOST_BYTES: u64 = 1 << 30;
+
+/// What a node takes beside its contents, and a name beside its letters: about as much as in the host.
+const NODE_COST: u64 = 1024;
+const NAME_COST: u64 = 128;
 
 /// The most nodes there may be, and the most names.
 pub(crate) const MOST_NODES: usize = 1_000_000;
@@ -36,7 +41,8 @@ impl Tree {
         let mut root = Node::new(Kind::Directory(Directory::default()), 0o777, 0);
         root.names = 1;
         root.place = Place { directory: ROOT, position: 0 };
-        Tree { nodes: BTreeMap::from([(ROOT, root)]), next_inode: ROOT + 1, bytes: 0, names: 0 }
+        let bytes = cost(&root);
+        Tree { nodes: BTreeMap::from([(ROOT, root)]), next_inode: ROOT + 1, bytes, names: 0 }
     }
 
     pub(super) fn node(&self, inode: u64) -> Result<&Node, Errno> {
@@ -78,14 +84,14 @@ impl Tree {
             return Err(Errno::NOENT);
         }
         self.may_change(directory)?;
-        if self.names >= MOST_NODES || name.len() as u64 > self.room() { Err(Errno::NOSPC) } else { Ok(()) }
+        if self.names >= MOST_NODES || name_cost(name) > self.room() { Err(Errno::NOSPC) } else { Ok(()) }
     }
 
     /// Whether a directory may take over an entry from another one.
     pub(super) fn may_take(&self, directory: u64, name: &[u8]) -> Result<(), Errno> {
         match self.may_add(directory, name) {
             // An entry goes where this one comes; at most the name is longer.
-            Err(Errno::NOSPC) if name.len() as u64 <= self.room() => Ok(()),
+            Err(Errno::NOSPC) if name_cost(name) <= self.room() => Ok(()),
             result => result,
         }
     }
@@ -93,16 +99,13 @@ impl Tree {
     /// Makes a node and an entry for it: its inode number.
     pub(super) fn create(&mut self, directory: u64, name: &[u8], node: Node, now: u64) -> Result<u64, Errno> {
         self.may_add(directory, name)?;
-        let contents = match &node.kind {
-            Kind::Link(target) => target.len() as u64,
-            _ => 0,
-        };
-        if self.nodes.len() >= MOST_NODES || name.len() as u64 + contents > self.room() {
+        let cost = cost(&node);
+        if self.nodes.len() >= MOST_NODES || name_cost(name) + cost > self.room() {
             return Err(Errno::NOSPC);
         }
         let inode = self.next_inode;
         self.next_inode += 1;
-        self.bytes += contents;
+        self.bytes += cost;
         self.nodes.insert(inode, node);
         self.attach(directory, name, inode, now)?;
         Ok(inode)
@@ -117,7 +120,7 @@ impl Tree {
         node.names += 1;
         node.place = Place { directory, position };
         node.alter(now);
-        self.bytes += name.len() as u64;
+        self.bytes += name_cost(name);
         self.names += 1;
         Ok(())
     }
@@ -135,7 +138,7 @@ impl Tree {
         let is_directory = self.node(inode)?.is_directory();
         let entry = self.directory_mut(directory)?.remove(name, is_directory).ok_or(Errno::NOENT)?;
         self.node_mut(directory)?.touch(now);
-        self.bytes = self.bytes.saturating_sub(name.len() as u64);
+        self.bytes = self.bytes.saturating_sub(name_cost(name));
         self.names = self.names.saturating_sub(1);
         let node = self.node_mut(inode)?;
         node.names = node.names.saturating_sub(1);
@@ -167,43 +170,26 @@ impl Tree {
         if self.nodes.get(&inode).is_some_and(is_unused)
             && let Some(node) = self.nodes.remove(&inode)
         {
-            self.bytes = self.bytes.saturating_sub(match &node.kind {
-                Kind::File(contents) => contents.len() as u64,
-                Kind::Link(target) => target.len() as u64,
-                Kind::Directory(_) | Kind::Device(_) => 0,
-            });
+            self.bytes = self.bytes.saturating_sub(cost(&node));
         }
     }
 
-    /// Gives a file another size; what it grows by is zeros.
-    ///
-    /// # Errors
-    /// `ENOSPC`, without any effect.
-    pub(super) fn resize(&mut self, inode: u64, size: u64) -> Result<(), Errno> {
+    /// Lets `change` have the contents of a file, and the bytes that they may take more.
+    pub(super) fn change<T>(&mut self, inode: u64, change: impl FnOnce(&mut Contents, u64) -> T) -> Result<T, Errno> {
         let room = self.room();
         let Kind::File(contents) = &mut self.node_mut(inode)?.kind else { return Err(Errno::INVAL) };
-        let old = contents.len() as u64;
-        if size > old {
-            let more = size - old;
-            if more > room {
-                return Err(Errno::NOSPC);
-            }
-            let size = usize::try_from(size).map_err(|_| Errno::NOSPC)?;
-            reserve(contents, size)?;
-            contents.resize(size, 0);
-            self.bytes += more;
-        } else {
-            contents.truncate(usize::try_from(size).map_err(|_| Errno::NOSPC)?);
-            contents.shrink_to(contents.len());
-            self.bytes = self.bytes.saturating_sub(old - size);
-        }
-        Ok(())
+        let before = contents.taken();
+        let result = change(contents, room);
+        let after = contents.taken();
+        self.bytes = self.bytes.saturating_sub(before).saturating_add(after);
+        Ok(result)
     }
 
-    /// Whether a directory is another one or below it. Takes as many steps as it is deep.
-    pub(super) fn is_within(&self, directory: u64, other: u64) -> Result<bool, Errno> {
+    /// Whether a directory is another one or below it. Takes as many steps, which `each` is told, as it is deep.
+    pub(super) fn is_within(&self, directory: u64, other: u64, mut each: impl FnMut()) -> Result<bool, Errno> {
         let mut at = directory;
         while at != other {
+            each();
             if at == ROOT {
                 return Ok(false);
             }
@@ -241,14 +227,17 @@ impl Tree {
     }
 }
 
-/// Makes room for contents of some size: twice as much as there was, and an eighth more than that once it is much.
-fn reserve(contents: &mut Vec<u8>, size: usize) -> Result<(), Errno> {
-    const MUCH: usize = 1 << 20;
+/// What a node takes of [`MOST_BYTES`].
+pub(super) fn cost(node: &Node) -> u64 {
+    NODE_COST
+        + match &node.kind {
+            Kind::File(contents) => contents.taken(),
+            Kind::Link(target) => target.len() as u64,
+            Kind::Directory(_) | Kind::Device(_) => 0,
+        }
+}
 
-    let capacity = contents.capacity();
-    if size <= capacity {
-        return Ok(());
-    }
-    let wanted = size.max(capacity.saturating_add(if capacity < MUCH { capacity } else { capacity / 8 }));
-    contents.try_reserve_exact(wanted.saturating_sub(contents.len())).map_err(|_| Errno::NOSPC)
+/// What a name takes of it.
+pub(super) fn name_cost(name: &[u8]) -> u64 {
+    NAME_COST + name.len() as u64
 }

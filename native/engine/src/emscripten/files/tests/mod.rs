@@ -19,11 +19,17 @@ const NEW: i32 = O_CREAT | O_RDWR;
 /// Everything that the file system counts has to be what decoding counts.
 #[track_caller]
 fn check(files: &Files) {
-    let bytes = files.encode();
-    assert_eq!(bytes.capacity(), bytes.len(), "the size is not told before");
+    let bytes = encoded(files);
+    assert_eq!(bytes.len(), files.encoded_size(), "another size than was told before");
     let decoded = Files::decode(&bytes).unwrap();
     assert_eq!(&decoded, files);
-    assert_eq!(decoded.encode(), bytes);
+    assert_eq!(encoded(&decoded), bytes);
+}
+
+fn encoded(files: &Files) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    files.encode(&mut bytes);
+    bytes
 }
 
 /// A file with some contents, closed.
@@ -113,7 +119,7 @@ fn output_is_bounded_and_no_state() {
     assert_eq!(files.write(2, b"error", NOW), Ok(5));
     assert_eq!(files.output(), (&b"out"[..], &b"error"[..]));
     assert_eq!(files, Files::new());
-    assert_eq!(files.encode(), Files::new().encode());
+    assert_eq!(encoded(&files), encoded(&Files::new()));
     let much = vec![b'x'; 3 << 20];
     assert_eq!(files.write(1, &much, NOW), Ok(3 << 20));
     assert_eq!(files.output().0.len(), 1 << 20);
@@ -128,15 +134,81 @@ fn there_is_no_more_space_than_a_gibibyte() {
     let mut files = Files::new();
     let fd = files.open(HERE, b"a", NEW, 0o600, NOW).unwrap();
     let before = files.clone();
-    assert_eq!(files.truncate_open(fd, i64::MAX, NOW), Err(Errno::NOSPC));
-    assert_eq!(files.pwrite(fd, 1 << 30, b"x", NOW), Err(Errno::NOSPC));
-    assert_eq!(files.pwrite(fd, i64::MAX, b"x", NOW), Err(Errno::FBIG));
     assert_eq!(files.allocate(fd, 0, 0, 1 << 31, NOW), Err(Errno::NOSPC));
-    assert_eq!(files.allocate(fd, 0, 1, i64::MAX, NOW), Err(Errno::FBIG));
-    assert_eq!(files, before);
-    // What fits is written.
-    files.tree.bytes += files.tree.room() - 3;
+    files.tree.bytes += files.tree.room() - 4200;
+    assert_eq!(files.open(HERE, &[b'b'; 200], NEW, 0o600, NOW).and_then(|fd| files.close(fd)), Ok(()));
+    assert_eq!(files.write(fd, b"12345", NOW), Err(Errno::NOSPC));
+    assert_eq!(files.unlink(HERE, &[b'b'; 200], NOW), Ok(()));
+    // What fits is written: a page.
+    assert_eq!(files.seek(fd, 4093, SEEK_SET), Ok(4093));
     assert_eq!(files.write(fd, b"12345", NOW), Ok(3));
     assert_eq!(files.write(fd, b"45", NOW), Err(Errno::NOSPC));
     assert_eq!(files.open(HERE, b"b", NEW, 0o600, NOW), Err(Errno::NOSPC));
+    assert_eq!(files.make_directory(HERE, b"b", 0o700, NOW), Err(Errno::NOSPC));
+    assert_eq!(files.make_symlink(b"a", HERE, b"b", NOW), Err(Errno::NOSPC));
+    // What is taken away can be taken again.
+    assert_eq!(files.truncate_open(fd, 0, NOW), Ok(()));
+    assert_eq!(files.pwrite(fd, 0, b"12345", NOW), Ok(5));
+    files.truncate_open(fd, 0, NOW).unwrap();
+    files.seek(fd, 0, SEEK_SET).unwrap();
+    files.tree.bytes = before.tree.bytes;
+    assert_eq!(encoded(&files).len(), encoded(&before).len());
+}
+
+#[test]
+fn a_file_is_no_longer_than_a_tebibyte() {
+    let mut files = Files::new();
+    let fd = files.open(HERE, b"a", NEW, 0o600, NOW).unwrap();
+    let before = files.clone();
+    assert_eq!(files.truncate_open(fd, i64::MAX, NOW), Err(Errno::FBIG));
+    assert_eq!(files.truncate(b"a", (1 << 40) + 1, NOW), Err(Errno::FBIG));
+    assert_eq!(files.pwrite(fd, i64::MAX, b"x", NOW), Err(Errno::FBIG));
+    assert_eq!(files.pwrite(fd, 1 << 40, b"x", NOW), Err(Errno::FBIG));
+    assert_eq!(files.allocate(fd, 0, 1, i64::MAX, NOW), Err(Errno::FBIG));
+    assert_eq!(files, before);
+    assert_eq!(files.pwrite(fd, (1 << 40) - 2, b"xyz", NOW), Ok(2));
+    assert_eq!(files.stat_open(fd).unwrap().size, 1 << 40);
+    check(&files);
+}
+
+#[test]
+fn holes_take_nothing_and_are_kept() {
+    let mut files = Files::new();
+    let fd = files.open(HERE, b"a", NEW, 0o600, NOW).unwrap();
+    let free = files.space_of_open(fd).unwrap().free_bytes;
+    files.truncate_open(fd, 1 << 40, NOW).unwrap();
+    files.allocate(fd, 1, 0, 1 << 30, NOW).unwrap();
+    files.pwrite(fd, 1 << 39, b"in the middle", NOW).unwrap();
+    files.pwrite(fd, 1 << 38, &[0; 20_000], NOW).unwrap();
+    assert_eq!(files.space_of_open(fd).unwrap().free_bytes, free - 4096);
+    check(&files);
+    assert!(encoded(&files).len() < 10_000);
+    let mut bytes = [1; 20];
+    assert_eq!(files.pread(fd, (1 << 39) - 3, &mut bytes), Ok(20));
+    assert_eq!(&bytes, b"\0\0\0in the middle\0\0\0\0");
+    files.allocate(fd, 3, 1 << 39, 100, NOW).unwrap();
+    assert_eq!(files.space_of_open(fd).unwrap().free_bytes, free);
+    check(&files);
+}
+
+#[test]
+fn steps_are_counted() {
+    let mut files = Files::new();
+    let path: Vec<u8> = b"d/".repeat(500);
+    for end in (1..path.len()).step_by(2) {
+        files.make_directory(HERE, &path[..end], 0o700, NOW).unwrap();
+    }
+    files.make_directory(HERE, b"other", 0o700, NOW).unwrap();
+    files.take_work();
+    files.stat(HERE, b"other", 0).unwrap();
+    let one = files.take_work();
+    assert!((1..200).contains(&one));
+    files.stat(HERE, &path, 0).unwrap();
+    assert!(files.take_work() > 400 * one / 2);
+    // Whether a directory would be moved into itself takes as many steps as the place is deep.
+    files.change_directory(&path).unwrap();
+    files.take_work();
+    files.rename((HERE, b"/other"), (HERE, b"moved"), NOW).unwrap();
+    assert!(files.take_work() > 400 * one / 2);
+    assert_eq!(files.take_work(), 0);
 }

@@ -150,7 +150,7 @@ fn actual(files: &mut Files, operation: &Operation) -> Result<Vec<u8>, Errno> {
         Operation::Read(at) => return contents(files, PATHS[*at]),
         Operation::Restore => {
             check(files);
-            *files = Files::decode(&files.encode()).unwrap();
+            *files = Files::decode(&encoded(files)).unwrap();
         }
     }
     Ok(Vec::new())
