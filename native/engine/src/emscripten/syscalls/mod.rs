@@ -8,7 +8,7 @@ use super::abi::{Args, Fault, Function, Host, Memory, int};
 use super::files::flags::{AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_NOFOLLOW, O_CREAT};
 use super::files::{Errno, SetTime, Time};
 use control::{fcntl, ioctl, poll};
-use layout::{put_stat, put_statfs};
+use layout::{Counts, put_stat, put_statfs};
 
 /// The longest path and its NUL, in bytes.
 const PATH_MAX: u64 = 4096;
@@ -167,14 +167,18 @@ fn stat_at(host: &mut Host<'_>, (at, name): (i32, u64), into: u64, flags: i32) -
     put_stat(&mut host.memory, into, &stat)
 }
 
+/// A path, the size of the structure, and where it is written.
 fn statfs(host: &mut Host<'_>, args: Args<'_>) -> Answer {
+    let counts = Counts::of(args.pointer(1), host.memory.width())?;
     let space = host.state.files.space(path(&host.memory, args.pointer(0))?)?;
-    put_statfs(&mut host.memory, args.pointer(2), &space)
+    put_statfs(&mut host.memory, args.pointer(2), counts, &space)
 }
 
+/// As [`statfs`], of a descriptor.
 fn fstatfs(host: &mut Host<'_>, args: Args<'_>) -> Answer {
+    let counts = Counts::of(args.pointer(1), host.memory.width())?;
     let space = host.state.files.space_of_open(args.int(0))?;
-    put_statfs(&mut host.memory, args.pointer(2), &space)
+    put_statfs(&mut host.memory, args.pointer(2), counts, &space)
 }
 
 fn truncate(host: &mut Host<'_>, args: Args<'_>) -> Answer {
