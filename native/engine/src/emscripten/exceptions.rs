@@ -249,7 +249,12 @@ async fn begin_catch(store: &mut StoreContextMut<'_, Data>, exception: u64) -> w
         exceptions.catch(exception)
     })?;
     call_export(store, "__cxa_increment_exception_refcount", &[exception]).await?;
-    exception_pointer(store, exception).await
+    // Since Emscripten 3.1.65 the library itself tells. Where it exports no more than what it imports, this comes back
+    // as `Operation::GetExceptionPointer`.
+    match call_export(store, "__cxa_get_exception_ptr", &[exception]).await? {
+        Some(pointer) => Ok(pointer),
+        None => exception_pointer(store, exception).await,
+    }
 }
 
 async fn end_catch(store: &mut StoreContextMut<'_, Data>) -> wasmtime::Result<u64> {
@@ -265,6 +270,7 @@ async fn end_catch(store: &mut StoreContextMut<'_, Data>) -> wasmtime::Result<u6
 }
 
 /// What a handler is given: a pointer that was thrown itself, or the address of the object, as the handler's type sees it.
+/// Libraries that leave this to the host export what tells whether a type is a pointer's.
 async fn exception_pointer(store: &mut StoreContextMut<'_, Data>, exception: u64) -> wasmtime::Result<u64> {
     let ty = with_host(store, |host| host.memory.pointer(Header::of(&host.memory, exception)?.ty()))?;
     let is_pointer = call_export(store, "__cxa_is_pointer_type", &[ty]).await?.is_some_and(|is| is as u32 != 0);
