@@ -15,6 +15,9 @@ start(Guest) ->
 
 each(Name, Test) -> [{Guest, fun() -> Test(start(Guest)) end} || Guest <- guests(Name)].
 
+%% Flags of openat: to be created, to be read and written.
+-define(CREATE, (8#100 bor 8#2)).
+
 %%% The clock
 
 the_clock_shows_the_time_of_the_call_test_() ->
@@ -103,6 +106,30 @@ an_import_that_the_host_does_not_serve_cannot_be_left_to_it_test() ->
     end,
     ?assertEqual({ok, [4]}, receive {hb_wasm64, Ref, {done, Result}} -> Result end).
 
+%% Whatever its number: standard output can be a file, and another descriptor a
+%% terminal.
+a_descriptor_on_a_file_of_the_host_is_never_asked_for_test_() ->
+    each("files", fun(H) ->
+        Import = fun(Asked, #{func := Func, args := [Descriptor | _]}, _) -> {native, [{Func, Descriptor} | Asked]} end,
+        Options = #{override => [<<"wasi_snapshot_preview1">>]},
+        {ok, From} = hb_wasm64:malloc(H, 16),
+        ok = hb_wasm64:write(H, From, <<"text">>),
+        Write = fun(Descriptor) ->
+            {ok, [_], Asked} = hb_wasm64:call(H, "write", [Descriptor, From, 4], Import, [], Options),
+            Asked
+        end,
+        ?assertEqual([{"fd_write", 1}], Write(1)),
+        File = open(H, <<"/tmp/o">>, ?CREATE),
+        {ok, [7]} = hb_wasm64:call(H, "dup3", [1, 7, 0]),
+        {ok, [1]} = hb_wasm64:call(H, "dup3", [File, 1, 0]),
+        ?assertEqual([], Write(1)),
+        ?assertEqual(<<"text">>, contents(H, <<"/tmp/o">>)),
+        ?assertEqual([], Write(File)),
+        ?assertEqual([{"fd_write", 7}], Write(7)),
+        ?assertEqual([{"fd_write", 2}], Write(2)),
+        ?assertEqual([{"fd_write", 99}], Write(99))
+    end).
+
 what_unwinds_or_allocates_is_never_asked_for_test() ->
     H = start("emscripten/throw64"),
     Import = fun(_, #{func := Func}, _) -> error({asked_for, Func}) end,
@@ -172,8 +199,6 @@ contents(H, Path) ->
         Error ->
             Error
     end.
-
--define(CREATE, (8#100 bor 8#2)).
 
 a_file_outlives_its_call_and_is_in_snapshots_and_forks_test_() ->
     each("files", fun(H) ->

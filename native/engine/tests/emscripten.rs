@@ -482,3 +482,36 @@ fn nothing_is_thrown_again_where_there_is_no_exception() {
         (func (export "rethrow") (call $rethrow (i32.const 0))))"#;
     assert_eq!(call(&guest(wat), "rethrow", &[]), Ok(vec![]));
 }
+
+/// Whether a call gives its thread back before it is done.
+fn yields(wat: &str, name: &str) -> bool {
+    let guest = guest(wat);
+    let ticket = TicketId::fresh();
+    let request = CallRequest { func: FuncName::Export(name), ..request(&[]) };
+    match guest.call(None, ticket, request, Thread::Scheduler, Some(()), || ()).progress {
+        Progress::Finished(Ok(_)) => false,
+        Progress::Yielded => true,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn only_what_reaches_files_leaves_the_scheduler() {
+    let wat = r#"(module
+        (import "env" "_abort_js" (func))
+        (import "wasi_snapshot_preview1" "clock_time_get" (func $clock (param i32 i64 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "environ_sizes_get" (func $environ (param i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "args_sizes_get" (func $args (param i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "sched_yield" (func $yield (result i32)))
+        (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 1)
+        (func (export "clock") (drop (call $clock (i32.const 0) (i64.const 0) (i32.const 8))))
+        (func (export "environ") (drop (call $environ (i32.const 8) (i32.const 8))))
+        (func (export "args") (drop (call $args (i32.const 8) (i32.const 8))))
+        (func (export "yield") (drop (call $yield)))
+        (func (export "write") (drop (call $write (i32.const 1) (i32.const 8) (i32.const 0) (i32.const 8)))))"#;
+    for name in ["clock", "environ", "args", "yield"] {
+        assert!(!yields(wat, name), "{name}");
+    }
+    assert!(yields(wat, "write"));
+}

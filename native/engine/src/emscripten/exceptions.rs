@@ -5,6 +5,7 @@
 //! `cxa_exception.h`), of which the host writes the type, the destructor, the address that a handler is given, and whether
 //! it is caught or thrown again.
 
+use super::abi::Kind::Own;
 use super::abi::{Args, Fault, Function, Host, Memory, Width, int};
 use super::serve::{call_export, with_host};
 use crate::task::Data;
@@ -88,11 +89,11 @@ pub(crate) enum Operation {
     CurrentPrimary,
 }
 
-pub(crate) const OPERATIONS: &[(&str, &str, Operation)] = &[
-    ("__cxa_begin_catch", "p:p", Operation::BeginCatch),
-    ("__cxa_end_catch", ":", Operation::EndCatch),
-    ("__cxa_get_exception_ptr", "p:p", Operation::GetExceptionPointer),
-    ("__cxa_current_primary_exception", ":p", Operation::CurrentPrimary),
+pub(crate) const OPERATIONS: &[Function<Operation>] = &[
+    Function::env("__cxa_begin_catch", "p:p", Own, Operation::BeginCatch),
+    Function::env("__cxa_end_catch", ":", Own, Operation::EndCatch),
+    Function::env("__cxa_get_exception_ptr", "p:p", Own, Operation::GetExceptionPointer),
+    Function::env("__cxa_current_primary_exception", ":p", Own, Operation::CurrentPrimary),
 ];
 
 /// Begins the names of functions that take a clause's type each and any number of them.
@@ -100,14 +101,14 @@ pub(crate) const FIND_MATCHING_CATCH: &str = "__cxa_find_matching_catch";
 
 /// What the host does by itself. Those that throw note what; the throwing is done by `unwind`.
 pub(crate) const FUNCTIONS: &[Function] = &[
-    Function { module: "env", name: "__cxa_throw", shape: "ppp:", call: throw },
-    Function { module: "env", name: "__cxa_rethrow", shape: ":", call: rethrow },
-    Function { module: "env", name: "__cxa_rethrow_primary_exception", shape: "p:", call: rethrow_primary },
-    Function { module: "env", name: "__resumeException", shape: "p:", call: resume },
-    Function { module: "env", name: "__cxa_uncaught_exceptions", shape: ":i", call: uncaught },
-    Function { module: "env", name: "__cxa_current_exception_type", shape: ":p", call: current_type },
-    Function { module: "env", name: "llvm_eh_typeid_for", shape: "p:i", call: type_id },
-    Function { module: "env", name: "llvm_eh_typeid_for", shape: "p:p", call: type_id },
+    Function::env("__cxa_throw", "ppp:", Own, throw),
+    Function::env("__cxa_rethrow", ":", Own, rethrow),
+    Function::env("__cxa_rethrow_primary_exception", "p:", Own, rethrow_primary),
+    Function::env("__resumeException", "p:", Own, resume),
+    Function::env("__cxa_uncaught_exceptions", ":i", Own, uncaught),
+    Function::env("__cxa_current_exception_type", ":p", Own, current_type),
+    Function::env("llvm_eh_typeid_for", "p:i", Own, type_id),
+    Function::env("llvm_eh_typeid_for", "p:p", Own, type_id),
 ];
 
 /// `__cxa_throw` of an image that is built without catching: as with Emscripten's JavaScript that ends the program, even

@@ -1,7 +1,7 @@
 //! Which function of the host serves an import: by its name, and by its type, as an import that is called like one of
 //! Emscripten's and is of another type is something else.
 
-use super::abi::{Args, Fault, Function, Host, Width};
+use super::abi::{Function, Kind, Plain, Width};
 use super::files::MOST_BYTES as MOST_FILE_BYTES;
 use super::unwind::ENV;
 use super::{exceptions, memory, process, syscalls, time, wasi};
@@ -13,7 +13,7 @@ use wasmtime::Val;
 #[derive(Clone, Copy)]
 pub(crate) enum Service {
     /// A function on the guest's memory and the host's state.
-    Plain(fn(&mut Host<'_>, Args<'_>) -> Result<u64, Fault>),
+    Plain(Plain),
     /// One that calls the guest.
     Exceptions(exceptions::Operation),
     /// One that may grow the memory.
@@ -36,14 +36,9 @@ pub(crate) struct Native {
     pub(crate) service: Service,
     params: Box<[Param]>,
     returned: Returned,
-    /// Somebody else may answer in its place.
-    pub(crate) is_open: bool,
+    pub(crate) kind: Kind,
     /// The argument that tells how long a file becomes.
     size: Option<usize>,
-    /// It may move as much as a file holds.
-    pub(crate) is_of_files: bool,
-    /// Its first argument is a descriptor.
-    pub(crate) is_of_descriptor: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -70,44 +65,51 @@ impl Natives {
 
     /// The function that serves an import, if there is one of its name and type.
     pub(crate) fn serve(&self, import: &ImportInfo) -> Option<Native> {
-        let plain = [
+        self.plain(import)
+            .or_else(|| self.of_exceptions(import))
+            .or_else(|| self.find(import, memory::OPERATIONS, |function| Service::Memory(function.call)))
+    }
+
+    fn plain(&self, import: &ImportInfo) -> Option<Native> {
+        let tables = [
             time::FUNCTIONS,
             exceptions::FUNCTIONS,
             memory::FUNCTIONS,
-            memory::OF_FILES,
             process::FUNCTIONS,
             syscalls::FUNCTIONS,
             wasi::FUNCTIONS,
         ];
-        let (module, name) = (&*import.module, &*import.name);
-        let found =
-            plain.iter().copied().flatten().filter(|function| function.module == module && function.name == name);
-        for function in found {
-            if let Some(native) = self.native(import, function.shape, Service::Plain(self.function(function))) {
-                return Some(native);
-            }
-        }
-        if module != ENV {
-            return None;
-        }
-        if name.starts_with(exceptions::FIND_MATCHING_CATCH) {
-            let shape = "p".repeat(import.signature.params.len()) + ":p";
-            return self.native(import, &shape, Service::Exceptions(exceptions::Operation::FindMatchingCatch));
-        }
-        let named = |(known, _, _): &&(&str, &str, _)| *known == name;
-        if let Some((_, shape, operation)) = exceptions::OPERATIONS.iter().find(named) {
-            return self.native(import, shape, Service::Exceptions(*operation));
-        }
-        let named = |(known, _, _): &&(&str, &str, _)| *known == name;
-        let (_, shape, operation) = memory::OPERATIONS.iter().find(named)?;
-        self.native(import, shape, Service::Memory(*operation))
+        tables.iter().find_map(|table| self.find(import, table, |function| Service::Plain(self.function(function))))
     }
 
-    fn function(&self, function: &Function) -> fn(&mut Host<'_>, Args<'_>) -> Result<u64, Fault> {
+    fn of_exceptions(&self, import: &ImportInfo) -> Option<Native> {
+        if &*import.module == ENV && import.name.starts_with(exceptions::FIND_MATCHING_CATCH) {
+            let shape = "p".repeat(import.signature.params.len()) + ":p";
+            let service = Service::Exceptions(exceptions::Operation::FindMatchingCatch);
+            return self.native(import, &shape, Kind::Own, service);
+        }
+        self.find(import, exceptions::OPERATIONS, |function| Service::Exceptions(function.call))
+    }
+
+    /// The first function of a table that has the name and the type of an import.
+    fn find<C>(
+        &self,
+        import: &ImportInfo,
+        table: &[Function<C>],
+        service: impl Fn(&Function<C>) -> Service,
+    ) -> Option<Native> {
+        let named = |function: &&Function<C>| function.module == &*import.module && function.name == &*import.name;
+        table
+            .iter()
+            .filter(named)
+            .find_map(|function| self.native(import, function.shape, function.kind, service(function)))
+    }
+
+    fn function(&self, function: &Function) -> Plain {
         if function.name == "__cxa_throw" && !self.can_catch { exceptions::throw_for_good } else { function.call }
     }
 
-    fn native(&self, import: &ImportInfo, shape: &str, service: Service) -> Option<Native> {
+    fn native(&self, import: &ImportInfo, shape: &str, kind: Kind, service: Service) -> Option<Native> {
         let (params, result) = shape.split_once(':')?;
         let mut types = import.signature.params.iter();
         let params = params.chars().map(|letter| self.param(letter, &mut types)).collect::<Option<_>>()?;
@@ -124,25 +126,12 @@ impl Natives {
             ("d", [ValType::F64]) => Returned::F64,
             _ => return None,
         };
-        // What throws, allocates or keeps the result of another call means nothing to anybody else.
-        let name = &*import.name;
-        let own = [exceptions::FUNCTIONS, memory::FUNCTIONS, memory::OF_FILES];
-        let is_own = own.iter().copied().flatten().any(|function| function.name == name)
-            || matches!(name, "getTempRet0" | "setTempRet0");
-        let is_open = matches!(service, Service::Plain(_)) && !is_own;
-        // A standard stream may be a file.
-        let prints =
-            ["emscripten_out", "emscripten_err", "emscripten_console"].iter().any(|print| name.starts_with(print));
-        let of_files = [syscalls::FUNCTIONS, wasi::FUNCTIONS, memory::OF_FILES];
-        let is_of_files = of_files.iter().copied().flatten().any(|function| function.name == name);
-        let is_of_files = is_of_files || prints || matches!(service, Service::Memory(memory::Operation::Map));
-        let size = match name {
+        let size = match &*import.name {
             "__syscall_ftruncate64" | "__syscall_truncate64" => Some(1),
             "__syscall_fallocate" => Some(3),
             _ => None,
         };
-        let is_of_descriptor = syscalls::is_of_descriptor(name) || wasi::is_of_descriptor(name);
-        Some(Native { service, params, returned, is_open, size, is_of_files, is_of_descriptor })
+        Some(Native { service, params, returned, kind, size })
     }
 
     fn param<'a>(&self, letter: char, types: &mut impl Iterator<Item = &'a ValType>) -> Option<Param> {
@@ -199,5 +188,41 @@ fn bits(val: &Val) -> u64 {
         Val::I64(n) => *n as u64,
         Val::F64(bits) => *bits,
         _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    /// The first of two that are the same would hide the other.
+    #[test]
+    fn no_function_has_two_rows() {
+        let mut rows = HashMap::new();
+        let plain = [
+            time::FUNCTIONS,
+            exceptions::FUNCTIONS,
+            memory::FUNCTIONS,
+            process::FUNCTIONS,
+            syscalls::FUNCTIONS,
+            wasi::FUNCTIONS,
+        ];
+        let plain = plain.iter().copied().flatten().map(|row| (row.module, row.name, row.shape));
+        let exceptions = exceptions::OPERATIONS.iter().map(|row| (row.module, row.name, row.shape));
+        let memory = memory::OPERATIONS.iter().map(|row| (row.module, row.name, row.shape));
+        for row in plain.chain(exceptions).chain(memory) {
+            assert!(rows.insert(row, ()).is_none(), "{row:?}");
+        }
+    }
+
+    #[test]
+    fn what_works_on_a_descriptor_takes_it_first() {
+        for function in [syscalls::FUNCTIONS, wasi::FUNCTIONS].iter().copied().flatten() {
+            let is_of_descriptor = function.kind == Kind::OfDescriptor;
+            assert!(!is_of_descriptor || function.shape.starts_with('i'), "{}", function.name);
+            let is_of_wasi = function.module != ENV;
+            assert!(!is_of_wasi || is_of_descriptor == function.name.starts_with("fd_"), "{}", function.name);
+        }
     }
 }

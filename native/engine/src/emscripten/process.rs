@@ -1,5 +1,6 @@
 //! The end of a program, and what else it may ask about its process.
 
+use super::abi::Kind::{OfFiles, Open, Own};
 use super::abi::{Args, Fault, Function, Host, int};
 
 /// Bytes of a message that are kept.
@@ -11,25 +12,26 @@ const LINE: usize = 64 << 10;
 /// What these calls answer where there is no such thing as other programs.
 const ENOSYS: i32 = 52;
 
+/// What prints may print to a file: the standard streams can be any.
 pub(crate) const FUNCTIONS: &[Function] = &[
-    Function { module: "env", name: "exit", shape: "i:", call: exit },
-    Function { module: "env", name: "_Exit", shape: "i:", call: exit },
-    Function { module: "env", name: "proc_exit", shape: "i:", call: exit },
-    Function { module: "env", name: "emscripten_force_exit", shape: "i:", call: exit },
-    Function { module: "env", name: "_abort_js", shape: ":", call: abort },
-    Function { module: "env", name: "abort", shape: ":", call: abort },
-    Function { module: "env", name: "__assert_fail", shape: "ppip:", call: assert_fail },
-    Function { module: "env", name: "_emscripten_system", shape: "p:i", call: system },
-    Function { module: "env", name: "emscripten_err", shape: "p:", call: print_error },
-    Function { module: "env", name: "emscripten_out", shape: "p:", call: print },
-    Function { module: "env", name: "emscripten_console_log", shape: "p:", call: print },
-    Function { module: "env", name: "emscripten_console_error", shape: "p:", call: print_error },
-    Function { module: "env", name: "emscripten_console_warn", shape: "p:", call: print_error },
-    Function { module: "env", name: "emscripten_has_asyncify", shape: ":i", call: no },
-    Function { module: "env", name: "_emscripten_runtime_keepalive_clear", shape: ":", call: nothing },
-    Function { module: "env", name: "emscripten_notify_memory_growth", shape: "p:", call: nothing },
-    Function { module: "env", name: "getTempRet0", shape: ":i", call: get_temp_ret },
-    Function { module: "env", name: "setTempRet0", shape: "i:", call: set_temp_ret },
+    Function::env("exit", "i:", Open, exit),
+    Function::env("_Exit", "i:", Open, exit),
+    Function::env("proc_exit", "i:", Open, exit),
+    Function::env("emscripten_force_exit", "i:", Open, exit),
+    Function::env("_abort_js", ":", Open, abort),
+    Function::env("abort", ":", Open, abort),
+    Function::env("__assert_fail", "ppip:", Open, assert_fail),
+    Function::env("_emscripten_system", "p:i", Open, system),
+    Function::env("emscripten_err", "p:", OfFiles, print_error),
+    Function::env("emscripten_out", "p:", OfFiles, print),
+    Function::env("emscripten_console_log", "p:", OfFiles, print),
+    Function::env("emscripten_console_error", "p:", OfFiles, print_error),
+    Function::env("emscripten_console_warn", "p:", OfFiles, print_error),
+    Function::env("emscripten_has_asyncify", ":i", Open, no),
+    Function::env("_emscripten_runtime_keepalive_clear", ":", Open, nothing),
+    Function::env("emscripten_notify_memory_growth", "p:", Open, nothing),
+    Function::env("getTempRet0", ":i", Own, get_temp_ret),
+    Function::env("setTempRet0", "i:", Own, set_temp_ret),
 ];
 
 fn exit(_: &mut Host<'_>, args: Args<'_>) -> Result<u64, Fault> {

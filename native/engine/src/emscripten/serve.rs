@@ -1,6 +1,6 @@
 //! One call of a function of the host, and what such functions do with the guest.
 
-use super::abi::{Args, Fault, Host, Memory};
+use super::abi::{Args, Fault, Host, Kind, Memory};
 use super::exceptions::{self, set_temp_ret};
 use super::link::{Native, Service};
 use super::memory;
@@ -21,7 +21,7 @@ impl From<Fault> for HostFailure {
 }
 
 /// The body of an import that the host serves. Somebody else is asked first where the call wants that and it is safe:
-/// descriptors that the file system knows are its own, the terminals apart.
+/// descriptors that the file system knows are its own, those on terminals apart.
 pub(crate) async fn serve(
     mut store: StoreContextMut<'_, Data>,
     native: &Native,
@@ -29,17 +29,18 @@ pub(crate) async fn serve(
     params: &[Val],
     results: &mut [Val],
 ) -> wasmtime::Result<()> {
-    /// Standard input, output and error output.
-    const TERMINALS: std::ops::RangeInclusive<i32> = 0..=2;
-
     let args = native.args(params);
+    // Without a state there are the terminals and nothing else yet.
     let is_own_descriptor = |store: &StoreContextMut<'_, Data>| {
         let descriptor = Args(&args).int(0);
-        native.is_of_descriptor
-            && !TERMINALS.contains(&descriptor)
-            && store.data().host.as_ref().is_some_and(|host| host.files.is_open(descriptor))
+        native.kind == Kind::OfDescriptor
+            && store
+                .data()
+                .host
+                .as_ref()
+                .is_some_and(|host| host.files.is_open(descriptor) && host.files.terminal(descriptor).is_err())
     };
-    if native.is_open
+    if native.kind.is_open()
         && store.data().is_asked_first(&import.module)
         && !is_own_descriptor(&store)
         && let Asked::Answered = task::ask(store.as_context_mut(), import, params, results).await?
@@ -47,7 +48,7 @@ pub(crate) async fn serve(
         return Ok(());
     }
     charge(&mut store, native.bytes(&args) / BYTES_PER_FUEL)?;
-    if native.is_of_files {
+    if native.kind.is_of_files() {
         task::leave_scheduler(&store).await;
     }
     let value = match native.service {

@@ -4,7 +4,7 @@
 mod control;
 mod layout;
 
-use super::abi::{Args, Fault, Function, Host, Memory, int};
+use super::abi::{Args, Fault, Function, Host, Kind, Memory, int};
 use super::files::flags::{AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_NOFOLLOW, O_CREAT};
 use super::files::{Errno, SetTime, Time};
 use control::{fcntl, ioctl, poll};
@@ -14,86 +14,60 @@ use layout::{Counts, put_stat, put_statfs};
 const PATH_MAX: u64 = 4096;
 
 macro_rules! functions {
-    ($($name:literal $shape:literal $call:ident,)*) => {
-        &[$(Function {
-            module: "env",
-            name: $name,
-            shape: $shape,
-            call: |host, args| Ok(int($call(host, args).unwrap_or_else(Errno::negative))),
-        },)*]
+    ($($name:literal $shape:literal $kind:ident $call:ident,)*) => {
+        &[$(Function::env($name, $shape, Kind::$kind, |host, args| {
+            Ok(int($call(host, args).unwrap_or_else(Errno::negative)))
+        }),)*]
     };
 }
 
 pub(crate) const FUNCTIONS: &[Function] = functions! {
-    "__syscall_openat" "ipip:i" openat,
-    "__syscall_dup" "i:i" dup,
-    "__syscall_dup3" "iii:i" dup3,
-    "__syscall_fcntl64" "iip:i" fcntl,
-    "__syscall_ioctl" "iip:i" ioctl,
-    "__syscall_fstat64" "ip:i" fstat,
-    "__syscall_stat64" "pp:i" stat,
-    "__syscall_lstat64" "pp:i" lstat,
-    "__syscall_newfstatat" "ippi:i" fstatat,
-    "__syscall_statfs64" "ppp:i" statfs,
-    "__syscall_fstatfs64" "ipp:i" fstatfs,
-    "__syscall_truncate64" "pj:i" truncate,
-    "__syscall_ftruncate64" "ij:i" ftruncate,
-    "__syscall_fallocate" "iijj:i" fallocate,
-    "__syscall_fadvise64" "ijji:i" fadvise,
-    "__syscall_getcwd" "pp:i" getcwd,
-    "__syscall_chdir" "p:i" chdir,
-    "__syscall_fchdir" "i:i" fchdir,
-    "__syscall_mkdirat" "ipi:i" mkdirat,
-    "__syscall_mknodat" "ipii:i" mknodat,
-    "__syscall_rmdir" "p:i" rmdir,
-    "__syscall_unlinkat" "ipi:i" unlinkat,
-    "__syscall_renameat" "ipip:i" renameat,
-    "__syscall_linkat" "ipipi:i" linkat,
-    "__syscall_symlink" "pp:i" symlink,
-    "__syscall_symlinkat" "pip:i" symlinkat,
-    "__syscall_readlinkat" "ippp:i" readlinkat,
-    "__syscall_faccessat" "ipii:i" faccessat,
-    "__syscall_chmod" "pi:i" chmod,
-    "__syscall_fchmod" "ii:i" fchmod,
-    "__syscall_fchmodat" "ipii:i" fchmodat,
-    "__syscall_fchmodat" "ipi:i" fchmodat,
-    "__syscall_fchmodat2" "ipii:i" fchmodat,
-    "__syscall_chown32" "pii:i" chown,
-    "__syscall_lchown32" "pii:i" lchown,
-    "__syscall_fchown32" "iii:i" fchown,
-    "__syscall_fchownat" "ipiii:i" fchownat,
-    "__syscall_utimensat" "ippi:i" utimensat,
-    "__syscall_getdents64" "ipp:i" getdents,
-    "__syscall_fsync" "i:i" fsync,
-    "__syscall_fdatasync" "i:i" fsync,
-    "__syscall_sync" ":i" sync,
-    "__syscall_poll" "pii:i" poll,
-    "__syscall_pipe" "p:i" pipe,
-    "__syscall_pipe2" "pi:i" pipe,
+    "__syscall_openat" "ipip:i" OfFiles openat,
+    "__syscall_dup" "i:i" OfDescriptor dup,
+    "__syscall_dup3" "iii:i" OfDescriptor dup3,
+    "__syscall_fcntl64" "iip:i" OfDescriptor fcntl,
+    "__syscall_ioctl" "iip:i" OfDescriptor ioctl,
+    "__syscall_fstat64" "ip:i" OfDescriptor fstat,
+    "__syscall_stat64" "pp:i" OfFiles stat,
+    "__syscall_lstat64" "pp:i" OfFiles lstat,
+    "__syscall_newfstatat" "ippi:i" OfFiles fstatat,
+    "__syscall_statfs64" "ppp:i" OfFiles statfs,
+    "__syscall_fstatfs64" "ipp:i" OfDescriptor fstatfs,
+    "__syscall_truncate64" "pj:i" OfFiles truncate,
+    "__syscall_ftruncate64" "ij:i" OfDescriptor ftruncate,
+    "__syscall_fallocate" "iijj:i" OfDescriptor fallocate,
+    "__syscall_fadvise64" "ijji:i" OfDescriptor fadvise,
+    "__syscall_getcwd" "pp:i" OfFiles getcwd,
+    "__syscall_chdir" "p:i" OfFiles chdir,
+    "__syscall_fchdir" "i:i" OfDescriptor fchdir,
+    "__syscall_mkdirat" "ipi:i" OfFiles mkdirat,
+    "__syscall_mknodat" "ipii:i" OfFiles mknodat,
+    "__syscall_rmdir" "p:i" OfFiles rmdir,
+    "__syscall_unlinkat" "ipi:i" OfFiles unlinkat,
+    "__syscall_renameat" "ipip:i" OfFiles renameat,
+    "__syscall_linkat" "ipipi:i" OfFiles linkat,
+    "__syscall_symlink" "pp:i" OfFiles symlink,
+    "__syscall_symlinkat" "pip:i" OfFiles symlinkat,
+    "__syscall_readlinkat" "ippp:i" OfFiles readlinkat,
+    "__syscall_faccessat" "ipii:i" OfFiles faccessat,
+    "__syscall_chmod" "pi:i" OfFiles chmod,
+    "__syscall_fchmod" "ii:i" OfDescriptor fchmod,
+    "__syscall_fchmodat" "ipii:i" OfFiles fchmodat,
+    "__syscall_fchmodat" "ipi:i" OfFiles fchmodat,
+    "__syscall_fchmodat2" "ipii:i" OfFiles fchmodat,
+    "__syscall_chown32" "pii:i" OfFiles chown,
+    "__syscall_lchown32" "pii:i" OfFiles lchown,
+    "__syscall_fchown32" "iii:i" OfDescriptor fchown,
+    "__syscall_fchownat" "ipiii:i" OfFiles fchownat,
+    "__syscall_utimensat" "ippi:i" OfFiles utimensat,
+    "__syscall_getdents64" "ipp:i" OfDescriptor getdents,
+    "__syscall_fsync" "i:i" OfDescriptor fsync,
+    "__syscall_fdatasync" "i:i" OfDescriptor fsync,
+    "__syscall_sync" ":i" OfFiles sync,
+    "__syscall_poll" "pii:i" OfFiles poll,
+    "__syscall_pipe" "p:i" OfFiles pipe,
+    "__syscall_pipe2" "pi:i" OfFiles pipe,
 };
-
-/// Whether the first argument of a function is a descriptor that the function works on. Where a path starts at a
-/// descriptor, that does not count.
-pub(crate) fn is_of_descriptor(name: &str) -> bool {
-    const NAMES: [&str; 15] = [
-        "__syscall_dup",
-        "__syscall_dup3",
-        "__syscall_fcntl64",
-        "__syscall_ioctl",
-        "__syscall_fstat64",
-        "__syscall_fstatfs64",
-        "__syscall_ftruncate64",
-        "__syscall_fallocate",
-        "__syscall_fadvise64",
-        "__syscall_fchdir",
-        "__syscall_fchmod",
-        "__syscall_fchown32",
-        "__syscall_getdents64",
-        "__syscall_fsync",
-        "__syscall_fdatasync",
-    ];
-    NAMES.contains(&name)
-}
 
 impl From<Fault> for Errno {
     /// What is wrong with what a call was given is told to the program.

@@ -6,7 +6,7 @@ use super::calendar::Tm;
 use super::date;
 use super::layout::{self, IS_DST, WEEKDAY, YEARDAY, field};
 use super::strftime::strftime;
-use crate::emscripten::abi::{Args, Fault, Function, Host, int};
+use crate::emscripten::abi::{Args, Fault, Function, Host, Kind, Plain, int};
 
 pub(crate) const FUNCTIONS: &[Function] = &[
     function("emscripten_date_now", ":d", now),
@@ -32,12 +32,8 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     function("strftime_l", "ppppp:p", write_time),
 ];
 
-const fn function(
-    name: &'static str,
-    shape: &'static str,
-    call: fn(&mut Host<'_>, Args<'_>) -> Result<u64, Fault>,
-) -> Function {
-    Function { module: "env", name, shape, call }
+const fn function(name: &'static str, shape: &'static str, call: Plain) -> Function {
+    Function::env(name, shape, Kind::Open, call)
 }
 
 /// The time zone, as the C library calls it.
