@@ -200,6 +200,32 @@ a_struct_statfs_is_of_the_size_that_the_program_has_test_() ->
         ?assertEqual(?EINVAL, call(H, "fstatfs", [File, 0, To]))
     end).
 
+permissions_and_names_are_changed_by_path_test_() ->
+    each(fun(H) ->
+        _ = open(H, <<"/tmp/p">>, ?CREATE bor ?BOTH),
+        Mode = fun(Path) ->
+            0 = call(H, "stat", [Path]),
+            call(H, "stat_field", [1])
+        end,
+        ?assertEqual(0, call(H, "chmodat", [?HERE, <<"/tmp/p">>, 8#640])),
+        ?assertEqual(8#100640, Mode(<<"/tmp/p">>)),
+        ?assertEqual(0, call(H, "rename", [<<"/tmp/p">>, <<"/tmp/q">>])),
+        ?assertEqual(8#100640, Mode(<<"/tmp/q">>)),
+        ?assertEqual(?ENOENT, call(H, "rename", [<<"/tmp/p">>, <<"/tmp/q">>]))
+    end).
+
+a_mapping_begins_where_it_is_asked_to_test_() ->
+    each(fun(H) ->
+        File = open(H, <<"/tmp/n">>, ?CREATE bor ?BOTH),
+        ?assertEqual(4, call(H, "pwrite", [File, <<"late">>, 4, 65_536])),
+        Mapped = call(H, "map", [4, 3, 1, File, 65_536]),
+        ?assertEqual({ok, <<"late">>}, hb_wasm64:read(H, Mapped, 4)),
+        ok = hb_wasm64:write(H, Mapped, <<"L">>),
+        ?assertEqual(0, call(H, "msync", [Mapped, 4, 3, 1, File, 65_536])),
+        65_536 = call(H, "seek", [File, 65_536, 0]),
+        ?assertEqual(<<"Late">>, read(H, File, 10))
+    end).
+
 a_mapping_is_a_copy_that_is_written_back_test_() ->
     each(fun(H) ->
         File = open(H, <<"/tmp/m">>, ?CREATE bor ?BOTH),

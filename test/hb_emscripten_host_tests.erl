@@ -60,6 +60,30 @@ dates_are_utc_test_() ->
         ?assertEqual({ok, [?TIME div 1000]}, hb_wasm64:call(H, "mktime", []))
     end).
 
+%% Up to Emscripten 3.1.54 names of zones are allocated, once, by the host.
+the_time_zone_has_a_name_test_() ->
+    [{Guest, fun() ->
+        H = start(Guest),
+        {ok, [Before]} = hb_wasm64:call(H, "heap_used", []),
+        [{ok, []} = hb_wasm64:call(H, "local", [?TIME div 1000]) || _ <- [1, 2]],
+        {ok, [After]} = hb_wasm64:call(H, "heap_used", []),
+        ?assertEqual(Allocated, After - Before),
+        [?assertEqual({ok, Name}, begin
+             {ok, [Pointer]} = hb_wasm64:call(H, "zone_name", [Which]),
+             hb_wasm64:read_string(H, Pointer)
+         end) || Which <- [0, 1]],
+        {ok, To} = hb_wasm64:malloc(H, 100),
+        {ok, Format} = hb_wasm64:write_string(H, <<"%H %Z">>),
+        {ok, [Size]} = hb_wasm64:call(H, "format", [To, 100, Format]),
+        ?assertEqual({ok, <<"12 ", Name/binary>>}, hb_wasm64:read(H, To, Size)),
+        ?assertEqual({ok, [0]}, hb_wasm64:call(H, "timezone", []))
+    end} || {Guest, Name, Allocated} <- [
+        {"emscripten/clock", <<"UTC">>, 0},
+        {"emscripten/clock64", <<"UTC">>, 0},
+        %% Two blocks with a header of 16 bytes each and 27 bytes, in multiples of 16.
+        {"emscripten/clock_old", <<"Coordinated Universal Time">>, 96}
+    ]].
+
 %%% Who answers
 
 an_import_of_a_named_module_goes_to_the_import_function_first_test_() ->

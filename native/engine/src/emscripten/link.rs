@@ -4,7 +4,7 @@
 use super::abi::{Function, Kind, Plain, Width};
 use super::files::MOST_BYTES as MOST_FILE_BYTES;
 use super::unwind::ENV;
-use super::{exceptions, memory, process, syscalls, time, wasi};
+use super::{exceptions, library, memory, process, syscalls, time, wasi};
 use crate::import::ImportInfo;
 use crate::value::ValType;
 use wasmtime::Val;
@@ -16,6 +16,8 @@ pub(crate) enum Service {
     Plain(Plain),
     /// One that calls the guest.
     Exceptions(exceptions::Operation),
+    /// One that calls the guest's C library.
+    Library(library::Operation),
     /// One that may grow the memory.
     Memory(memory::Operation),
 }
@@ -68,6 +70,7 @@ impl Natives {
         self.plain(import)
             .or_else(|| self.of_exceptions(import))
             .or_else(|| self.find(import, memory::OPERATIONS, |function| Service::Memory(function.call)))
+            .or_else(|| self.find(import, library::OPERATIONS, |function| Service::Library(function.call)))
     }
 
     fn plain(&self, import: &ImportInfo) -> Option<Native> {
@@ -194,7 +197,45 @@ fn bits(val: &Val) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::value::Signature;
     use std::collections::HashMap;
+
+    fn served(width: Width, module: &str, name: &str, params: &[ValType], results: &[ValType]) -> Option<Native> {
+        let signature = Signature { params: params.into(), results: results.into() };
+        let info = ImportInfo {
+            module: module.into(),
+            name: name.into(),
+            signature_text: signature.to_string(),
+            signature,
+            is_native: false,
+        };
+        Natives::new(width, true).serve(&info)
+    }
+
+    #[test]
+    fn an_offset_may_be_wide_or_in_halves_or_as_wide_as_a_pointer() {
+        use ValType::{I32, I64};
+
+        let pages = 70_000_i64;
+        let cases: [(Width, &[ValType], &[Val]); 4] = [
+            (Width::Wide, &[I64], &[Val::I64(pages)]),
+            (Width::Narrow, &[I64], &[Val::I64(pages)]),
+            (Width::Narrow, &[I32, I32], &[Val::I32(pages as i32), Val::I32(0)]),
+            (Width::Narrow, &[I32], &[Val::I32(pages as i32)]),
+        ];
+        for (width, offset, given) in cases {
+            let (pointer, zero) = if width == Width::Wide { (I64, Val::I64(0)) } else { (I32, Val::I32(0)) };
+            let params = [&[pointer, I32, I32, I32], offset, &[pointer, pointer]].concat();
+            let native = served(width, "env", "_mmap_js", &params, &[I32]).unwrap();
+            let zeros = [zero, Val::I32(0), Val::I32(0), Val::I32(0)];
+            let args = native.args(&[&zeros[..], given, &[zero, zero]].concat());
+            assert_eq!(args, [0, 0, 0, 0, 70_000, 0, 0]);
+            for name in ["_munmap_js", "_msync_js"] {
+                let params = [&[pointer, pointer, I32, I32, I32], offset].concat();
+                assert!(served(width, "env", name, &params, &[I32]).is_some(), "{name}");
+            }
+        }
+    }
 
     /// The first of two that are the same would hide the other.
     #[test]
@@ -211,7 +252,8 @@ mod tests {
         let plain = plain.iter().copied().flatten().map(|row| (row.module, row.name, row.shape));
         let exceptions = exceptions::OPERATIONS.iter().map(|row| (row.module, row.name, row.shape));
         let memory = memory::OPERATIONS.iter().map(|row| (row.module, row.name, row.shape));
-        for row in plain.chain(exceptions).chain(memory) {
+        let library = library::OPERATIONS.iter().map(|row| (row.module, row.name, row.shape));
+        for row in plain.chain(exceptions).chain(memory).chain(library) {
             assert!(rows.insert(row, ()).is_none(), "{row:?}");
         }
     }

@@ -21,8 +21,11 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     Function::env("_emscripten_memcpy_js", "ppp:", Own, copy),
     Function::env("emscripten_memcpy_js", "ppp:", Own, copy),
     Function::env("emscripten_memcpy_big", "ppp:", Own, copy),
+    // Up to Emscripten 3.1.41 the offset into the file is as wide as a pointer.
     Function::env("_munmap_js", "ppiiij:i", OwnOfFiles, unmap),
+    Function::env("_munmap_js", "ppiiip:i", OwnOfFiles, unmap),
     Function::env("_msync_js", "ppiiij:i", OwnOfFiles, unmap),
+    Function::env("_msync_js", "ppiiip:i", OwnOfFiles, unmap),
 ];
 
 /// What works on more than the bytes of the memory.
@@ -37,6 +40,7 @@ pub(crate) const OPERATIONS: &[Function<Operation>] = &[
     Function::env("emscripten_resize_heap", "p:i", Own, Operation::ResizeHeap),
     Function::env("emscripten_get_heap_max", ":p", Own, Operation::HeapMax),
     Function::env("_mmap_js", "piiijpp:i", OwnOfFiles, Operation::Map),
+    Function::env("_mmap_js", "piiippp:i", OwnOfFiles, Operation::Map),
 ];
 
 fn copy(host: &mut Host<'_>, args: Args<'_>) -> Result<u64, Fault> {

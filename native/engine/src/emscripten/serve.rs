@@ -3,7 +3,7 @@
 use super::abi::{Args, Fault, Host, Kind, Memory};
 use super::exceptions::{self, set_temp_ret};
 use super::link::{Native, Service};
-use super::memory;
+use super::{library, memory};
 use crate::error::HostFailure;
 use crate::import::ImportInfo;
 use crate::task::{self, Asked, Data};
@@ -54,6 +54,7 @@ pub(crate) async fn serve(
     let value = match native.service {
         Service::Plain(function) => with_host(&mut store, |host| function(host, Args(&args)))?,
         Service::Exceptions(operation) => exceptions::serve(&mut store, operation, &args).await?,
+        Service::Library(operation) => library::serve(&mut store, operation, &args).await?,
         Service::Memory(operation) => memory::serve(&mut store, operation, &args).await?,
     };
     if native.is_halved() {

@@ -52,9 +52,8 @@ pub(crate) const FUNCTIONS: &[Function] = functions! {
     "__syscall_faccessat" "ipii:i" OfFiles faccessat,
     "__syscall_chmod" "pi:i" OfFiles chmod,
     "__syscall_fchmod" "ii:i" OfDescriptor fchmod,
-    "__syscall_fchmodat" "ipii:i" OfFiles fchmodat,
-    "__syscall_fchmodat" "ipi:i" OfFiles fchmodat,
-    "__syscall_fchmodat2" "ipii:i" OfFiles fchmodat,
+    "__syscall_fchmodat" "ipip:i" OfFiles fchmodat,
+    "__syscall_fchmodat2" "ipii:i" OfFiles fchmodat2,
     "__syscall_chown32" "pii:i" OfFiles chown,
     "__syscall_lchown32" "pii:i" OfFiles lchown,
     "__syscall_fchown32" "iii:i" OfDescriptor fchown,
@@ -270,8 +269,15 @@ fn fchmod(host: &mut Host<'_>, args: Args<'_>) -> Answer {
     done(host.state.files.change_mode_of_open(args.int(0), args.int(1) as u32, host.now))
 }
 
-/// Without its last argument, which the older type does not have, there are no flags.
+/// Up to Emscripten 3.1.56. It has no flags, which the library looks after itself: the last argument is where they would
+/// be, and means nothing.
 fn fchmodat(host: &mut Host<'_>, args: Args<'_>) -> Answer {
+    let path = path(&host.memory, args.pointer(1))?;
+    done(host.state.files.change_mode(args.int(0), path, args.int(2) as u32, 0, host.now))
+}
+
+/// The same with flags.
+fn fchmodat2(host: &mut Host<'_>, args: Args<'_>) -> Answer {
     let path = path(&host.memory, args.pointer(1))?;
     done(host.state.files.change_mode(args.int(0), path, args.int(2) as u32, args.int(3), host.now))
 }

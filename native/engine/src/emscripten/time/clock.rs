@@ -27,7 +27,6 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     function("_timegm_js", "p:j", timegm),
     function("_timegm_js", "p:i", timegm),
     function("_tzset_js", "pppp:", tzset),
-    function("_tzset_js", "ppp:", tzset_without_names),
     function("strftime", "pppp:p", write_time),
     function("strftime_l", "ppppp:p", write_time),
 ];
@@ -104,16 +103,10 @@ fn timegm(host: &mut Host<'_>, args: Args<'_>) -> Result<u64, Fault> {
 
 /// Where to write: the offset in seconds, whether there is summer time, and the names without and with it.
 fn tzset(host: &mut Host<'_>, args: Args<'_>) -> Result<u64, Fault> {
-    tzset_without_names(host, args)?;
-    host.memory.put(args.pointer(2), ZONE)?;
-    host.memory.put(args.pointer(3), ZONE)?;
-    Ok(0)
-}
-
-/// Earlier images want pointers to names that are allocated for them. They have none: their zone is the empty string.
-fn tzset_without_names(host: &mut Host<'_>, args: Args<'_>) -> Result<u64, Fault> {
     host.memory.put_pointer(args.pointer(0), 0)?;
     host.memory.put_i32(args.pointer(1), 0)?;
+    host.memory.put(args.pointer(2), ZONE)?;
+    host.memory.put(args.pointer(3), ZONE)?;
     Ok(0)
 }
 
