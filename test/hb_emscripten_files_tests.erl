@@ -214,6 +214,13 @@ permissions_and_names_are_changed_by_path_test_() ->
         ?assertEqual(?ENOENT, call(H, "rename", [<<"/tmp/p">>, <<"/tmp/q">>]))
     end).
 
+%% Nobody has to answer for that: there is no import function.
+the_program_runs_as_the_only_user_test_() ->
+    each(fun(H) ->
+        ?assertEqual(0, call(H, "identity", [])),
+        ?assertEqual(0, call(H, "umask", [8#77]))
+    end).
+
 a_mapping_begins_where_it_is_asked_to_test_() ->
     each(fun(H) ->
         File = open(H, <<"/tmp/n">>, ?CREATE bor ?BOTH),

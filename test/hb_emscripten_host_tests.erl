@@ -60,6 +60,20 @@ dates_are_utc_test_() ->
         ?assertEqual({ok, [?TIME div 1000]}, hb_wasm64:call(H, "mktime", []))
     end).
 
+a_text_is_read_as_a_date_test_() ->
+    each("clock", fun(H) ->
+        {ok, Text} = hb_wasm64:write_string(H, <<"Thu, 15 Feb 2024 12:34:56 and more">>),
+        {ok, Format} = hb_wasm64:write_string(H, <<"%a, %d %b %Y %T">>),
+        {ok, Other} = hb_wasm64:write_string(H, <<"%Y">>),
+        [begin
+             {ok, []} = hb_wasm64:call(H, "set_tm", [0, 0, 0, 1, 0, 70, 0, 0, 5]),
+             ?assertEqual({ok, [Text + 25]}, hb_wasm64:call(H, Parse, [Text, Format])),
+             Fields = [hb_wasm64:call(H, "tm_field", [Field]) || Field <- lists:seq(0, 9)],
+             ?assertEqual([{ok, [Value]} || Value <- [56, 34, 12, 15, 1, 124, 4, 45, 0, 0]], Fields),
+             ?assertEqual({ok, [0]}, hb_wasm64:call(H, Parse, [Text, Other]))
+         end || Parse <- ["parse", "parse_l"]]
+    end).
+
 %% Up to Emscripten 3.1.54 names of zones are allocated, once, by the host.
 the_time_zone_has_a_name_test_() ->
     [{Guest, fun() ->
@@ -83,6 +97,22 @@ the_time_zone_has_a_name_test_() ->
         %% Two blocks with a header of 16 bytes each and 27 bytes, in multiples of 16.
         {"emscripten/clock_old", <<"Coordinated Universal Time">>, 96}
     ]].
+
+there_is_no_randomness_and_who_asks_is_told_test_() ->
+    each("clock", fun(H) ->
+        {ok, To} = hb_wasm64:malloc(H, 16),
+        ok = hb_wasm64:write(H, To, <<"untouched">>),
+        ?assertEqual({ok, [-52]}, hb_wasm64:call(H, "random", [To, 9])),
+        ?assertEqual({ok, [0]}, hb_wasm64:call(H, "errno", [])),
+        ?assertEqual({ok, [-1]}, hb_wasm64:call(H, "entropy", [To, 9])),
+        ?assertEqual({ok, [52]}, hb_wasm64:call(H, "errno", [])),
+        ?assertEqual({ok, <<"untouched">>}, hb_wasm64:read(H, To, 9)),
+        %% Whoever has some can give it.
+        Import = fun(Asked, #{func := Func}, _) -> {ok, [0], [Func | Asked]} end,
+        Options = #{override => ["env", "wasi_snapshot_preview1"]},
+        ?assertEqual({ok, [0], ["random_get"]}, hb_wasm64:call(H, "random", [To, 9], Import, [], Options)),
+        ?assertEqual({ok, [0], ["getentropy"]}, hb_wasm64:call(H, "entropy", [To, 9], Import, [], Options))
+    end).
 
 %%% Who answers
 

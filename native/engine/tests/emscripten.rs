@@ -3,7 +3,7 @@
 use hb_wasm64_engine::error::Error;
 use hb_wasm64_engine::image::{Image, hash};
 use hb_wasm64_engine::value::{Arg, Value};
-use hb_wasm64_engine::{CallRequest, FuncName, Initialize, Instance, Progress, Response, Thread, TicketId};
+use hb_wasm64_engine::{Access, CallRequest, FuncName, Initialize, Instance, Progress, Response, Thread, TicketId};
 use std::sync::Arc;
 
 type Guest = Instance<(), ()>;
@@ -514,4 +514,67 @@ fn only_what_reaches_files_leaves_the_scheduler() {
         assert!(!yields(wat, name), "{name}");
     }
     assert!(yields(wat, "write"));
+}
+
+fn trap(guest: &Guest, name: &str) -> (&'static str, String) {
+    match call(guest, name, &[]) {
+        Err(Error::Trap(trap)) => (trap.code, trap.message),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_javascript_aborts_for_ends_the_call_and_says_so() {
+    let wat = r#"(module
+        (import "env" "__cxa_call_unexpected" (func $unexpected (param i32)))
+        (import "env" "__handle_stack_overflow" (func $overflow (param i32)))
+        (memory (export "memory") 1)
+        (func (export "unexpected") (call $unexpected (i32.const 8)))
+        (func (export "overflow") (call $overflow (i32.const -16))))"#;
+    let guest = guest(wat);
+    let (code, message) = trap(&guest, "unexpected");
+    assert!(code == "abort" && message.contains("__cxa_call_unexpected"), "{message}");
+    assert_eq!(
+        trap(&guest, "overflow"),
+        ("abort", "aborted: stack overflow: the stack pointer would be 0xfffffff0".into())
+    );
+}
+
+#[test]
+fn code_that_looks_after_the_stack_is_told_its_limits_before_anything_runs() {
+    for pointer in ["i32", "i64"] {
+        let wat = r#"(module
+            (import "env" "_abort_js" (func))
+            (memory (export "memory") MEMORY 1)
+            (global $base (mut PTR) (PTR.const 0))
+            (global $limits (mut PTR) (PTR.const 0))
+            (global $seen (mut PTR) (PTR.const 0))
+            (func (export "emscripten_stack_init") (global.set $base (PTR.const 9000)))
+            (func (export "emscripten_stack_get_base") (result PTR) (global.get $base))
+            (func (export "emscripten_stack_get_end") (result PTR) (PTR.const 16))
+            (func (export "__set_stack_limits") (param PTR PTR)
+                (global.set $limits (PTR.sub (local.get 0) (local.get 1))))
+            (func (export "__wasm_call_ctors") (global.set $seen (global.get $limits)))
+            (func (export "seen") (result PTR) (global.get $seen)))"#
+            .replace("MEMORY", if pointer == "i64" { "i64" } else { "" })
+            .replace("PTR", pointer);
+        let expected = if pointer == "i64" { Value::I64(8984) } else { Value::I32(8984) };
+        assert_eq!(call(&guest(&wat), "seen", &[]), Ok(vec![expected]));
+    }
+}
+
+#[test]
+fn a_text_is_printed_as_far_as_is_said() {
+    let wat = r#"(module
+        (import "env" "emscripten_outn" (func $out (param i32 i32)))
+        (import "env" "emscripten_errn" (func $err (param i32 i32)))
+        (memory (export "memory") 1)
+        (data (i32.const 8) "hello world\00behind")
+        (func (export "run")
+            (call $out (i32.const 8) (i32.const 5))
+            (call $err (i32.const 14) (i32.const 100))))"#;
+    let guest = guest(wat);
+    assert_eq!(call(&guest, "run", &[]), Ok(vec![]));
+    let said = guest.output(None, TicketId::fresh(), || (), |out, err| (out.to_vec(), err.to_vec()));
+    assert_eq!(said.progress, Access::Done((b"hello\n".to_vec(), b"world\n".to_vec())));
 }

@@ -107,6 +107,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     Function::env("__resumeException", "p:", Own, resume),
     Function::env("__cxa_uncaught_exceptions", ":i", Own, uncaught),
     Function::env("__cxa_current_exception_type", ":p", Own, current_type),
+    Function::env("__cxa_call_unexpected", "p:", Own, unexpected),
     Function::env("llvm_eh_typeid_for", "p:i", Own, type_id),
     Function::env("llvm_eh_typeid_for", "p:p", Own, type_id),
 ];
@@ -209,6 +210,11 @@ fn current_type(host: &mut Host<'_>, _: Args<'_>) -> Result<u64, Fault> {
         None => Ok(0),
         Some(exception) => host.memory.pointer(Header::of(&host.memory, *exception)?.ty()),
     }
+}
+
+/// Where a function throws what its specification does not allow.
+fn unexpected(_: &mut Host<'_>, _: Args<'_>) -> Result<u64, Fault> {
+    Err(Fault::Abort("__cxa_call_unexpected: a function threw what it promises not to throw".into()))
 }
 
 /// Types are told apart by their addresses.

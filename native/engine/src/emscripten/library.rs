@@ -1,7 +1,8 @@
 //! What takes a function of the guest's own C library.
 
-use super::abi::Kind::Own;
-use super::abi::{Args, Function};
+use super::abi::Kind::{Open, Own};
+use super::abi::{Args, Function, int};
+use super::files::Errno;
 use super::serve::{call_export, with_host};
 use crate::task::Data;
 use wasmtime::StoreContextMut;
@@ -10,9 +11,14 @@ use wasmtime::StoreContextMut;
 pub(crate) enum Operation {
     /// `tzset`, as it is up to Emscripten 3.1.54.
     ZoneNames,
+    /// `getentropy`, which later images have themselves, on top of `random_get`.
+    Entropy,
 }
 
-pub(crate) const OPERATIONS: &[Function<Operation>] = &[Function::env("_tzset_js", "ppp:", Own, Operation::ZoneNames)];
+pub(crate) const OPERATIONS: &[Function<Operation>] = &[
+    Function::env("_tzset_js", "ppp:", Own, Operation::ZoneNames),
+    Function::env("getentropy", "pp:i", Open, Operation::Entropy),
+];
 
 pub(crate) async fn serve(
     store: &mut StoreContextMut<'_, Data>,
@@ -21,6 +27,7 @@ pub(crate) async fn serve(
 ) -> wasmtime::Result<u64> {
     match operation {
         Operation::ZoneNames => zone_names(store, Args(args)).await,
+        Operation::Entropy => entropy(store).await,
     }
 }
 
@@ -52,4 +59,12 @@ async fn zone_names(store: &mut StoreContextMut<'_, Data>, args: Args<'_>) -> wa
         memory.put_pointer(names.saturating_add(memory.width().bytes()), first)?;
         Ok(0)
     })
+}
+
+/// There is no randomness: fails as on a system without it.
+async fn entropy(store: &mut StoreContextMut<'_, Data>) -> wasmtime::Result<u64> {
+    if let Some(errno) = call_export(store, "__errno_location", &[]).await? {
+        with_host(store, |host| host.memory.put_i32(errno, Errno::NOSYS.positive()))?;
+    }
+    Ok(int(-1))
 }

@@ -44,6 +44,7 @@ pub(crate) const FUNCTIONS: &[Function] = functions! {
     "__syscall_mknodat" "ipii:i" OfFiles mknodat,
     "__syscall_rmdir" "p:i" OfFiles rmdir,
     "__syscall_unlinkat" "ipi:i" OfFiles unlinkat,
+    "__syscall_rename" "pp:i" OfFiles rename,
     "__syscall_renameat" "ipip:i" OfFiles renameat,
     "__syscall_linkat" "ipipi:i" OfFiles linkat,
     "__syscall_symlink" "pp:i" OfFiles symlink,
@@ -66,6 +67,11 @@ pub(crate) const FUNCTIONS: &[Function] = functions! {
     "__syscall_poll" "pii:i" OfFiles poll,
     "__syscall_pipe" "p:i" OfFiles pipe,
     "__syscall_pipe2" "pi:i" OfFiles pipe,
+    "__syscall_umask" "i:i" Open zero,
+    "__syscall_getuid32" ":i" Open zero,
+    "__syscall_geteuid32" ":i" Open zero,
+    "__syscall_getgid32" ":i" Open zero,
+    "__syscall_getegid32" ":i" Open zero,
 };
 
 impl From<Fault> for Errno {
@@ -228,6 +234,11 @@ fn renameat(host: &mut Host<'_>, args: Args<'_>) -> Answer {
     done(host.state.files.rename((args.int(0), from), (args.int(2), to), host.now))
 }
 
+fn rename(host: &mut Host<'_>, args: Args<'_>) -> Answer {
+    let (from, to) = (path(&host.memory, args.pointer(0))?, path(&host.memory, args.pointer(1))?);
+    done(host.state.files.rename((AT_FDCWD, from), (AT_FDCWD, to), host.now))
+}
+
 fn linkat(host: &mut Host<'_>, args: Args<'_>) -> Answer {
     let (from, to) = (path(&host.memory, args.pointer(1))?, path(&host.memory, args.pointer(3))?);
     done(host.state.files.link((args.int(0), from), (args.int(2), to), args.int(4), host.now))
@@ -382,6 +393,11 @@ fn fsync(host: &mut Host<'_>, args: Args<'_>) -> Answer {
 }
 
 fn sync(_: &mut Host<'_>, _: Args<'_>) -> Answer {
+    Ok(0)
+}
+
+/// The program runs as the one user that there is, and no bit of a mode is masked.
+fn zero(_: &mut Host<'_>, _: Args<'_>) -> Answer {
     Ok(0)
 }
 

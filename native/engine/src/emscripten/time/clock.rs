@@ -6,6 +6,7 @@ use super::calendar::Tm;
 use super::date;
 use super::layout::{self, IS_DST, WEEKDAY, YEARDAY, field};
 use super::strftime::strftime;
+use super::strptime::strptime;
 use crate::emscripten::abi::{Args, Fault, Function, Host, Kind, Plain, int};
 
 pub(crate) const FUNCTIONS: &[Function] = &[
@@ -29,6 +30,8 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     function("_tzset_js", "pppp:", tzset),
     function("strftime", "pppp:p", write_time),
     function("strftime_l", "ppppp:p", write_time),
+    function("strptime", "ppp:p", read_time),
+    function("strptime_l", "pppp:p", read_time),
 ];
 
 const fn function(name: &'static str, shape: &'static str, call: Plain) -> Function {
@@ -128,6 +131,20 @@ fn write_time(host: &mut Host<'_>, args: Args<'_>) -> Result<u64, Fault> {
     text.push(0);
     host.memory.put(to, &text)?;
     Ok(length)
+}
+
+/// The text, the format and where the time is written: what follows what was read, or 0.
+fn read_time(host: &mut Host<'_>, args: Args<'_>) -> Result<u64, Fault> {
+    let (text, at) = (args.pointer(0), args.pointer(2));
+    let memory = &mut host.memory;
+    let given = layout::read_date(memory, at)?;
+    match strptime(memory.string(text)?, memory.string(args.pointer(1))?, &given) {
+        None => Ok(0),
+        Some((length, tm)) => {
+            layout::write(memory, at, &tm)?;
+            Ok(text + length as u64)
+        }
+    }
 }
 
 #[cfg(test)]
