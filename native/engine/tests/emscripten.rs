@@ -524,6 +524,32 @@ fn trap(guest: &Guest, name: &str) -> (&'static str, String) {
 }
 
 #[test]
+fn what_ends_a_call_says_which_import_it_was() {
+    let wat = r#"(module
+        (import "env" "_gmtime_js" (func $gmtime (param i64 i32)))
+        (import "env" "__cxa_begin_catch" (func $catch (param i32) (result i32)))
+        (import "env" "__cxa_end_catch" (func $end))
+        (import "env" "__cxa_rethrow" (func $rethrow))
+        (import "env" "_emscripten_memcpy_js" (func $copy (param i32 i32 i32)))
+        (memory (export "memory") 1)
+        (func (export "__cxa_increment_exception_refcount") (param i32) (call $copy (i32.const -1) (i32.const 0) (i32.const 9)))
+        (func (export "gmtime") (call $gmtime (i64.const 0) (i32.const -4)))
+        (func (export "catch") (drop (call $catch (i32.const 70000))))
+        (func (export "inner") (drop (call $catch (i32.const 1000))))
+        (func (export "end") (call $end))
+        (func (export "rethrow") (call $rethrow)))"#;
+    let guest = guest(wat);
+    let outside =
+        |import: &str| ("memory_out_of_bounds", format!("env.{import} was given an address outside of the memory"));
+    assert_eq!(trap(&guest, "gmtime"), outside("_gmtime_js"));
+    assert_eq!(trap(&guest, "catch"), outside("__cxa_begin_catch"));
+    assert_eq!(trap(&guest, "inner"), outside("_emscripten_memcpy_js"));
+    assert_eq!(trap(&guest, "end"), ("abort", "aborted: __cxa_end_catch: no exception is caught".into()));
+    let rethrow = "aborted: __cxa_rethrow: there is no exception to throw again";
+    assert_eq!(trap(&guest, "rethrow"), ("abort", rethrow.into()));
+}
+
+#[test]
 fn what_javascript_aborts_for_ends_the_call_and_says_so() {
     let wat = r#"(module
         (import "env" "__cxa_call_unexpected" (func $unexpected (param i32)))

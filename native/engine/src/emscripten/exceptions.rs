@@ -173,7 +173,10 @@ fn throw(host: &mut Host<'_>, args: Args<'_>) -> Result<u64, Fault> {
 
 fn rethrow(host: &mut Host<'_>, _: Args<'_>) -> Result<u64, Fault> {
     let exceptions = &mut host.state.exceptions;
-    let exception = exceptions.caught.pop().ok_or_else(|| Fault::Abort("no exception to throw again".into()))?;
+    let exception = exceptions
+        .caught
+        .pop()
+        .ok_or_else(|| Fault::Abort("__cxa_rethrow: there is no exception to throw again".into()))?;
     let header = Header::of(&host.memory, exception)?;
     if host.memory.u8(header.rethrown())? == 0 {
         // It is caught once more than the handler that ends now takes back.
@@ -267,7 +270,7 @@ async fn begin_catch(store: &mut StoreContextMut<'_, Data>, exception: u64) -> w
 async fn end_catch(store: &mut StoreContextMut<'_, Data>) -> wasmtime::Result<u64> {
     call_export(store, "setThrew", &[0, 0]).await?;
     let exception = with_host(store, |host| {
-        host.state.exceptions.caught.pop().ok_or_else(|| Fault::Abort("no exception is caught".into()))
+        host.state.exceptions.caught.pop().ok_or_else(|| Fault::Abort("__cxa_end_catch: no exception is caught".into()))
     })?;
     call_export(store, "__cxa_decrement_exception_refcount", &[exception]).await?;
     with_host(store, |host| {

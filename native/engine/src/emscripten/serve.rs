@@ -15,7 +15,7 @@ impl From<Fault> for HostFailure {
         match fault {
             Fault::Exit(status) => HostFailure::Exit(status),
             Fault::Abort(message) => HostFailure::Abort(message),
-            Fault::OutOfBounds => HostFailure::OutOfBounds,
+            Fault::OutOfBounds => HostFailure::OutOfBounds(None),
         }
     }
 }
@@ -52,11 +52,12 @@ pub(crate) async fn serve(
         task::leave_scheduler(&store).await;
     }
     let value = match native.service {
-        Service::Plain(function) => with_host(&mut store, |host| function(host, Args(&args)))?,
-        Service::Exceptions(operation) => exceptions::serve(&mut store, operation, &args).await?,
-        Service::Library(operation) => library::serve(&mut store, operation, &args).await?,
-        Service::Memory(operation) => memory::serve(&mut store, operation, &args).await?,
+        Service::Plain(function) => with_host(&mut store, |host| function(host, Args(&args))),
+        Service::Exceptions(operation) => exceptions::serve(&mut store, operation, &args).await,
+        Service::Library(operation) => library::serve(&mut store, operation, &args).await,
+        Service::Memory(operation) => memory::serve(&mut store, operation, &args).await,
     };
+    let value = value.map_err(|error| told_of(import, error))?;
     if native.is_halved() {
         set_temp_ret(&mut store, (value >> 32) as i32).await?;
     }
@@ -64,6 +65,17 @@ pub(crate) async fn serve(
         *result = value;
     }
     Ok(())
+}
+
+/// An error that says which import was given an address outside of the memory.
+fn told_of(import: &ImportInfo, error: wasmtime::Error) -> wasmtime::Error {
+    match error.downcast_ref() {
+        // One that has a name already is of an import further in.
+        Some(HostFailure::OutOfBounds(None)) => {
+            HostFailure::OutOfBounds(Some(format!("{}.{}", import.module, import.name))).into()
+        }
+        _ => error,
+    }
 }
 
 /// What work of the host costs, in bytes for a unit of fuel.
