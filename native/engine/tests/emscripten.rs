@@ -604,3 +604,22 @@ fn a_text_is_printed_as_far_as_is_said() {
     let said = guest.output(None, TicketId::fresh(), || (), |out, err| (out.to_vec(), err.to_vec()));
     assert_eq!(said.progress, Access::Done((b"hello\n".to_vec(), b"world\n".to_vec())));
 }
+
+#[test]
+fn a_memory_that_cannot_grow_ends_the_call_as_with_javascript() {
+    let wat = |limits: &str| {
+        r#"(module
+            (import "env" "emscripten_resize_heap" (func $resize (param i32) (result i32)))
+            (memory (export "memory") LIMITS)
+            (func (export "resize") (result i32) (call $resize (i32.const 196608))))"#
+            .replace("LIMITS", limits)
+    };
+    let (code, message) = trap(&guest(&wat("2 2")), "resize");
+    assert!(code == "abort" && message.contains("out of memory") && message.contains("196608"), "{message}");
+    let growing = guest(&wat("2 3"));
+    assert_eq!(call(&growing, "resize", &[]), Ok(vec![Value::I32(1)]));
+    let full = guest(&wat("1 2"));
+    for _ in 0..2 {
+        assert_eq!(call(&full, "resize", &[]), Ok(vec![Value::I32(0)]), "growth is there, and has an end");
+    }
+}

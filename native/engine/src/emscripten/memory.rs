@@ -89,6 +89,12 @@ fn heap_max(store: &mut StoreContextMut<'_, Data>) -> u64 {
 /// the guest, so that all hosts do the same: a fifth, then a tenth, then a twentieth.
 async fn resize_heap(store: &mut StoreContextMut<'_, Data>, wanted: u64) -> wasmtime::Result<u64> {
     let Some(memory) = guest_memory(store) else { return Ok(0) };
+    let ty = memory.ty(&*store);
+    // An image that is built without growth. Its JavaScript does not let `malloc` fail, unless it is built so that it does,
+    // of which the image has no trace.
+    if ty.maximum() == Some(ty.minimum()) {
+        return Err(HostFailure::Abort(format!("out of memory: no {wanted} bytes, and the memory cannot grow")).into());
+    }
     let maximum = heap_max(store);
     if wanted > maximum {
         return Ok(0);
