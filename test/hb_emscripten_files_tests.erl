@@ -157,6 +157,84 @@ addresses_that_are_none_are_errors_and_lose_nothing_test_() ->
         ?assertEqual(?EINVAL, call(H, "seek", [File, -1, 0]))
     end).
 
+%% 12 to 14 are what 32-bit images have since Emscripten 3.1.52, 5 to 7 all others.
+a_lock_is_there_to_be_had_test_() ->
+    each(fun(H) ->
+        File = open(H, <<"/tmp/l">>, ?CREATE bor ?BOTH),
+        {ok, Lock} = hb_wasm64:malloc(H, 64),
+        [begin
+             ok = hb_wasm64:write(H, Lock, <<1:16/little>>),
+             ?assertEqual({Get, 0}, {Get, call(H, "fcntl_pointer", [File, Get, Lock])}),
+             ?assertEqual({ok, <<2:16/little>>}, hb_wasm64:read(H, Lock, 2)),
+             [?assertEqual({Set, 0}, {Set, call(H, "fcntl_pointer", [File, Set, Lock])}) || Set <- [Get + 1, Get + 2]],
+             ?assertEqual({Get, ?EBADF}, {Get, call(H, "fcntl_pointer", [99, Get + 1, Lock])})
+         end || Get <- [5, 12]],
+        ?assertEqual(?EINVAL, call(H, "fcntl_pointer", [File, 15, Lock]))
+    end).
+
+%% A struct statfs has grown in Emscripten 4.0.12. Of the structure a program
+%% has, its size tells.
+a_struct_statfs_is_of_the_size_that_the_program_has_test_() ->
+    each(fun(H) ->
+        File = open(H, <<"/tmp/s">>, ?CREATE bor ?BOTH),
+        {ok, #{exports := Exports}} = hb_wasm64:describe(H),
+        %% The bits of a long; and for each size those of the counts, and of what is between them and the next long.
+        {Long, Sizes} = case lists:keyfind("malloc", 2, Exports) of
+            {func, _, "(I)I"} -> {64, [{104, 32, 32}, {120, 64, 0}]};
+            {func, _, "(i)i"} -> {32, [{64, 32, 0}, {88, 64, 0}]}
+        end,
+        {ok, To} = hb_wasm64:malloc(H, 200),
+        {ok, Path} = hb_wasm64:write_string(H, <<"/tmp">>),
+        [begin
+             ok = hb_wasm64:write(H, To, binary:copy(<<16#ee>>, 200)),
+             ?assertEqual({Size, 0}, {Size, call(H, Name, [Of, Size, To])}),
+             {ok, <<Struct:Size/binary, Behind/binary>>} = hb_wasm64:read(H, To, 200),
+             ?assertEqual(binary:copy(<<16#ee>>, 200 - Size), Behind),
+             <<16#01021994:Long/little, 4096:Long/little, Blocks:Count/little, Free:Count/little, Free:Count/little,
+               _:Count, _:Count, 42:32/little, 0:32, 0:Gap, 255:Long/little, 4096:Long/little, 2:Long/little,
+               Rest/binary>> = Struct,
+             ?assertEqual({Size, (1 bsl 30) div 4096}, {Size, Blocks}),
+             ?assert(Free > 0 andalso Free =< Blocks),
+             ?assertEqual(0, binary:decode_unsigned(Rest))
+         end || {Size, Count, Gap} <- Sizes, {Name, Of} <- [{"statfs", Path}, {"fstatfs", File}]],
+        [?assertEqual({Size, ?EINVAL}, {Size, call(H, "statfs", [Path, Size, To])})
+         || Size <- [0, 63, 96, 121] ++ [S || S <- [64, 88, 104, 120], not lists:keymember(S, 1, Sizes)]],
+        ?assertEqual(?EINVAL, call(H, "fstatfs", [File, 0, To]))
+    end).
+
+permissions_and_names_are_changed_by_path_test_() ->
+    each(fun(H) ->
+        _ = open(H, <<"/tmp/p">>, ?CREATE bor ?BOTH),
+        Mode = fun(Path) ->
+            0 = call(H, "stat", [Path]),
+            call(H, "stat_field", [1])
+        end,
+        ?assertEqual(0, call(H, "chmodat", [?HERE, <<"/tmp/p">>, 8#640])),
+        ?assertEqual(8#100640, Mode(<<"/tmp/p">>)),
+        ?assertEqual(0, call(H, "rename", [<<"/tmp/p">>, <<"/tmp/q">>])),
+        ?assertEqual(8#100640, Mode(<<"/tmp/q">>)),
+        ?assertEqual(?ENOENT, call(H, "rename", [<<"/tmp/p">>, <<"/tmp/q">>]))
+    end).
+
+%% Nobody has to answer for that: there is no import function.
+the_program_runs_as_the_only_user_test_() ->
+    each(fun(H) ->
+        ?assertEqual(0, call(H, "identity", [])),
+        ?assertEqual(0, call(H, "umask", [8#77]))
+    end).
+
+a_mapping_begins_where_it_is_asked_to_test_() ->
+    each(fun(H) ->
+        File = open(H, <<"/tmp/n">>, ?CREATE bor ?BOTH),
+        ?assertEqual(4, call(H, "pwrite", [File, <<"late">>, 4, 65_536])),
+        Mapped = call(H, "map", [4, 3, 1, File, 65_536]),
+        ?assertEqual({ok, <<"late">>}, hb_wasm64:read(H, Mapped, 4)),
+        ok = hb_wasm64:write(H, Mapped, <<"L">>),
+        ?assertEqual(0, call(H, "msync", [Mapped, 4, 3, 1, File, 65_536])),
+        65_536 = call(H, "seek", [File, 65_536, 0]),
+        ?assertEqual(<<"Late">>, read(H, File, 10))
+    end).
+
 a_mapping_is_a_copy_that_is_written_back_test_() ->
     each(fun(H) ->
         File = open(H, <<"/tmp/m">>, ?CREATE bor ?BOTH),

@@ -15,6 +15,9 @@ start(Guest) ->
 
 each(Name, Test) -> [{Guest, fun() -> Test(start(Guest)) end} || Guest <- guests(Name)].
 
+%% Flags of openat: to be created, to be read and written.
+-define(CREATE, (8#100 bor 8#2)).
+
 %%% The clock
 
 the_clock_shows_the_time_of_the_call_test_() ->
@@ -55,6 +58,60 @@ dates_are_utc_test_() ->
         {ok, [Size]} = hb_wasm64:call(H, "format", [To, 100, Format]),
         ?assertEqual({ok, <<"2024-02-15 12:34:56 Thursday 046">>}, hb_wasm64:read(H, To, Size)),
         ?assertEqual({ok, [?TIME div 1000]}, hb_wasm64:call(H, "mktime", []))
+    end).
+
+a_text_is_read_as_a_date_test_() ->
+    each("clock", fun(H) ->
+        {ok, Text} = hb_wasm64:write_string(H, <<"Thu, 15 Feb 2024 12:34:56 and more">>),
+        {ok, Format} = hb_wasm64:write_string(H, <<"%a, %d %b %Y %T">>),
+        {ok, Other} = hb_wasm64:write_string(H, <<"%Y">>),
+        [begin
+             {ok, []} = hb_wasm64:call(H, "set_tm", [0, 0, 0, 1, 0, 70, 0, 0, 5]),
+             ?assertEqual({ok, [Text + 25]}, hb_wasm64:call(H, Parse, [Text, Format])),
+             Fields = [hb_wasm64:call(H, "tm_field", [Field]) || Field <- lists:seq(0, 9)],
+             ?assertEqual([{ok, [Value]} || Value <- [56, 34, 12, 15, 1, 124, 4, 45, 0, 0]], Fields),
+             ?assertEqual({ok, [0]}, hb_wasm64:call(H, Parse, [Text, Other]))
+         end || Parse <- ["parse", "parse_l"]]
+    end).
+
+%% Up to Emscripten 3.1.54 names of zones are allocated, once, by the host.
+the_time_zone_has_a_name_test_() ->
+    [{Guest, fun() ->
+        H = start(Guest),
+        {ok, [Before]} = hb_wasm64:call(H, "heap_used", []),
+        [{ok, []} = hb_wasm64:call(H, "local", [?TIME div 1000]) || _ <- [1, 2]],
+        {ok, [After]} = hb_wasm64:call(H, "heap_used", []),
+        ?assertEqual(Allocated, After - Before),
+        [?assertEqual({ok, Name}, begin
+             {ok, [Pointer]} = hb_wasm64:call(H, "zone_name", [Which]),
+             hb_wasm64:read_string(H, Pointer)
+         end) || Which <- [0, 1]],
+        {ok, To} = hb_wasm64:malloc(H, 100),
+        {ok, Format} = hb_wasm64:write_string(H, <<"%H %Z">>),
+        {ok, [Size]} = hb_wasm64:call(H, "format", [To, 100, Format]),
+        ?assertEqual({ok, <<"12 ", Name/binary>>}, hb_wasm64:read(H, To, Size)),
+        ?assertEqual({ok, [0]}, hb_wasm64:call(H, "timezone", []))
+    end} || {Guest, Name, Allocated} <- [
+        {"emscripten/clock", <<"UTC">>, 0},
+        {"emscripten/clock64", <<"UTC">>, 0},
+        %% Two blocks with a header of 16 bytes each and 27 bytes, in multiples of 16.
+        {"emscripten/clock_old", <<"Coordinated Universal Time">>, 96}
+    ]].
+
+there_is_no_randomness_and_who_asks_is_told_test_() ->
+    each("clock", fun(H) ->
+        {ok, To} = hb_wasm64:malloc(H, 16),
+        ok = hb_wasm64:write(H, To, <<"untouched">>),
+        ?assertEqual({ok, [-52]}, hb_wasm64:call(H, "random", [To, 9])),
+        ?assertEqual({ok, [0]}, hb_wasm64:call(H, "errno", [])),
+        ?assertEqual({ok, [-1]}, hb_wasm64:call(H, "entropy", [To, 9])),
+        ?assertEqual({ok, [52]}, hb_wasm64:call(H, "errno", [])),
+        ?assertEqual({ok, <<"untouched">>}, hb_wasm64:read(H, To, 9)),
+        %% Whoever has some can give it.
+        Import = fun(Asked, #{func := Func}, _) -> {ok, [0], [Func | Asked]} end,
+        Options = #{override => ["env", "wasi_snapshot_preview1"]},
+        ?assertEqual({ok, [0], ["random_get"]}, hb_wasm64:call(H, "random", [To, 9], Import, [], Options)),
+        ?assertEqual({ok, [0], ["getentropy"]}, hb_wasm64:call(H, "entropy", [To, 9], Import, [], Options))
     end).
 
 %%% Who answers
@@ -102,6 +159,30 @@ an_import_that_the_host_does_not_serve_cannot_be_left_to_it_test() ->
             ?assertEqual(ok, hb_wasm64:respond(Pending, {ok, [4]}))
     end,
     ?assertEqual({ok, [4]}, receive {hb_wasm64, Ref, {done, Result}} -> Result end).
+
+%% Whatever its number: standard output can be a file, and another descriptor a
+%% terminal.
+a_descriptor_on_a_file_of_the_host_is_never_asked_for_test_() ->
+    each("files", fun(H) ->
+        Import = fun(Asked, #{func := Func, args := [Descriptor | _]}, _) -> {native, [{Func, Descriptor} | Asked]} end,
+        Options = #{override => [<<"wasi_snapshot_preview1">>]},
+        {ok, From} = hb_wasm64:malloc(H, 16),
+        ok = hb_wasm64:write(H, From, <<"text">>),
+        Write = fun(Descriptor) ->
+            {ok, [_], Asked} = hb_wasm64:call(H, "write", [Descriptor, From, 4], Import, [], Options),
+            Asked
+        end,
+        ?assertEqual([{"fd_write", 1}], Write(1)),
+        File = open(H, <<"/tmp/o">>, ?CREATE),
+        {ok, [7]} = hb_wasm64:call(H, "dup3", [1, 7, 0]),
+        {ok, [1]} = hb_wasm64:call(H, "dup3", [File, 1, 0]),
+        ?assertEqual([], Write(1)),
+        ?assertEqual(<<"text">>, contents(H, <<"/tmp/o">>)),
+        ?assertEqual([], Write(File)),
+        ?assertEqual([{"fd_write", 7}], Write(7)),
+        ?assertEqual([{"fd_write", 2}], Write(2)),
+        ?assertEqual([{"fd_write", 99}], Write(99))
+    end).
 
 what_unwinds_or_allocates_is_never_asked_for_test() ->
     H = start("emscripten/throw64"),
@@ -172,8 +253,6 @@ contents(H, Path) ->
         Error ->
             Error
     end.
-
--define(CREATE, (8#100 bor 8#2)).
 
 a_file_outlives_its_call_and_is_in_snapshots_and_forks_test_() ->
     each("files", fun(H) ->

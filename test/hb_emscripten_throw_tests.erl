@@ -5,9 +5,9 @@
 
 -include_lib("eunit/include/eunit.hrl").
 
-%% 32 bits, 64 bits, 32 bits as older versions of Emscripten have them, and 64
-%% bits with a table whose indices are as wide.
-guests() -> ["throw", "throw64", "throw_old", "throw_table64"].
+%% 32 bits, 64 bits, 32 bits as older versions of Emscripten have them, 64 bits
+%% as later ones have them, and 64 bits with a table whose indices are as wide.
+guests() -> ["throw", "throw64", "throw_old", "throw_new64", "throw_table64"].
 
 each(Test) -> [{Guest, {timeout, 60, fun() -> Test(start(Guest)) end}} || Guest <- guests()].
 

@@ -156,8 +156,9 @@ pub(crate) enum HostFailure {
     Exit(i32),
     #[error("aborted: {0}")]
     Abort(String),
-    #[error("a function of the host was given an address outside of the memory")]
-    OutOfBounds,
+    /// Of an import, where it was one.
+    #[error("{} was given an address outside of the memory", .0.as_deref().unwrap_or("a function of the host"))]
+    OutOfBounds(Option<String>),
     #[error("functions of the host and of the guest call each other too deep")]
     TooDeep,
 }
@@ -172,7 +173,7 @@ impl Error {
                 HostFailure::Exit(status) => Error::Exit(*status),
                 HostFailure::Abort(_) => Error::trap("abort", failure, error),
                 HostFailure::TooDeep => Error::trap("stack_overflow", failure, error),
-                HostFailure::OutOfBounds => Error::trap("memory_out_of_bounds", failure, error),
+                HostFailure::OutOfBounds(_) => Error::trap("memory_out_of_bounds", failure, error),
             };
         }
         match error.downcast_ref::<Trap>() {

@@ -76,7 +76,7 @@ pub(crate) fn define(
         let (module, name) = (import.module().into(), import.name().into());
         let mut info = ImportInfo { module, name, signature, signature_text, is_native: false };
         let native = natives.and_then(|natives| natives.serve(&info));
-        info.is_native = native.as_ref().is_some_and(|native| native.is_open);
+        info.is_native = native.as_ref().is_some_and(|native| native.kind.is_open());
         let info = Arc::new(info);
         imports.push(info.clone());
         // An image may import one function twice, but a name can have one type only.

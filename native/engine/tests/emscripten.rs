@@ -3,7 +3,7 @@
 use hb_wasm64_engine::error::Error;
 use hb_wasm64_engine::image::{Image, hash};
 use hb_wasm64_engine::value::{Arg, Value};
-use hb_wasm64_engine::{CallRequest, FuncName, Initialize, Instance, Progress, Response, Thread, TicketId};
+use hb_wasm64_engine::{Access, CallRequest, FuncName, Initialize, Instance, Progress, Response, Thread, TicketId};
 use std::sync::Arc;
 
 type Guest = Instance<(), ()>;
@@ -481,4 +481,145 @@ fn nothing_is_thrown_again_where_there_is_no_exception() {
         (memory (export "memory") 1)
         (func (export "rethrow") (call $rethrow (i32.const 0))))"#;
     assert_eq!(call(&guest(wat), "rethrow", &[]), Ok(vec![]));
+}
+
+/// Whether a call gives its thread back before it is done.
+fn yields(wat: &str, name: &str) -> bool {
+    let guest = guest(wat);
+    let ticket = TicketId::fresh();
+    let request = CallRequest { func: FuncName::Export(name), ..request(&[]) };
+    match guest.call(None, ticket, request, Thread::Scheduler, Some(()), || ()).progress {
+        Progress::Finished(Ok(_)) => false,
+        Progress::Yielded => true,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn only_what_reaches_files_leaves_the_scheduler() {
+    let wat = r#"(module
+        (import "env" "_abort_js" (func))
+        (import "wasi_snapshot_preview1" "clock_time_get" (func $clock (param i32 i64 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "environ_sizes_get" (func $environ (param i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "args_sizes_get" (func $args (param i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "sched_yield" (func $yield (result i32)))
+        (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 1)
+        (func (export "clock") (drop (call $clock (i32.const 0) (i64.const 0) (i32.const 8))))
+        (func (export "environ") (drop (call $environ (i32.const 8) (i32.const 8))))
+        (func (export "args") (drop (call $args (i32.const 8) (i32.const 8))))
+        (func (export "yield") (drop (call $yield)))
+        (func (export "write") (drop (call $write (i32.const 1) (i32.const 8) (i32.const 0) (i32.const 8)))))"#;
+    for name in ["clock", "environ", "args", "yield"] {
+        assert!(!yields(wat, name), "{name}");
+    }
+    assert!(yields(wat, "write"));
+}
+
+fn trap(guest: &Guest, name: &str) -> (&'static str, String) {
+    match call(guest, name, &[]) {
+        Err(Error::Trap(trap)) => (trap.code, trap.message),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_ends_a_call_says_which_import_it_was() {
+    let wat = r#"(module
+        (import "env" "_gmtime_js" (func $gmtime (param i64 i32)))
+        (import "env" "__cxa_begin_catch" (func $catch (param i32) (result i32)))
+        (import "env" "__cxa_end_catch" (func $end))
+        (import "env" "__cxa_rethrow" (func $rethrow))
+        (import "env" "_emscripten_memcpy_js" (func $copy (param i32 i32 i32)))
+        (memory (export "memory") 1)
+        (func (export "__cxa_increment_exception_refcount") (param i32) (call $copy (i32.const -1) (i32.const 0) (i32.const 9)))
+        (func (export "gmtime") (call $gmtime (i64.const 0) (i32.const -4)))
+        (func (export "catch") (drop (call $catch (i32.const 70000))))
+        (func (export "inner") (drop (call $catch (i32.const 1000))))
+        (func (export "end") (call $end))
+        (func (export "rethrow") (call $rethrow)))"#;
+    let guest = guest(wat);
+    let outside =
+        |import: &str| ("memory_out_of_bounds", format!("env.{import} was given an address outside of the memory"));
+    assert_eq!(trap(&guest, "gmtime"), outside("_gmtime_js"));
+    assert_eq!(trap(&guest, "catch"), outside("__cxa_begin_catch"));
+    assert_eq!(trap(&guest, "inner"), outside("_emscripten_memcpy_js"));
+    assert_eq!(trap(&guest, "end"), ("abort", "aborted: __cxa_end_catch: no exception is caught".into()));
+    let rethrow = "aborted: __cxa_rethrow: there is no exception to throw again";
+    assert_eq!(trap(&guest, "rethrow"), ("abort", rethrow.into()));
+}
+
+#[test]
+fn what_javascript_aborts_for_ends_the_call_and_says_so() {
+    let wat = r#"(module
+        (import "env" "__cxa_call_unexpected" (func $unexpected (param i32)))
+        (import "env" "__handle_stack_overflow" (func $overflow (param i32)))
+        (memory (export "memory") 1)
+        (func (export "unexpected") (call $unexpected (i32.const 8)))
+        (func (export "overflow") (call $overflow (i32.const -16))))"#;
+    let guest = guest(wat);
+    let (code, message) = trap(&guest, "unexpected");
+    assert!(code == "abort" && message.contains("__cxa_call_unexpected"), "{message}");
+    assert_eq!(
+        trap(&guest, "overflow"),
+        ("abort", "aborted: stack overflow: the stack pointer would be 0xfffffff0".into())
+    );
+}
+
+#[test]
+fn code_that_looks_after_the_stack_is_told_its_limits_before_anything_runs() {
+    for pointer in ["i32", "i64"] {
+        let wat = r#"(module
+            (import "env" "_abort_js" (func))
+            (memory (export "memory") MEMORY 1)
+            (global $base (mut PTR) (PTR.const 0))
+            (global $limits (mut PTR) (PTR.const 0))
+            (global $seen (mut PTR) (PTR.const 0))
+            (func (export "emscripten_stack_init") (global.set $base (PTR.const 9000)))
+            (func (export "emscripten_stack_get_base") (result PTR) (global.get $base))
+            (func (export "emscripten_stack_get_end") (result PTR) (PTR.const 16))
+            (func (export "__set_stack_limits") (param PTR PTR)
+                (global.set $limits (PTR.sub (local.get 0) (local.get 1))))
+            (func (export "__wasm_call_ctors") (global.set $seen (global.get $limits)))
+            (func (export "seen") (result PTR) (global.get $seen)))"#
+            .replace("MEMORY", if pointer == "i64" { "i64" } else { "" })
+            .replace("PTR", pointer);
+        let expected = if pointer == "i64" { Value::I64(8984) } else { Value::I32(8984) };
+        assert_eq!(call(&guest(&wat), "seen", &[]), Ok(vec![expected]));
+    }
+}
+
+#[test]
+fn a_text_is_printed_as_far_as_is_said() {
+    let wat = r#"(module
+        (import "env" "emscripten_outn" (func $out (param i32 i32)))
+        (import "env" "emscripten_errn" (func $err (param i32 i32)))
+        (memory (export "memory") 1)
+        (data (i32.const 8) "hello world\00behind")
+        (func (export "run")
+            (call $out (i32.const 8) (i32.const 5))
+            (call $err (i32.const 14) (i32.const 100))))"#;
+    let guest = guest(wat);
+    assert_eq!(call(&guest, "run", &[]), Ok(vec![]));
+    let said = guest.output(None, TicketId::fresh(), || (), |out, err| (out.to_vec(), err.to_vec()));
+    assert_eq!(said.progress, Access::Done((b"hello\n".to_vec(), b"world\n".to_vec())));
+}
+
+#[test]
+fn a_memory_that_cannot_grow_ends_the_call_as_with_javascript() {
+    let wat = |limits: &str| {
+        r#"(module
+            (import "env" "emscripten_resize_heap" (func $resize (param i32) (result i32)))
+            (memory (export "memory") LIMITS)
+            (func (export "resize") (result i32) (call $resize (i32.const 196608))))"#
+            .replace("LIMITS", limits)
+    };
+    let (code, message) = trap(&guest(&wat("2 2")), "resize");
+    assert!(code == "abort" && message.contains("out of memory") && message.contains("196608"), "{message}");
+    let growing = guest(&wat("2 3"));
+    assert_eq!(call(&growing, "resize", &[]), Ok(vec![Value::I32(1)]));
+    let full = guest(&wat("1 2"));
+    for _ in 0..2 {
+        assert_eq!(call(&full, "resize", &[]), Ok(vec![Value::I32(0)]), "growth is there, and has an end");
+    }
 }

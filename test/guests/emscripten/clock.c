@@ -24,7 +24,14 @@ void _gmtime_js(WIDE(time), calendar *tm);
 void _localtime_js(WIDE(time), calendar *tm);
 WIDE_RESULT _mktime_js(calendar *tm);
 WIDE_RESULT _timegm_js(calendar *tm);
+#ifdef OLD
+void _tzset_js(long *timezone, int *daylight, char **names);
+#else
 void _tzset_js(long *timezone, int *daylight, char *standard, char *summer);
+#endif
+char *strptime(const char *text, const char *format, calendar *tm);
+char *strptime_l(const char *text, const char *format, calendar *tm, void *locale);
+int getentropy(void *to, size bytes);
 size strftime(char *to, size room, const char *format, const calendar *tm);
 size strftime_l(char *to, size room, const char *format, const calendar *tm, void *locale);
 int _emscripten_system(const char *command);
@@ -32,6 +39,7 @@ int _emscripten_system(const char *command);
 WASI(clock_time_get) int clock_time_get(int clock, WIDE(precision), u64 *time);
 WASI(clock_res_get) int clock_res_get(int clock, u64 *resolution);
 WASI(environ_sizes_get) int environ_sizes_get(size *count, size *bytes);
+WASI(random_get) int random_get(void *to, size bytes);
 WASI(environ_get) int environ_get(char **entries, char *text);
 
 /* --- Now --------------------------------------------------------------------- */
@@ -101,17 +109,36 @@ EXPORT(format_l) size format_tm_l(char *to, size room, const char *format) {
     return strftime_l(to, room, format, &tm, 0);
 }
 
+/* The address of what follows the text that was read, or 0. */
+EXPORT(parse) const char *parse_tm(const char *text, const char *format) { return strptime(text, format, &tm); }
+EXPORT(parse_l) const char *parse_tm_l(const char *text, const char *format) {
+    return strptime_l(text, format, &tm, 0);
+}
+
 /* --- The time zone -------------------------------------------------------------- */
 
-#define ZONE_ROOM 17 /* Emscripten's TZNAME_MAX is 16 */
 static long zone_offset;
 static int zone_daylight;
-static char zone_standard[ZONE_ROOM], zone_summer[ZONE_ROOM];
 
+#ifdef OLD
+static char *zone_names[2];
+EXPORT(tzset) void tzset(void) { _tzset_js(&zone_offset, &zone_daylight, zone_names); }
+#else
+#define ZONE_ROOM 17 /* Emscripten's TZNAME_MAX is 16 */
+static char zone_standard[ZONE_ROOM], zone_summer[ZONE_ROOM];
+static char *zone_names[2] = {zone_standard, zone_summer};
 EXPORT(tzset) void tzset(void) { _tzset_js(&zone_offset, &zone_daylight, zone_standard, zone_summer); }
+#endif
 EXPORT(timezone) i64 timezone(void) { return zone_offset; }
 EXPORT(daylight) int daylight(void) { return zone_daylight; }
-EXPORT(zone_name) const char *zone_name(int summer) { return summer ? zone_summer : zone_standard; }
+EXPORT(zone_name) const char *zone_name(int summer) { return zone_names[!!summer]; }
+
+/* As the C library's localtime: with the zone. */
+EXPORT(local) void local(i64 time) {
+    tzset();
+    localtime(time);
+    tm.zone = zone_names[0];
+}
 
 /* --- The environment ------------------------------------------------------------ */
 
@@ -128,4 +155,15 @@ EXPORT(environ_entry) const char *environ_entry(int index) {
     if (!entries || !text || environ_get(entries, text)) return 0;
     return entries[index];
 }
+
+/* --- Randomness ------------------------------------------------------------------- */
+
+static int error;
+EXPORT(__errno_location) int *errno_location(void) { return &error; }
+EXPORT(errno) int get_errno(void) { return error; }
+EXPORT(entropy) int entropy(void *to, size bytes) { return getentropy(to, bytes); }
+EXPORT(random) int random(void *to, size bytes) { return -random_get(to, bytes); }
+
+/* --- Other programs --------------------------------------------------------------- */
+
 EXPORT(system) int system(const char *command) { return _emscripten_system(command); }

@@ -2,6 +2,9 @@
  * and which handler takes what; memory for what is thrown, and how often it is
  * referred to. What is thrown and caught is kept by the host, which fills in
  * the header below and calls the exports.
+ *
+ * With -DNEW the library tells itself what a handler is given, as of Emscripten
+ * 3.1.65.
  */
 #include "cxxabi.h"
 
@@ -207,9 +210,11 @@ int __cxa_can_catch(const matching_type *handler, const matching_type *thrown, v
     return handler->catches(thrown, *adjusted);
 }
 
-EXPORT(__cxa_is_pointer_type) int __cxa_is_pointer_type(const matching_type *type) {
-    return type && type->as_pointer() != nullptr;
-}
+static int is_pointer_type(const matching_type *type) { return type && type->as_pointer() != nullptr; }
+
+#ifndef NEW
+EXPORT(__cxa_is_pointer_type) int __cxa_is_pointer_type(const matching_type *type) { return is_pointer_type(type); }
+#endif
 
 /* --- What is thrown ------------------------------------------------------- */
 
@@ -234,6 +239,14 @@ static_assert(__builtin_offsetof(header, adjusted) == 4 * sizeof(void *), "the h
 header *header_of(void *thrown) { return static_cast<header *>(thrown) - 1; }
 
 } // namespace
+
+#ifdef NEW
+EXPORT(__cxa_get_exception_ptr) void *__cxa_get_exception_ptr(void *thrown) noexcept {
+    header *h = header_of(thrown);
+    if (is_pointer_type(static_cast<const matching_type *>(h->type))) return *static_cast<void **>(thrown);
+    return h->adjusted ? h->adjusted : thrown;
+}
+#endif
 
 extern "C" void *__cxa_allocate_exception(size bytes) noexcept {
     u8 *at = static_cast<u8 *>(malloc(sizeof(header) + bytes));

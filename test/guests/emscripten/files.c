@@ -5,6 +5,15 @@
  */
 #include "emscripten.h"
 
+/* Where a mapping begins in its file. */
+#ifdef OLD
+#define OFFSET(name) size name
+#define PASS_OFFSET(value) (size)(value)
+#else
+#define OFFSET(name) WIDE(name)
+#define PASS_OFFSET(value) PASS_WIDE(value)
+#endif
+
 /* Variable arguments are passed as their address, which is what the imports
  * take. */
 int __syscall_openat(int directory, const char *path, int flags, ...);
@@ -21,6 +30,7 @@ int __syscall_unlinkat(int directory, const char *path, int flags);
 int __syscall_rmdir(const char *path);
 int __syscall_mkdirat(int directory, const char *path, int mode);
 int __syscall_renameat(int old_directory, const char *old, int new_directory, const char *new);
+int __syscall_rename(const char *old, const char *new);
 int __syscall_symlink(const char *target, const char *path);
 int __syscall_symlinkat(const char *target, int directory, const char *path);
 int __syscall_readlinkat(int directory, const char *path, char *to, size bytes);
@@ -29,6 +39,11 @@ int __syscall_chdir(const char *path);
 int __syscall_fchdir(int descriptor);
 int __syscall_chmod(const char *path, int mode);
 int __syscall_fchmod(int descriptor, int mode);
+#ifdef OLD
+int __syscall_fchmodat(int directory, const char *path, int mode, ...);
+#else
+int __syscall_fchmodat2(int directory, const char *path, int mode, int flags);
+#endif
 int __syscall_fchown32(int descriptor, int owner, int group);
 int __syscall_fchownat(int directory, const char *path, int owner, int group, int flags);
 int __syscall_faccessat(int directory, const char *path, int mode, int flags);
@@ -41,9 +56,14 @@ int __syscall_dup(int descriptor);
 int __syscall_dup3(int descriptor, int new, int flags);
 int __syscall_pipe(int *descriptors);
 int __syscall_poll(void *descriptors, int count, int timeout);
-int _mmap_js(size bytes, int protection, int flags, int descriptor, WIDE(offset), int *allocated, void **address);
-int _munmap_js(void *address, size bytes, int protection, int flags, int descriptor, WIDE(offset));
-int _msync_js(void *address, size bytes, int protection, int flags, int descriptor, WIDE(offset));
+int __syscall_umask(int mask);
+int __syscall_getuid32(void);
+int __syscall_geteuid32(void);
+int __syscall_getgid32(void);
+int __syscall_getegid32(void);
+int _mmap_js(size bytes, int protection, int flags, int descriptor, OFFSET(offset), int *allocated, void **address);
+int _munmap_js(void *address, size bytes, int protection, int flags, int descriptor, OFFSET(offset));
+int _msync_js(void *address, size bytes, int protection, int flags, int descriptor, OFFSET(offset));
 void _emscripten_memcpy_js(void *to, const void *from, size bytes);
 
 typedef struct {
@@ -212,6 +232,14 @@ EXPORT(access) int access(int directory, const char *path, int mode, int flags) 
 }
 EXPORT(chmod) int chmod(const char *path, int mode) { return __syscall_chmod(path, mode); }
 EXPORT(fchmod) int fchmod(int descriptor, int mode) { return __syscall_fchmod(descriptor, mode); }
+/* Without flags; the older import has none, but an address of more arguments. */
+EXPORT(chmodat) int chmodat(int directory, const char *path, int mode) {
+#ifdef OLD
+    return __syscall_fchmodat(directory, path, mode, 0);
+#else
+    return __syscall_fchmodat2(directory, path, mode, 0);
+#endif
+}
 EXPORT(fchown) int fchown(int descriptor, int owner, int group) {
     return __syscall_fchown32(descriptor, owner, group);
 }
@@ -238,6 +266,7 @@ EXPORT(unlinkat) int unlinkat(int directory, const char *path, int flags) {
 EXPORT(renameat) int renameat(int old_directory, const char *old, int new_directory, const char *new) {
     return __syscall_renameat(old_directory, old, new_directory, new);
 }
+EXPORT(rename) int rename(const char *old, const char *new) { return __syscall_rename(old, new); }
 EXPORT(symlink) int symlink(const char *target, const char *path) { return __syscall_symlink(target, path); }
 EXPORT(symlinkat) int symlinkat(const char *target, int directory, const char *path) {
     return __syscall_symlinkat(target, directory, path);
@@ -275,21 +304,29 @@ EXPORT(entry_name) const char *entry_name(int index) { return is_entry(index) ? 
 EXPORT(entry_type) int entry_type(int index) { return is_entry(index) ? entries[index].type : -1; }
 EXPORT(entry_number) i64 entry_number(int index) { return is_entry(index) ? (i64)entries[index].number : -1; }
 
+/* --- Who runs the program ---------------------------------------------------- */
+
+EXPORT(umask) int umask(int mask) { return __syscall_umask(mask); }
+/* All bits that one of the four numbers has. */
+EXPORT(identity) int identity(void) {
+    return __syscall_getuid32() | __syscall_geteuid32() | __syscall_getgid32() | __syscall_getegid32();
+}
+
 /* --- Memory ------------------------------------------------------------------ */
 
 /* The address, or an error. */
 EXPORT(map) i64 map(size bytes, int protection, int flags, int descriptor, i64 offset) {
     int allocated = 0;
     void *address = 0;
-    int error = _mmap_js(bytes, protection, flags, descriptor, PASS_WIDE(offset), &allocated, &address);
+    int error = _mmap_js(bytes, protection, flags, descriptor, PASS_OFFSET(offset), &allocated, &address);
     return error ? error : (i64)(uptr)address;
 }
 EXPORT(unmap) int unmap(void *address, size bytes, int protection, int flags, int descriptor, i64 offset) {
-    int error = _munmap_js(address, bytes, protection, flags, descriptor, PASS_WIDE(offset));
+    int error = _munmap_js(address, bytes, protection, flags, descriptor, PASS_OFFSET(offset));
     free(address); /* as the C library does where the host has allocated it */
     return error;
 }
 EXPORT(msync) int msync(void *address, size bytes, int protection, int flags, int descriptor, i64 offset) {
-    return _msync_js(address, bytes, protection, flags, descriptor, PASS_WIDE(offset));
+    return _msync_js(address, bytes, protection, flags, descriptor, PASS_OFFSET(offset));
 }
 EXPORT(copy) void copy(void *to, const void *from, size bytes) { _emscripten_memcpy_js(to, from, bytes); }

@@ -1,6 +1,7 @@
 //! How the host's functions see a guest: its memory, in 32 or 64 bits, and their arguments.
 
 use super::State;
+use super::unwind::ENV;
 use std::cell::Cell;
 
 /// Bytes of a page of linear memory.
@@ -205,16 +206,55 @@ pub(crate) struct Host<'a> {
     pub(crate) now: u64,
 }
 
-/// A function that the host serves without calling the guest.
+/// A function that the host serves, all that is to be known of it.
 ///
 /// `shape` tells its type: a letter for each parameter, a colon, and a letter for the result or none. `i` is an `i32`,
 /// `j` an `i64` (which images without 64-bit integers at their border pass as two `i32`, the lower half first), `p` a
-/// pointer or size, `d` an `f64`. The result is given as bits, as [`Args`] has them.
-pub(crate) struct Function {
+/// pointer or size, `d` an `f64`.
+pub(crate) struct Function<C = Plain> {
     pub(crate) module: &'static str,
     pub(crate) name: &'static str,
     pub(crate) shape: &'static str,
-    pub(crate) call: fn(&mut Host<'_>, Args<'_>) -> Result<u64, Fault>,
+    pub(crate) kind: Kind,
+    pub(crate) call: C,
+}
+
+/// What is called without the guest being called in turn. The result is given as bits, as [`Args`] has them.
+pub(crate) type Plain = fn(&mut Host<'_>, Args<'_>) -> Result<u64, Fault>;
+
+/// Who may answer in the place of a function, and how far it reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Nobody: it throws, allocates, or keeps something for another function of the host.
+    Own,
+    /// Nobody, and it may move as much as a file holds.
+    OwnOfFiles,
+    /// Anybody.
+    Open,
+    /// Anybody, and it may move as much as a file holds.
+    OfFiles,
+    /// As `OfFiles`, and its first argument is the descriptor that it works on: anybody where that is no file of the
+    /// host. Where a path starts at a descriptor, that does not count.
+    OfDescriptor,
+}
+
+impl Kind {
+    /// Whether somebody else may answer in its place.
+    pub(crate) fn is_open(self) -> bool {
+        matches!(self, Kind::Open | Kind::OfFiles | Kind::OfDescriptor)
+    }
+
+    /// Whether it may move as much as a file holds.
+    pub(crate) fn is_of_files(self) -> bool {
+        matches!(self, Kind::OwnOfFiles | Kind::OfFiles | Kind::OfDescriptor)
+    }
+}
+
+impl<C> Function<C> {
+    /// A function of the module that most are in.
+    pub(crate) const fn env(name: &'static str, shape: &'static str, kind: Kind, call: C) -> Function<C> {
+        Function { module: ENV, name, shape, kind, call }
+    }
 }
 
 /// The result of a function that gives an `i32`.

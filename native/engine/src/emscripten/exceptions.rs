@@ -5,6 +5,7 @@
 //! `cxa_exception.h`), of which the host writes the type, the destructor, the address that a handler is given, and whether
 //! it is caught or thrown again.
 
+use super::abi::Kind::Own;
 use super::abi::{Args, Fault, Function, Host, Memory, Width, int};
 use super::files::Sink;
 use super::serve::{call_export, with_host};
@@ -91,11 +92,11 @@ pub(crate) enum Operation {
     CurrentPrimary,
 }
 
-pub(crate) const OPERATIONS: &[(&str, &str, Operation)] = &[
-    ("__cxa_begin_catch", "p:p", Operation::BeginCatch),
-    ("__cxa_end_catch", ":", Operation::EndCatch),
-    ("__cxa_get_exception_ptr", "p:p", Operation::GetExceptionPointer),
-    ("__cxa_current_primary_exception", ":p", Operation::CurrentPrimary),
+pub(crate) const OPERATIONS: &[Function<Operation>] = &[
+    Function::env("__cxa_begin_catch", "p:p", Own, Operation::BeginCatch),
+    Function::env("__cxa_end_catch", ":", Own, Operation::EndCatch),
+    Function::env("__cxa_get_exception_ptr", "p:p", Own, Operation::GetExceptionPointer),
+    Function::env("__cxa_current_primary_exception", ":p", Own, Operation::CurrentPrimary),
 ];
 
 /// Begins the names of functions that take a clause's type each and any number of them.
@@ -103,14 +104,15 @@ pub(crate) const FIND_MATCHING_CATCH: &str = "__cxa_find_matching_catch";
 
 /// What the host does by itself. Those that throw note what; the throwing is done by `unwind`.
 pub(crate) const FUNCTIONS: &[Function] = &[
-    Function { module: "env", name: "__cxa_throw", shape: "ppp:", call: throw },
-    Function { module: "env", name: "__cxa_rethrow", shape: ":", call: rethrow },
-    Function { module: "env", name: "__cxa_rethrow_primary_exception", shape: "p:", call: rethrow_primary },
-    Function { module: "env", name: "__resumeException", shape: "p:", call: resume },
-    Function { module: "env", name: "__cxa_uncaught_exceptions", shape: ":i", call: uncaught },
-    Function { module: "env", name: "__cxa_current_exception_type", shape: ":p", call: current_type },
-    Function { module: "env", name: "llvm_eh_typeid_for", shape: "p:i", call: type_id },
-    Function { module: "env", name: "llvm_eh_typeid_for", shape: "p:p", call: type_id },
+    Function::env("__cxa_throw", "ppp:", Own, throw),
+    Function::env("__cxa_rethrow", ":", Own, rethrow),
+    Function::env("__cxa_rethrow_primary_exception", "p:", Own, rethrow_primary),
+    Function::env("__resumeException", "p:", Own, resume),
+    Function::env("__cxa_uncaught_exceptions", ":i", Own, uncaught),
+    Function::env("__cxa_current_exception_type", ":p", Own, current_type),
+    Function::env("__cxa_call_unexpected", "p:", Own, unexpected),
+    Function::env("llvm_eh_typeid_for", "p:i", Own, type_id),
+    Function::env("llvm_eh_typeid_for", "p:p", Own, type_id),
 ];
 
 /// `__cxa_throw` of an image that is built without catching: as with Emscripten's JavaScript that ends the program, even
@@ -174,7 +176,10 @@ fn throw(host: &mut Host<'_>, args: Args<'_>) -> Result<u64, Fault> {
 
 fn rethrow(host: &mut Host<'_>, _: Args<'_>) -> Result<u64, Fault> {
     let exceptions = &mut host.state.exceptions;
-    let exception = exceptions.caught.pop().ok_or_else(|| Fault::Abort("no exception to throw again".into()))?;
+    let exception = exceptions
+        .caught
+        .pop()
+        .ok_or_else(|| Fault::Abort("__cxa_rethrow: there is no exception to throw again".into()))?;
     let header = Header::of(&host.memory, exception)?;
     if host.memory.u8(header.rethrown())? == 0 {
         // It is caught once more than the handler that ends now takes back.
@@ -211,6 +216,11 @@ fn current_type(host: &mut Host<'_>, _: Args<'_>) -> Result<u64, Fault> {
         None => Ok(0),
         Some(exception) => host.memory.pointer(Header::of(&host.memory, *exception)?.ty()),
     }
+}
+
+/// Where a function throws what its specification does not allow.
+fn unexpected(_: &mut Host<'_>, _: Args<'_>) -> Result<u64, Fault> {
+    Err(Fault::Abort("__cxa_call_unexpected: a function threw what it promises not to throw".into()))
 }
 
 /// Types are told apart by their addresses.
@@ -252,13 +262,18 @@ async fn begin_catch(store: &mut StoreContextMut<'_, Data>, exception: u64) -> w
         exceptions.catch(exception)
     })?;
     call_export(store, "__cxa_increment_exception_refcount", &[exception]).await?;
-    exception_pointer(store, exception).await
+    // Since Emscripten 3.1.65 the library itself tells. Where it exports no more than what it imports, this comes back
+    // as `Operation::GetExceptionPointer`.
+    match call_export(store, "__cxa_get_exception_ptr", &[exception]).await? {
+        Some(pointer) => Ok(pointer),
+        None => exception_pointer(store, exception).await,
+    }
 }
 
 async fn end_catch(store: &mut StoreContextMut<'_, Data>) -> wasmtime::Result<u64> {
     call_export(store, "setThrew", &[0, 0]).await?;
     let exception = with_host(store, |host| {
-        host.state.exceptions.caught.pop().ok_or_else(|| Fault::Abort("no exception is caught".into()))
+        host.state.exceptions.caught.pop().ok_or_else(|| Fault::Abort("__cxa_end_catch: no exception is caught".into()))
     })?;
     call_export(store, "__cxa_decrement_exception_refcount", &[exception]).await?;
     with_host(store, |host| {
@@ -268,6 +283,7 @@ async fn end_catch(store: &mut StoreContextMut<'_, Data>) -> wasmtime::Result<u6
 }
 
 /// What a handler is given: a pointer that was thrown itself, or the address of the object, as the handler's type sees it.
+/// Libraries that leave this to the host export what tells whether a type is a pointer's.
 async fn exception_pointer(store: &mut StoreContextMut<'_, Data>, exception: u64) -> wasmtime::Result<u64> {
     let ty = with_host(store, |host| host.memory.pointer(Header::of(&host.memory, exception)?.ty()))?;
     let is_pointer = call_export(store, "__cxa_is_pointer_type", &[ty]).await?.is_some_and(|is| is as u32 != 0);

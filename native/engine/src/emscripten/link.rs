@@ -1,9 +1,9 @@
 //! Which function of the host serves an import: by its name, and by its type, as an import that is called like one of
 //! Emscripten's and is of another type is something else.
 
-use super::abi::{Args, Fault, Function, Host, Width};
+use super::abi::{Function, Kind, Plain, Width};
 use super::unwind::ENV;
-use super::{exceptions, memory, process, syscalls, time, wasi};
+use super::{exceptions, library, memory, process, syscalls, time, wasi};
 use crate::import::ImportInfo;
 use crate::value::ValType;
 use wasmtime::Val;
@@ -12,9 +12,11 @@ use wasmtime::Val;
 #[derive(Clone, Copy)]
 pub(crate) enum Service {
     /// A function on the guest's memory and the host's state.
-    Plain(fn(&mut Host<'_>, Args<'_>) -> Result<u64, Fault>),
+    Plain(Plain),
     /// One that calls the guest.
     Exceptions(exceptions::Operation),
+    /// One that calls the guest's C library.
+    Library(library::Operation),
     /// One that may grow the memory.
     Memory(memory::Operation),
 }
@@ -35,12 +37,7 @@ pub(crate) struct Native {
     pub(crate) service: Service,
     params: Box<[Param]>,
     returned: Returned,
-    /// Somebody else may answer in its place.
-    pub(crate) is_open: bool,
-    /// It may move as much as a file holds.
-    pub(crate) is_of_files: bool,
-    /// Its first argument is a descriptor.
-    pub(crate) is_of_descriptor: bool,
+    pub(crate) kind: Kind,
 }
 
 #[derive(Clone, Copy)]
@@ -67,44 +64,52 @@ impl Natives {
 
     /// The function that serves an import, if there is one of its name and type.
     pub(crate) fn serve(&self, import: &ImportInfo) -> Option<Native> {
-        let plain = [
+        self.plain(import)
+            .or_else(|| self.of_exceptions(import))
+            .or_else(|| self.find(import, memory::OPERATIONS, |function| Service::Memory(function.call)))
+            .or_else(|| self.find(import, library::OPERATIONS, |function| Service::Library(function.call)))
+    }
+
+    fn plain(&self, import: &ImportInfo) -> Option<Native> {
+        let tables = [
             time::FUNCTIONS,
             exceptions::FUNCTIONS,
             memory::FUNCTIONS,
-            memory::OF_FILES,
             process::FUNCTIONS,
             syscalls::FUNCTIONS,
             wasi::FUNCTIONS,
         ];
-        let (module, name) = (&*import.module, &*import.name);
-        let found =
-            plain.iter().copied().flatten().filter(|function| function.module == module && function.name == name);
-        for function in found {
-            if let Some(native) = self.native(import, function.shape, Service::Plain(self.function(function))) {
-                return Some(native);
-            }
-        }
-        if module != ENV {
-            return None;
-        }
-        if name.starts_with(exceptions::FIND_MATCHING_CATCH) {
-            let shape = "p".repeat(import.signature.params.len()) + ":p";
-            return self.native(import, &shape, Service::Exceptions(exceptions::Operation::FindMatchingCatch));
-        }
-        let named = |(known, _, _): &&(&str, &str, _)| *known == name;
-        if let Some((_, shape, operation)) = exceptions::OPERATIONS.iter().find(named) {
-            return self.native(import, shape, Service::Exceptions(*operation));
-        }
-        let named = |(known, _, _): &&(&str, &str, _)| *known == name;
-        let (_, shape, operation) = memory::OPERATIONS.iter().find(named)?;
-        self.native(import, shape, Service::Memory(*operation))
+        tables.iter().find_map(|table| self.find(import, table, |function| Service::Plain(self.function(function))))
     }
 
-    fn function(&self, function: &Function) -> fn(&mut Host<'_>, Args<'_>) -> Result<u64, Fault> {
+    fn of_exceptions(&self, import: &ImportInfo) -> Option<Native> {
+        if &*import.module == ENV && import.name.starts_with(exceptions::FIND_MATCHING_CATCH) {
+            let shape = "p".repeat(import.signature.params.len()) + ":p";
+            let service = Service::Exceptions(exceptions::Operation::FindMatchingCatch);
+            return self.native(import, &shape, Kind::Own, service);
+        }
+        self.find(import, exceptions::OPERATIONS, |function| Service::Exceptions(function.call))
+    }
+
+    /// The first function of a table that has the name and the type of an import.
+    fn find<C>(
+        &self,
+        import: &ImportInfo,
+        table: &[Function<C>],
+        service: impl Fn(&Function<C>) -> Service,
+    ) -> Option<Native> {
+        let named = |function: &&Function<C>| function.module == &*import.module && function.name == &*import.name;
+        table
+            .iter()
+            .filter(named)
+            .find_map(|function| self.native(import, function.shape, function.kind, service(function)))
+    }
+
+    fn function(&self, function: &Function) -> Plain {
         if function.name == "__cxa_throw" && !self.can_catch { exceptions::throw_for_good } else { function.call }
     }
 
-    fn native(&self, import: &ImportInfo, shape: &str, service: Service) -> Option<Native> {
+    fn native(&self, import: &ImportInfo, shape: &str, kind: Kind, service: Service) -> Option<Native> {
         let (params, result) = shape.split_once(':')?;
         let mut types = import.signature.params.iter();
         let params = params.chars().map(|letter| self.param(letter, &mut types)).collect::<Option<_>>()?;
@@ -121,20 +126,7 @@ impl Natives {
             ("d", [ValType::F64]) => Returned::F64,
             _ => return None,
         };
-        // What throws, allocates or keeps the result of another call means nothing to anybody else.
-        let name = &*import.name;
-        let own = [exceptions::FUNCTIONS, memory::FUNCTIONS, memory::OF_FILES];
-        let is_own = own.iter().copied().flatten().any(|function| function.name == name)
-            || matches!(name, "getTempRet0" | "setTempRet0");
-        let is_open = matches!(service, Service::Plain(_)) && !is_own;
-        // A standard stream may be a file.
-        let prints =
-            ["emscripten_out", "emscripten_err", "emscripten_console"].iter().any(|print| name.starts_with(print));
-        let of_files = [syscalls::FUNCTIONS, wasi::FUNCTIONS, memory::OF_FILES];
-        let is_of_files = of_files.iter().copied().flatten().any(|function| function.name == name);
-        let is_of_files = is_of_files || prints || matches!(service, Service::Memory(memory::Operation::Map));
-        let is_of_descriptor = syscalls::is_of_descriptor(name) || wasi::is_of_descriptor(name);
-        Some(Native { service, params, returned, is_open, is_of_files, is_of_descriptor })
+        Some(Native { service, params, returned, kind })
     }
 
     fn param<'a>(&self, letter: char, types: &mut impl Iterator<Item = &'a ValType>) -> Option<Param> {
@@ -186,5 +178,80 @@ fn bits(val: &Val) -> u64 {
         Val::I64(n) => *n as u64,
         Val::F64(bits) => *bits,
         _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::Signature;
+    use std::collections::HashMap;
+
+    fn served(width: Width, module: &str, name: &str, params: &[ValType], results: &[ValType]) -> Option<Native> {
+        let signature = Signature { params: params.into(), results: results.into() };
+        let info = ImportInfo {
+            module: module.into(),
+            name: name.into(),
+            signature_text: signature.to_string(),
+            signature,
+            is_native: false,
+        };
+        Natives::new(width, true).serve(&info)
+    }
+
+    #[test]
+    fn an_offset_may_be_wide_or_in_halves_or_as_wide_as_a_pointer() {
+        use ValType::{I32, I64};
+
+        let pages = 70_000_i64;
+        let cases: [(Width, &[ValType], &[Val]); 4] = [
+            (Width::Wide, &[I64], &[Val::I64(pages)]),
+            (Width::Narrow, &[I64], &[Val::I64(pages)]),
+            (Width::Narrow, &[I32, I32], &[Val::I32(pages as i32), Val::I32(0)]),
+            (Width::Narrow, &[I32], &[Val::I32(pages as i32)]),
+        ];
+        for (width, offset, given) in cases {
+            let (pointer, zero) = if width == Width::Wide { (I64, Val::I64(0)) } else { (I32, Val::I32(0)) };
+            let params = [&[pointer, I32, I32, I32], offset, &[pointer, pointer]].concat();
+            let native = served(width, "env", "_mmap_js", &params, &[I32]).unwrap();
+            let zeros = [zero, Val::I32(0), Val::I32(0), Val::I32(0)];
+            let args = native.args(&[&zeros[..], given, &[zero, zero]].concat());
+            assert_eq!(args, [0, 0, 0, 0, 70_000, 0, 0]);
+            for name in ["_munmap_js", "_msync_js"] {
+                let params = [&[pointer, pointer, I32, I32, I32], offset].concat();
+                assert!(served(width, "env", name, &params, &[I32]).is_some(), "{name}");
+            }
+        }
+    }
+
+    /// The first of two that are the same would hide the other.
+    #[test]
+    fn no_function_has_two_rows() {
+        let mut rows = HashMap::new();
+        let plain = [
+            time::FUNCTIONS,
+            exceptions::FUNCTIONS,
+            memory::FUNCTIONS,
+            process::FUNCTIONS,
+            syscalls::FUNCTIONS,
+            wasi::FUNCTIONS,
+        ];
+        let plain = plain.iter().copied().flatten().map(|row| (row.module, row.name, row.shape));
+        let exceptions = exceptions::OPERATIONS.iter().map(|row| (row.module, row.name, row.shape));
+        let memory = memory::OPERATIONS.iter().map(|row| (row.module, row.name, row.shape));
+        let library = library::OPERATIONS.iter().map(|row| (row.module, row.name, row.shape));
+        for row in plain.chain(exceptions).chain(memory).chain(library) {
+            assert!(rows.insert(row, ()).is_none(), "{row:?}");
+        }
+    }
+
+    #[test]
+    fn what_works_on_a_descriptor_takes_it_first() {
+        for function in [syscalls::FUNCTIONS, wasi::FUNCTIONS].iter().copied().flatten() {
+            let is_of_descriptor = function.kind == Kind::OfDescriptor;
+            assert!(!is_of_descriptor || function.shape.starts_with('i'), "{}", function.name);
+            let is_of_wasi = function.module != ENV;
+            assert!(!is_of_wasi || is_of_descriptor == function.name.starts_with("fd_"), "{}", function.name);
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The heap of the guest, and files mapped into it.
 
+use super::abi::Kind::{Own, OwnOfFiles};
 use super::abi::{Args, Fault, Function, Host, PAGE, int};
 use super::files::Errno;
 use super::serve::{call_export, guest_memory, with_host};
@@ -17,15 +18,14 @@ const PROT_WRITE: i32 = 2;
 const MAP_PRIVATE: i32 = 2;
 
 pub(crate) const FUNCTIONS: &[Function] = &[
-    Function { module: "env", name: "_emscripten_memcpy_js", shape: "ppp:", call: copy },
-    Function { module: "env", name: "emscripten_memcpy_js", shape: "ppp:", call: copy },
-    Function { module: "env", name: "emscripten_memcpy_big", shape: "ppp:", call: copy },
-];
-
-/// What writes to files.
-pub(crate) const OF_FILES: &[Function] = &[
-    Function { module: "env", name: "_munmap_js", shape: "ppiiij:i", call: unmap },
-    Function { module: "env", name: "_msync_js", shape: "ppiiij:i", call: unmap },
+    Function::env("_emscripten_memcpy_js", "ppp:", Own, copy),
+    Function::env("emscripten_memcpy_js", "ppp:", Own, copy),
+    Function::env("emscripten_memcpy_big", "ppp:", Own, copy),
+    // Up to Emscripten 3.1.41 the offset into the file is as wide as a pointer.
+    Function::env("_munmap_js", "ppiiij:i", OwnOfFiles, unmap),
+    Function::env("_munmap_js", "ppiiip:i", OwnOfFiles, unmap),
+    Function::env("_msync_js", "ppiiij:i", OwnOfFiles, unmap),
+    Function::env("_msync_js", "ppiiip:i", OwnOfFiles, unmap),
 ];
 
 /// What works on more than the bytes of the memory.
@@ -36,10 +36,11 @@ pub(crate) enum Operation {
     Map,
 }
 
-pub(crate) const OPERATIONS: &[(&str, &str, Operation)] = &[
-    ("emscripten_resize_heap", "p:i", Operation::ResizeHeap),
-    ("emscripten_get_heap_max", ":p", Operation::HeapMax),
-    ("_mmap_js", "piiijpp:i", Operation::Map),
+pub(crate) const OPERATIONS: &[Function<Operation>] = &[
+    Function::env("emscripten_resize_heap", "p:i", Own, Operation::ResizeHeap),
+    Function::env("emscripten_get_heap_max", ":p", Own, Operation::HeapMax),
+    Function::env("_mmap_js", "piiijpp:i", OwnOfFiles, Operation::Map),
+    Function::env("_mmap_js", "piiippp:i", OwnOfFiles, Operation::Map),
 ];
 
 fn copy(host: &mut Host<'_>, args: Args<'_>) -> Result<u64, Fault> {
@@ -88,6 +89,12 @@ fn heap_max(store: &mut StoreContextMut<'_, Data>) -> u64 {
 /// the guest, so that all hosts do the same: a fifth, then a tenth, then a twentieth.
 async fn resize_heap(store: &mut StoreContextMut<'_, Data>, wanted: u64) -> wasmtime::Result<u64> {
     let Some(memory) = guest_memory(store) else { return Ok(0) };
+    let ty = memory.ty(&*store);
+    // An image that is built without growth. Its JavaScript does not let `malloc` fail, unless it is built so that it does,
+    // of which the image has no trace.
+    if ty.maximum() == Some(ty.minimum()) {
+        return Err(HostFailure::Abort(format!("out of memory: no {wanted} bytes, and the memory cannot grow")).into());
+    }
     let maximum = heap_max(store);
     if wanted > maximum {
         return Ok(0);

@@ -12,6 +12,7 @@
 //! | `unwind` | `invoke_*`, `longjmp` and `throw` as instructions |
 //! | `exceptions` | what C++ exceptions need to have noted |
 //! | `memory` | heap and mappings |
+//! | `library` | what takes a function of the guest's C library |
 //! | `process` | exit, abort, system |
 //! | `time/` | clocks and the calendar, from the caller's clock |
 //! | `files/`, `syscalls/`, `wasi` | the file system and the calls that reach it |
@@ -21,6 +22,7 @@
 mod abi;
 mod exceptions;
 mod files;
+mod library;
 mod link;
 mod memory;
 mod process;

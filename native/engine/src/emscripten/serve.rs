@@ -1,9 +1,9 @@
 //! One call of a function of the host, and what such functions do with the guest.
 
-use super::abi::{Args, Fault, Host, Memory};
+use super::abi::{Args, Fault, Host, Kind, Memory};
 use super::exceptions::{self, set_temp_ret};
 use super::link::{Native, Service};
-use super::memory;
+use super::{library, memory};
 use crate::error::HostFailure;
 use crate::import::ImportInfo;
 use crate::task::{self, Asked, Data};
@@ -15,13 +15,13 @@ impl From<Fault> for HostFailure {
         match fault {
             Fault::Exit(status) => HostFailure::Exit(status),
             Fault::Abort(message) => HostFailure::Abort(message),
-            Fault::OutOfBounds => HostFailure::OutOfBounds,
+            Fault::OutOfBounds => HostFailure::OutOfBounds(None),
         }
     }
 }
 
 /// The body of an import that the host serves. Somebody else is asked first where the call wants that and it is safe:
-/// descriptors that the file system knows are its own, the terminals apart.
+/// descriptors that the file system knows are its own, those on terminals apart.
 pub(crate) async fn serve(
     mut store: StoreContextMut<'_, Data>,
     native: &Native,
@@ -29,31 +29,34 @@ pub(crate) async fn serve(
     params: &[Val],
     results: &mut [Val],
 ) -> wasmtime::Result<()> {
-    /// Standard input, output and error output.
-    const TERMINALS: std::ops::RangeInclusive<i32> = 0..=2;
-
     let args = native.args(params);
+    // Without a state there are the terminals and nothing else yet.
     let is_own_descriptor = |store: &StoreContextMut<'_, Data>| {
         let descriptor = Args(&args).int(0);
-        native.is_of_descriptor
-            && !TERMINALS.contains(&descriptor)
-            && store.data().host.as_ref().is_some_and(|host| host.files.is_open(descriptor))
+        native.kind == Kind::OfDescriptor
+            && store
+                .data()
+                .host
+                .as_ref()
+                .is_some_and(|host| host.files.is_open(descriptor) && host.files.terminal(descriptor).is_err())
     };
-    if native.is_open
+    if native.kind.is_open()
         && store.data().is_asked_first(&import.module)
         && !is_own_descriptor(&store)
         && let Asked::Answered = task::ask(store.as_context_mut(), import, params, results).await?
     {
         return Ok(());
     }
-    if native.is_of_files {
+    if native.kind.is_of_files() {
         task::leave_scheduler(&store).await;
     }
     let value = match native.service {
-        Service::Plain(function) => with_host(&mut store, |host| function(host, Args(&args)))?,
-        Service::Exceptions(operation) => exceptions::serve(&mut store, operation, &args).await?,
-        Service::Memory(operation) => memory::serve(&mut store, operation, &args).await?,
+        Service::Plain(function) => with_host(&mut store, |host| function(host, Args(&args))),
+        Service::Exceptions(operation) => exceptions::serve(&mut store, operation, &args).await,
+        Service::Library(operation) => library::serve(&mut store, operation, &args).await,
+        Service::Memory(operation) => memory::serve(&mut store, operation, &args).await,
     };
+    let value = value.map_err(|error| told_of(import, error))?;
     if native.is_halved() {
         set_temp_ret(&mut store, (value >> 32) as i32).await?;
     }
@@ -61,6 +64,17 @@ pub(crate) async fn serve(
         *result = value;
     }
     Ok(())
+}
+
+/// An error that says which import was given an address outside of the memory.
+fn told_of(import: &ImportInfo, error: wasmtime::Error) -> wasmtime::Error {
+    match error.downcast_ref() {
+        // One that has a name already is of an import further in.
+        Some(HostFailure::OutOfBounds(None)) => {
+            HostFailure::OutOfBounds(Some(format!("{}.{}", import.module, import.name))).into()
+        }
+        _ => error,
+    }
 }
 
 /// What work of the host costs, in bytes for a unit of fuel.

@@ -24,6 +24,7 @@ pub(crate) async fn initialize(store: &mut StoreContextMut<'_, Data>, initialize
         return Ok(());
     }
     call_export(store, "emscripten_stack_init", &[]).await?;
+    set_stack_limits(store).await?;
     first(store, &["__wasm_call_ctors", "_initialize"], &[]).await?;
     if initialize == Initialize::Main {
         match main(store).await {
@@ -32,6 +33,19 @@ pub(crate) async fn initialize(store: &mut StoreContextMut<'_, Data>, initialize
             Ok(0) => {}
             Ok(status) => return Err(HostFailure::Exit(status).into()),
         }
+    }
+    Ok(())
+}
+
+/// Tells code that looks after the stack (`STACK_OVERFLOW_CHECK=2`) where that begins and ends, if there is such code.
+async fn set_stack_limits(store: &mut StoreContextMut<'_, Data>) -> wasmtime::Result<()> {
+    if store.data().image().func("__set_stack_limits").is_none() {
+        return Ok(());
+    }
+    let base = call_export(store, "emscripten_stack_get_base", &[]).await?;
+    let end = call_export(store, "emscripten_stack_get_end", &[]).await?;
+    if let Some((base, end)) = base.zip(end) {
+        call_export(store, "__set_stack_limits", &[base, end]).await?;
     }
     Ok(())
 }

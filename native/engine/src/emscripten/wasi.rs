@@ -1,7 +1,7 @@
 //! The functions of WASI preview 1 that programs import: on descriptors, arguments, the environment, the clock and the
 //! end of the program. They answer 0 or an error's number. An address outside of the memory is `EFAULT`.
 
-use super::abi::{Args, Fault, Function, Host, int};
+use super::abi::{Args, Fault, Function, Host, Kind, int};
 use super::files::flags::{O_APPEND, O_DSYNC, O_NONBLOCK, O_SYNC_ONLY, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT};
 use super::files::{Errno, Files};
 
@@ -11,41 +11,40 @@ const MOST_PARTS: u64 = 1024;
 /// What a program is called.
 const PROGRAM: &[u8] = b"./this.program\0";
 
+const MODULE: &str = "wasi_snapshot_preview1";
+
 macro_rules! functions {
-    ($($name:literal $shape:literal $call:ident,)*) => {
+    ($($name:literal $shape:literal $kind:ident $call:ident,)*) => {
         &[$(Function {
-            module: "wasi_snapshot_preview1",
+            module: MODULE,
             name: $name,
             shape: $shape,
+            kind: Kind::$kind,
             call: |host, args| Ok(int($call(host, args).map_or_else(Errno::positive, |()| 0))),
         },)*
-        Function { module: "wasi_snapshot_preview1", name: "proc_exit", shape: "i:", call: proc_exit }]
+        Function { module: MODULE, name: "proc_exit", shape: "i:", kind: Kind::Open, call: proc_exit }]
     };
 }
 
 pub(crate) const FUNCTIONS: &[Function] = functions! {
-    "args_get" "pp:i" args_get,
-    "args_sizes_get" "pp:i" args_sizes_get,
-    "clock_res_get" "ip:i" clock_res_get,
-    "clock_time_get" "ijp:i" clock_time_get,
-    "environ_get" "pp:i" environ_get,
-    "environ_sizes_get" "pp:i" environ_sizes_get,
-    "fd_close" "i:i" fd_close,
-    "fd_datasync" "i:i" fd_sync,
-    "fd_fdstat_get" "ip:i" fd_fdstat_get,
-    "fd_pread" "ippjp:i" fd_pread,
-    "fd_pwrite" "ippjp:i" fd_pwrite,
-    "fd_read" "ippp:i" fd_read,
-    "fd_seek" "ijip:i" fd_seek,
-    "fd_sync" "i:i" fd_sync,
-    "fd_write" "ippp:i" fd_write,
-    "sched_yield" ":i" sched_yield,
+    "args_get" "pp:i" Open args_get,
+    "args_sizes_get" "pp:i" Open args_sizes_get,
+    "clock_res_get" "ip:i" Open clock_res_get,
+    "clock_time_get" "ijp:i" Open clock_time_get,
+    "environ_get" "pp:i" Open environ_get,
+    "environ_sizes_get" "pp:i" Open environ_sizes_get,
+    "fd_close" "i:i" OfDescriptor fd_close,
+    "fd_datasync" "i:i" OfDescriptor fd_sync,
+    "fd_fdstat_get" "ip:i" OfDescriptor fd_fdstat_get,
+    "fd_pread" "ippjp:i" OfDescriptor fd_pread,
+    "fd_pwrite" "ippjp:i" OfDescriptor fd_pwrite,
+    "fd_read" "ippp:i" OfDescriptor fd_read,
+    "fd_seek" "ijip:i" OfDescriptor fd_seek,
+    "fd_sync" "i:i" OfDescriptor fd_sync,
+    "fd_write" "ippp:i" OfDescriptor fd_write,
+    "random_get" "pp:i" Open random_get,
+    "sched_yield" ":i" Open sched_yield,
 };
-
-/// Whether the first argument of a function is a descriptor that the function works on.
-pub(crate) fn is_of_descriptor(name: &str) -> bool {
-    name.starts_with("fd_")
-}
 
 type Answer = Result<(), Errno>;
 
@@ -91,6 +90,11 @@ fn clock_res_get(host: &mut Host<'_>, args: Args<'_>) -> Answer {
     clock(args.int(0))?;
     host.memory.put_u64(args.pointer(1), 1_000_000)?;
     Ok(())
+}
+
+/// There is no randomness, and bytes that are not random must not pass for it.
+fn random_get(_: &mut Host<'_>, _: Args<'_>) -> Answer {
+    Err(Errno::NOSYS)
 }
 
 fn sched_yield(_: &mut Host<'_>, _: Args<'_>) -> Answer {

@@ -16,6 +16,10 @@ pub(super) fn fcntl(host: &mut Host<'_>, args: Args<'_>) -> Answer {
     const GETLK: i32 = 5;
     const SETLK: i32 = 6;
     const SETLKW: i32 = 7;
+    // The same three in 32-bit images since Emscripten 3.1.52. Nothing else has these numbers.
+    const GETLK_NARROW: i32 = 12;
+    const SETLK_NARROW: i32 = 13;
+    const SETLKW_NARROW: i32 = 14;
     const OFD_GETLK: i32 = 36;
     const OFD_SETLK: i32 = 37;
     const OFD_SETLKW: i32 = 38;
@@ -35,13 +39,13 @@ pub(super) fn fcntl(host: &mut Host<'_>, args: Args<'_>) -> Answer {
         SETFD => done(files.set_closed_on_exec(fd, host.memory.i32(rest)? & FD_CLOEXEC != 0)),
         GETFL => files.flags(fd),
         SETFL => done(files.set_flags(fd, host.memory.i32(rest)?)),
-        GETLK | OFD_GETLK => {
+        GETLK | GETLK_NARROW | OFD_GETLK => {
             files.check(fd)?;
             let lock = host.memory.pointer(rest)?;
             host.memory.put_u16(lock, F_UNLCK)?;
             Ok(0)
         }
-        SETLK | SETLKW | OFD_SETLK | OFD_SETLKW => done(files.check(fd)),
+        SETLK | SETLKW | SETLK_NARROW | SETLKW_NARROW | OFD_SETLK | OFD_SETLKW => done(files.check(fd)),
         _ => Err(Errno::INVAL),
     }
 }

@@ -1,7 +1,7 @@
 //! Structures of C as the library of the program lays them out.
 
 use super::super::abi::{Memory, Width};
-use super::super::files::{Space, Stat};
+use super::super::files::{Errno, Space, Stat};
 use super::Answer;
 
 /// Writes a `struct stat`: of 96 bytes with 32-bit pointers, of 104 with 64-bit ones.
@@ -36,8 +36,31 @@ pub(super) fn put_stat(memory: &mut Memory<'_>, at: u64, stat: &Stat) -> Answer 
     Ok(0)
 }
 
-/// Writes a `struct statfs`: of 64 bytes with 32-bit pointers, of 104 with 64-bit ones.
-pub(super) fn put_statfs(memory: &mut Memory<'_>, at: u64, space: &Space) -> Answer {
+/// How a `struct statfs` counts blocks and files.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Counts {
+    /// In 32 bits, up to Emscripten 4.0.11.
+    Narrow,
+    /// In 64 bits.
+    Wide,
+}
+
+impl Counts {
+    /// Of the structure that has so many bytes.
+    ///
+    /// # Errors
+    /// `EINVAL` where none does, as by Linux. Emscripten's JavaScript knows one size and does not look.
+    pub(super) fn of(bytes: u64, width: Width) -> Result<Counts, Errno> {
+        match (width, bytes) {
+            (Width::Narrow, 64) | (Width::Wide, 104) => Ok(Counts::Narrow),
+            (Width::Narrow, 88) | (Width::Wide, 120) => Ok(Counts::Wide),
+            _ => Err(Errno::INVAL),
+        }
+    }
+}
+
+/// Writes a `struct statfs`.
+pub(super) fn put_statfs(memory: &mut Memory<'_>, at: u64, counts: Counts, space: &Space) -> Answer {
     const TMPFS: u64 = 0x0102_1994;
     const BLOCK: u64 = 4096;
     const NAME: u64 = 255;
@@ -48,9 +71,12 @@ pub(super) fn put_statfs(memory: &mut Memory<'_>, at: u64, space: &Space) -> Ans
     bytes.long(TMPFS);
     bytes.long(BLOCK);
     let free = space.free_bytes / BLOCK;
-    // All of them are below 2^32: the limits are.
     for number in [space.most_bytes / BLOCK, free, free, space.most_nodes, space.free_nodes] {
-        bytes.int(number as u32);
+        match counts {
+            // All of them are below 2^32: the limits are.
+            Counts::Narrow => bytes.int(number as u32),
+            Counts::Wide => bytes.wide(number),
+        }
     }
     bytes.int(IDENTITY);
     bytes.int(0);
@@ -59,6 +85,9 @@ pub(super) fn put_statfs(memory: &mut Memory<'_>, at: u64, space: &Space) -> Ans
     }
     for number in [NAME, BLOCK, ST_NOSUID, 0, 0, 0, 0] {
         bytes.long(number);
+    }
+    if counts == Counts::Wide {
+        bytes.align();
     }
     memory.put(at, &bytes.bytes)?;
     Ok(0)
@@ -87,7 +116,7 @@ struct Struct {
 
 impl Struct {
     fn new(width: Width) -> Struct {
-        Struct { bytes: Vec::with_capacity(104), width }
+        Struct { bytes: Vec::with_capacity(120), width }
     }
 
     fn int(&mut self, number: u32) {

@@ -4,96 +4,75 @@
 mod control;
 mod layout;
 
-use super::abi::{Args, Fault, Function, Host, Memory, int};
+use super::abi::{Args, Fault, Function, Host, Kind, Memory, int};
 use super::files::flags::{AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_NOFOLLOW, O_CREAT};
 use super::files::{Errno, SetTime, Time};
 use control::{fcntl, ioctl, poll};
-use layout::{put_stat, put_statfs};
+use layout::{Counts, put_stat, put_statfs};
 
 /// The longest path and its NUL, in bytes.
 const PATH_MAX: u64 = 4096;
 
 macro_rules! functions {
-    ($($name:literal $shape:literal $call:ident,)*) => {
-        &[$(Function {
-            module: "env",
-            name: $name,
-            shape: $shape,
-            call: |host, args| Ok(int($call(host, args).unwrap_or_else(Errno::negative))),
-        },)*]
+    ($($name:literal $shape:literal $kind:ident $call:ident,)*) => {
+        &[$(Function::env($name, $shape, Kind::$kind, |host, args| {
+            Ok(int($call(host, args).unwrap_or_else(Errno::negative)))
+        }),)*]
     };
 }
 
 pub(crate) const FUNCTIONS: &[Function] = functions! {
-    "__syscall_openat" "ipip:i" openat,
-    "__syscall_dup" "i:i" dup,
-    "__syscall_dup3" "iii:i" dup3,
-    "__syscall_fcntl64" "iip:i" fcntl,
-    "__syscall_ioctl" "iip:i" ioctl,
-    "__syscall_fstat64" "ip:i" fstat,
-    "__syscall_stat64" "pp:i" stat,
-    "__syscall_lstat64" "pp:i" lstat,
-    "__syscall_newfstatat" "ippi:i" fstatat,
-    "__syscall_statfs64" "ppp:i" statfs,
-    "__syscall_fstatfs64" "ipp:i" fstatfs,
-    "__syscall_truncate64" "pj:i" truncate,
-    "__syscall_ftruncate64" "ij:i" ftruncate,
-    "__syscall_fallocate" "iijj:i" fallocate,
-    "__syscall_fadvise64" "ijji:i" fadvise,
-    "__syscall_getcwd" "pp:i" getcwd,
-    "__syscall_chdir" "p:i" chdir,
-    "__syscall_fchdir" "i:i" fchdir,
-    "__syscall_mkdirat" "ipi:i" mkdirat,
-    "__syscall_mknodat" "ipii:i" mknodat,
-    "__syscall_rmdir" "p:i" rmdir,
-    "__syscall_unlinkat" "ipi:i" unlinkat,
-    "__syscall_renameat" "ipip:i" renameat,
-    "__syscall_linkat" "ipipi:i" linkat,
-    "__syscall_symlink" "pp:i" symlink,
-    "__syscall_symlinkat" "pip:i" symlinkat,
-    "__syscall_readlinkat" "ippp:i" readlinkat,
-    "__syscall_faccessat" "ipii:i" faccessat,
-    "__syscall_chmod" "pi:i" chmod,
-    "__syscall_fchmod" "ii:i" fchmod,
-    "__syscall_fchmodat" "ipii:i" fchmodat,
-    "__syscall_fchmodat" "ipi:i" fchmodat,
-    "__syscall_fchmodat2" "ipii:i" fchmodat,
-    "__syscall_chown32" "pii:i" chown,
-    "__syscall_lchown32" "pii:i" lchown,
-    "__syscall_fchown32" "iii:i" fchown,
-    "__syscall_fchownat" "ipiii:i" fchownat,
-    "__syscall_utimensat" "ippi:i" utimensat,
-    "__syscall_getdents64" "ipp:i" getdents,
-    "__syscall_fsync" "i:i" fsync,
-    "__syscall_fdatasync" "i:i" fsync,
-    "__syscall_sync" ":i" sync,
-    "__syscall_poll" "pii:i" poll,
-    "__syscall_pipe" "p:i" pipe,
-    "__syscall_pipe2" "pi:i" pipe,
+    "__syscall_openat" "ipip:i" OfFiles openat,
+    "__syscall_dup" "i:i" OfDescriptor dup,
+    "__syscall_dup3" "iii:i" OfDescriptor dup3,
+    "__syscall_fcntl64" "iip:i" OfDescriptor fcntl,
+    "__syscall_ioctl" "iip:i" OfDescriptor ioctl,
+    "__syscall_fstat64" "ip:i" OfDescriptor fstat,
+    "__syscall_stat64" "pp:i" OfFiles stat,
+    "__syscall_lstat64" "pp:i" OfFiles lstat,
+    "__syscall_newfstatat" "ippi:i" OfFiles fstatat,
+    "__syscall_statfs64" "ppp:i" OfFiles statfs,
+    "__syscall_fstatfs64" "ipp:i" OfDescriptor fstatfs,
+    "__syscall_truncate64" "pj:i" OfFiles truncate,
+    "__syscall_ftruncate64" "ij:i" OfDescriptor ftruncate,
+    "__syscall_fallocate" "iijj:i" OfDescriptor fallocate,
+    "__syscall_fadvise64" "ijji:i" OfDescriptor fadvise,
+    "__syscall_getcwd" "pp:i" OfFiles getcwd,
+    "__syscall_chdir" "p:i" OfFiles chdir,
+    "__syscall_fchdir" "i:i" OfDescriptor fchdir,
+    "__syscall_mkdirat" "ipi:i" OfFiles mkdirat,
+    "__syscall_mknodat" "ipii:i" OfFiles mknodat,
+    "__syscall_rmdir" "p:i" OfFiles rmdir,
+    "__syscall_unlinkat" "ipi:i" OfFiles unlinkat,
+    "__syscall_rename" "pp:i" OfFiles rename,
+    "__syscall_renameat" "ipip:i" OfFiles renameat,
+    "__syscall_linkat" "ipipi:i" OfFiles linkat,
+    "__syscall_symlink" "pp:i" OfFiles symlink,
+    "__syscall_symlinkat" "pip:i" OfFiles symlinkat,
+    "__syscall_readlinkat" "ippp:i" OfFiles readlinkat,
+    "__syscall_faccessat" "ipii:i" OfFiles faccessat,
+    "__syscall_chmod" "pi:i" OfFiles chmod,
+    "__syscall_fchmod" "ii:i" OfDescriptor fchmod,
+    "__syscall_fchmodat" "ipip:i" OfFiles fchmodat,
+    "__syscall_fchmodat2" "ipii:i" OfFiles fchmodat2,
+    "__syscall_chown32" "pii:i" OfFiles chown,
+    "__syscall_lchown32" "pii:i" OfFiles lchown,
+    "__syscall_fchown32" "iii:i" OfDescriptor fchown,
+    "__syscall_fchownat" "ipiii:i" OfFiles fchownat,
+    "__syscall_utimensat" "ippi:i" OfFiles utimensat,
+    "__syscall_getdents64" "ipp:i" OfDescriptor getdents,
+    "__syscall_fsync" "i:i" OfDescriptor fsync,
+    "__syscall_fdatasync" "i:i" OfDescriptor fsync,
+    "__syscall_sync" ":i" OfFiles sync,
+    "__syscall_poll" "pii:i" OfFiles poll,
+    "__syscall_pipe" "p:i" OfFiles pipe,
+    "__syscall_pipe2" "pi:i" OfFiles pipe,
+    "__syscall_umask" "i:i" Open zero,
+    "__syscall_getuid32" ":i" Open zero,
+    "__syscall_geteuid32" ":i" Open zero,
+    "__syscall_getgid32" ":i" Open zero,
+    "__syscall_getegid32" ":i" Open zero,
 };
-
-/// Whether the first argument of a function is a descriptor that the function works on. Where a path starts at a
-/// descriptor, that does not count.
-pub(crate) fn is_of_descriptor(name: &str) -> bool {
-    const NAMES: [&str; 15] = [
-        "__syscall_dup",
-        "__syscall_dup3",
-        "__syscall_fcntl64",
-        "__syscall_ioctl",
-        "__syscall_fstat64",
-        "__syscall_fstatfs64",
-        "__syscall_ftruncate64",
-        "__syscall_fallocate",
-        "__syscall_fadvise64",
-        "__syscall_fchdir",
-        "__syscall_fchmod",
-        "__syscall_fchown32",
-        "__syscall_getdents64",
-        "__syscall_fsync",
-        "__syscall_fdatasync",
-    ];
-    NAMES.contains(&name)
-}
 
 impl From<Fault> for Errno {
     /// What is wrong with what a call was given is told to the program.
@@ -167,14 +146,18 @@ fn stat_at(host: &mut Host<'_>, (at, name): (i32, u64), into: u64, flags: i32) -
     put_stat(&mut host.memory, into, &stat)
 }
 
+/// A path, the size of the structure, and where it is written.
 fn statfs(host: &mut Host<'_>, args: Args<'_>) -> Answer {
+    let counts = Counts::of(args.pointer(1), host.memory.width())?;
     let space = host.state.files.space(path(&host.memory, args.pointer(0))?)?;
-    put_statfs(&mut host.memory, args.pointer(2), &space)
+    put_statfs(&mut host.memory, args.pointer(2), counts, &space)
 }
 
+/// As [`statfs`], of a descriptor.
 fn fstatfs(host: &mut Host<'_>, args: Args<'_>) -> Answer {
+    let counts = Counts::of(args.pointer(1), host.memory.width())?;
     let space = host.state.files.space_of_open(args.int(0))?;
-    put_statfs(&mut host.memory, args.pointer(2), &space)
+    put_statfs(&mut host.memory, args.pointer(2), counts, &space)
 }
 
 fn truncate(host: &mut Host<'_>, args: Args<'_>) -> Answer {
@@ -251,6 +234,11 @@ fn renameat(host: &mut Host<'_>, args: Args<'_>) -> Answer {
     done(host.state.files.rename((args.int(0), from), (args.int(2), to), host.now))
 }
 
+fn rename(host: &mut Host<'_>, args: Args<'_>) -> Answer {
+    let (from, to) = (path(&host.memory, args.pointer(0))?, path(&host.memory, args.pointer(1))?);
+    done(host.state.files.rename((AT_FDCWD, from), (AT_FDCWD, to), host.now))
+}
+
 fn linkat(host: &mut Host<'_>, args: Args<'_>) -> Answer {
     let (from, to) = (path(&host.memory, args.pointer(1))?, path(&host.memory, args.pointer(3))?);
     done(host.state.files.link((args.int(0), from), (args.int(2), to), args.int(4), host.now))
@@ -292,8 +280,15 @@ fn fchmod(host: &mut Host<'_>, args: Args<'_>) -> Answer {
     done(host.state.files.change_mode_of_open(args.int(0), args.int(1) as u32, host.now))
 }
 
-/// Without its last argument, which the older type does not have, there are no flags.
+/// Up to Emscripten 3.1.56. It has no flags, which the library looks after itself: the last argument is where they would
+/// be, and means nothing.
 fn fchmodat(host: &mut Host<'_>, args: Args<'_>) -> Answer {
+    let path = path(&host.memory, args.pointer(1))?;
+    done(host.state.files.change_mode(args.int(0), path, args.int(2) as u32, 0, host.now))
+}
+
+/// The same with flags.
+fn fchmodat2(host: &mut Host<'_>, args: Args<'_>) -> Answer {
     let path = path(&host.memory, args.pointer(1))?;
     done(host.state.files.change_mode(args.int(0), path, args.int(2) as u32, args.int(3), host.now))
 }
@@ -398,6 +393,11 @@ fn fsync(host: &mut Host<'_>, args: Args<'_>) -> Answer {
 }
 
 fn sync(_: &mut Host<'_>, _: Args<'_>) -> Answer {
+    Ok(0)
+}
+
+/// The program runs as the one user that there is, and no bit of a mode is masked.
+fn zero(_: &mut Host<'_>, _: Args<'_>) -> Answer {
     Ok(0)
 }
 

@@ -6,7 +6,8 @@ use super::calendar::Tm;
 use super::date;
 use super::layout::{self, IS_DST, WEEKDAY, YEARDAY, field};
 use super::strftime::strftime;
-use crate::emscripten::abi::{Args, Fault, Function, Host, int};
+use super::strptime::strptime;
+use crate::emscripten::abi::{Args, Fault, Function, Host, Kind, Plain, int};
 
 pub(crate) const FUNCTIONS: &[Function] = &[
     function("emscripten_date_now", ":d", now),
@@ -27,17 +28,14 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     function("_timegm_js", "p:j", timegm),
     function("_timegm_js", "p:i", timegm),
     function("_tzset_js", "pppp:", tzset),
-    function("_tzset_js", "ppp:", tzset_without_names),
     function("strftime", "pppp:p", write_time),
     function("strftime_l", "ppppp:p", write_time),
+    function("strptime", "ppp:p", read_time),
+    function("strptime_l", "pppp:p", read_time),
 ];
 
-const fn function(
-    name: &'static str,
-    shape: &'static str,
-    call: fn(&mut Host<'_>, Args<'_>) -> Result<u64, Fault>,
-) -> Function {
-    Function { module: "env", name, shape, call }
+const fn function(name: &'static str, shape: &'static str, call: Plain) -> Function {
+    Function::env(name, shape, Kind::Open, call)
 }
 
 /// The time zone, as the C library calls it.
@@ -108,16 +106,10 @@ fn timegm(host: &mut Host<'_>, args: Args<'_>) -> Result<u64, Fault> {
 
 /// Where to write: the offset in seconds, whether there is summer time, and the names without and with it.
 fn tzset(host: &mut Host<'_>, args: Args<'_>) -> Result<u64, Fault> {
-    tzset_without_names(host, args)?;
-    host.memory.put(args.pointer(2), ZONE)?;
-    host.memory.put(args.pointer(3), ZONE)?;
-    Ok(0)
-}
-
-/// Earlier images want pointers to names that are allocated for them. They have none: their zone is the empty string.
-fn tzset_without_names(host: &mut Host<'_>, args: Args<'_>) -> Result<u64, Fault> {
     host.memory.put_pointer(args.pointer(0), 0)?;
     host.memory.put_i32(args.pointer(1), 0)?;
+    host.memory.put(args.pointer(2), ZONE)?;
+    host.memory.put(args.pointer(3), ZONE)?;
     Ok(0)
 }
 
@@ -139,6 +131,20 @@ fn write_time(host: &mut Host<'_>, args: Args<'_>) -> Result<u64, Fault> {
     text.push(0);
     host.memory.put(to, &text)?;
     Ok(length)
+}
+
+/// The text, the format and where the time is written: what follows what was read, or 0.
+fn read_time(host: &mut Host<'_>, args: Args<'_>) -> Result<u64, Fault> {
+    let (text, at) = (args.pointer(0), args.pointer(2));
+    let memory = &mut host.memory;
+    let given = layout::read_date(memory, at)?;
+    match strptime(memory.string(text)?, memory.string(args.pointer(1))?, &given) {
+        None => Ok(0),
+        Some((length, tm)) => {
+            layout::write(memory, at, &tm)?;
+            Ok(text + length as u64)
+        }
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,9 @@ mod calendar;
 mod clock;
 mod date;
 mod layout;
+mod names;
 mod strftime;
+mod strptime;
 mod weeks;
 
 pub(crate) use clock::FUNCTIONS;

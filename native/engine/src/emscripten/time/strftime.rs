@@ -9,27 +9,9 @@
 //! - The day of the month in `%c` has a zero before it, not a space.
 
 use super::calendar::{self, Tm};
+use super::names::{DAYS, MONTHS, SHORT};
 use super::weeks;
 use std::iter::Peekable;
-
-const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
-
-/// Letters of the short names.
-const SHORT: usize = 3;
 
 /// What stands for a name that there is not.
 const UNKNOWN: &str = "-";
