@@ -270,3 +270,31 @@ what_runs_at_the_start_is_an_option_test() ->
     [?assertMatch({ok, _}, hb_wasm64:start(Image, #{initialize => How})) || How <- [true, false, main]],
     [?assertEqual({error, {invalid_option, initialize, How}}, hb_wasm64:start(Image, #{initialize => How}))
      || How <- [yes, 1, <<"main">>]].
+
+%%% Images that cannot be served
+
+%% The guest with another name in place of one that it exports.
+without(Guest, Name) ->
+    Image = hb_test:guest("emscripten/" ++ Guest),
+    {_, _} = binary:match(Image, Name),
+    binary:replace(Image, Name, binary:replace(Name, <<"r">>, <<"_">>), [global]).
+
+an_image_that_lacks_what_an_invoke_takes_is_refused_test_() ->
+    [{lists:concat([Guest, " without ", binary_to_list(Name)]), fun() ->
+        {error, {unsupported, Text}} = hb_wasm64:start(without(Guest, Name)),
+        Expected = <<"^the import env\\.invoke_[a-z]+ takes ", Name/binary, ", which the image does not export$">>,
+        ?assertEqual({Text, match}, {Text, re:run(Text, Expected, [{capture, none}])})
+    end} || {Guest, Name} <- [
+        {"longjmp", <<"setThrew">>}, {"longjmp64", <<"setThrew">>}, {"throw_old", <<"setThrew">>},
+        {"longjmp64", <<"emscripten_stack_get_current">>}, {"longjmp", <<"_emscripten_stack_restore">>}
+    ]].
+
+an_image_that_lacks_the_twin_of_a_function_with_wide_integers_is_refused_test() ->
+    Image = binary:replace(hb_test:guest("emscripten/legal"), <<"dynCall_jj">>, <<"dynCall_ji">>),
+    Text = <<"the import env.invoke_jj takes dynCall_jj, which the image does not export">>,
+    ?assertEqual({error, {unsupported, Text}}, hb_wasm64:start(Image)).
+
+an_invoke_of_another_type_is_an_import_like_others_test() ->
+    {ok, H} = hb_wasm64:start(dev_wasm64_test:importer(<<"env">>, <<"invoke_v">>)),
+    Import = fun(State, #{func := "invoke_v", args := []}, _) -> {ok, [5], State} end,
+    ?assertEqual({ok, [5], state}, hb_wasm64:call(H, "go", [], Import, state, #{})).

@@ -186,13 +186,54 @@ fn an_import_in_an_invoke_goes_to_erlang_and_its_failure_is_not_caught() {
     assert_eq!(threw(&guest), Ok(vec![Value::I32(0)]));
 }
 
+/// Why an image is refused.
+fn refused(wat: &str) -> String {
+    match image(wat) {
+        Err(Error::Unsupported(text)) => text,
+        Err(other) => panic!("{other:?}"),
+        Ok(_) => panic!("it is not refused"),
+    }
+}
+
 #[test]
-fn invoke_without_what_it_takes_is_an_import_like_others() {
-    let guest = guest(
-        r#"(module (import "env" "invoke_i" (func $invoke (param i32) (result i32)))
-            (func (export "run") (result i32) (call $invoke (i32.const 0))))"#,
-    );
-    assert_eq!(call(&guest, "run", &[]), Ok(vec![Value::I32(77)]));
+fn invoke_without_what_it_takes_is_refused() {
+    for (pointer, table) in SHAPES {
+        let whole = module(pointer, table, "");
+        for name in ["setThrew", "emscripten_stack_get_current", "_emscripten_stack_restore"] {
+            let text = refused(&whole.replace(name, "other"));
+            assert_eq!(text, format!("the import env.invoke_vi takes {name}, which the image does not export"));
+        }
+        let text = refused(
+            &whole
+                .replace("__indirect_function_table", "t")
+                .replace("(global $sp (mut", "(table 1 funcref) (global $sp (mut"),
+        );
+        assert_eq!(text, "the import env.invoke_vi takes __indirect_function_table, which the image does not export");
+    }
+    let import = r#"(module (import "env" "invoke_jj" (func $invoke_jj (param i32 i32 i32) (result i32)))"#;
+    let text = refused(&module("i32", "i32", "").replacen("(module", import, 1));
+    assert_eq!(text, "the import env.invoke_jj takes dynCall_jj, which the image does not export");
+}
+
+#[test]
+fn an_export_of_another_type_is_not_what_invoke_takes() {
+    let text = refused(&module("i64", "i32", "").replace("\"setThrew\") (param i64", "\"setThrew\") (param i32"));
+    assert_eq!(text, "the import env.invoke_vi takes setThrew, which the image does not export");
+}
+
+#[test]
+fn invoke_of_another_type_than_its_name_says_is_an_import_like_others() {
+    for (name, params) in
+        [("i", "f32"), ("ii", "i32 f64"), ("ij", "i32 i32"), ("i%", "i32"), ("", "i32"), ("vi", "i32 i32")]
+    {
+        let wat = format!(
+            r#"(module (import "env" "invoke_{name}" (func $invoke (param {params}) (result i32)))
+                (func (export "run") (param {params}) (result i32) {} (call $invoke)))"#,
+            (0..params.split(' ').count()).map(|index| format!("(local.get {index}) ")).collect::<String>(),
+        );
+        let args = vec![0; params.split(' ').count()];
+        assert_eq!(call(&guest(&wat), "run", &args), Ok(vec![Value::I32(77)]), "{name}");
+    }
 }
 
 #[test]
