@@ -63,13 +63,15 @@
     handler => pid(),
     _ => _
 }.
+%% A function takes no notice of options that are not its own; import functions get all of them.
+%%
 %% `timeout' in milliseconds, for all of the call, calls made in its import function by the same process included. With
 %% `on_timeout => stop' an instance whose guest was cut short by it is stopped, as it is in a state that nothing leads to;
 %% one for which the call only waited is not. `fuel' in wasm instructions, roughly: the same number on every machine.
 %% `time' is what the clock of a guest built with Emscripten shows, in milliseconds since 1970: that of the call around it by
-%% default, and 0. `override' names modules whose imports go to the import function or handler though the host could serve
-%% them. `initialize' is for {@link start/2}: whether constructors run, or `main' after them; see `docs/emscripten.md'.
-%% `handler' is for {@link call_async/4} only. Other keys are left to import functions.
+%% default, and 0; at a start it is that of constructors and of `main'. `override' names modules whose imports go to the import
+%% function or handler though the host could serve them. `initialize' is for {@link start/2}: whether constructors run, or `main' after them; see `docs/emscripten.md'.
+%% `handler' is for {@link call_async/4} only.
 -type snapshot() :: binary() | [binary()].
 %% A snapshot, or a whole one and deltas, each against the one before. `docs/snapshot.md' has the format.
 -type reason() ::
@@ -108,8 +110,10 @@ start(Image) ->
 %% function and, if Emscripten has built it, its constructors. Imports that these call and the host does not serve are
 %% answered with zeros.
 %%
-%% `Options': `timeout' in milliseconds bounds all of it, `fuel' the start function. With `snapshot' the instance starts in
-%% that state: a snapshot, or `{raw, Memory, Rest}' as {@link read_state/1} gives them.
+%% `Options': `timeout' in milliseconds bounds all of it, `fuel' what runs. `time' is what constructors find. `initialize =>
+%% false' leaves them out, `initialize => main' runs `main' after them. With `snapshot' the instance starts in that state: a
+%% snapshot, or `{raw, Memory, Rest}' as {@link read_state/1} gives them. It was taken after all of this, so that nothing runs,
+%% and `main' is refused; only raw memory alone (`{raw, Memory, none}') is put in after constructors have run, or have not.
 -spec start(Image :: binary(), options()) -> {ok, handle()} | {error, reason()}.
 start(Image, Options) when is_binary(Image) ->
     case {hb_wasm64_run:deadline(Options), starting(Options)} of
@@ -128,22 +132,29 @@ start(Image, Options) ->
     {error, hb_wasm64_run:wrong_argument("start(Image, Options)", [Image, Options], 1)}.
 
 starting(Options) when is_map(Options) ->
-    case maps:get(initialize, Options, true) of
-        true -> starting(constructors, Options);
-        false -> starting(nothing, Options);
-        main -> starting(main, Options);
-        Other -> {error, {invalid_option, initialize, Other}}
+    case {initialize(Options), hb_wasm64_run:time(Options)} of
+        {{ok, Initialize}, {ok, none}} -> starting({Initialize, 0}, Options);
+        {{ok, Initialize}, {ok, Time}} -> starting({Initialize, Time}, Options);
+        {{error, _} = Error, _} -> Error;
+        {_, {error, _} = Error} -> Error
     end;
 starting(Options) ->
     {error, {invalid_option, options, Options}}.
 
-starting(_Initialize, #{snapshot := Snapshot}) ->
-    case hb_wasm64_state:restoring(Snapshot) of
+initialize(#{initialize := main, snapshot := _}) -> {error, {invalid_option, initialize, main}};
+initialize(#{initialize := main}) -> {ok, main};
+initialize(#{initialize := true}) -> {ok, constructors};
+initialize(#{initialize := false}) -> {ok, nothing};
+initialize(#{initialize := Other}) -> {error, {invalid_option, initialize, Other}};
+initialize(_Options) -> {ok, constructors}.
+
+starting(Beginning, #{snapshot := Snapshot}) ->
+    case hb_wasm64_state:restoring(Snapshot, Beginning) of
         {ok, _} = Restoring -> Restoring;
         error -> {error, {invalid_option, snapshot, Snapshot}}
     end;
-starting(Initialize, _Options) ->
-    {ok, {start, Initialize}}.
+starting(Beginning, _Options) ->
+    {ok, {start, Beginning}}.
 
 load(Image, infinity) ->
     case hb_wasm64_nif:find_image(Image) of
@@ -461,13 +472,14 @@ fork(Handle) ->
     hb_wasm64_state:fork(Handle).
 
 %% @doc The linear memory as it is, and what else there is of the state: a snapshot without that memory (a whole one where
-%% it is not the first of the image), or `none' where it is as in a fresh instance. Both at one moment.
+%% it is not the first of the image), or `none' where it is as in an instance that was started without options. Both at one
+%% moment.
 -spec read_state(handle()) -> {ok, Memory :: binary(), Rest :: binary() | none} | {error, reason()}.
 read_state(Handle) ->
     hb_wasm64_state:read_state(Handle).
 
-%% @doc Puts an instance into the state that {@link read_state/1} gave. With `none' everything but the memory is as in a
-%% fresh instance; a smaller memory grows, and what is left of a larger one is zeros.
+%% @doc Puts an instance into the state that {@link read_state/1} gave. With `none' everything but the memory is as in one
+%% that was started without options; a smaller memory grows, and what is left of a larger one is zeros.
 -spec write_state(handle(), Memory :: binary(), Rest :: binary() | none) -> ok | {error, reason()}.
 write_state(Handle, Memory, Rest) ->
     hb_wasm64_state:write_state(Handle, Memory, Rest).

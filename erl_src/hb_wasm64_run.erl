@@ -4,10 +4,10 @@
 %% watches the driver: when it dies, the guest is stopped and the instance is free for the next one.
 -module(hb_wasm64_run).
 
--export([new/4, operation/3, operation/2, deadline/1, left/1]).
+-export([new/4, operation/3, operation/2, deadline/1, left/1, time/1]).
 -export([sync/3, async/2, cancel/1, in_turn/1]).
 -export([answer/1, wrong_argument/3]).
--export_type([run/0, operation/0]).
+-export_type([run/0, operation/0, beginning/0]).
 
 -record(run, {
     handle :: hb_wasm64_nif:handle(),
@@ -25,11 +25,13 @@
 }).
 -opaque run() :: #run{}.
 -type operation() ::
-    {start, hb_wasm64_nif:initialize()}
+    {start, beginning()}
     | survey
-    | {restore, raw | whole, [binary()]}
+    | {restore, raw | whole, [binary()], beginning()}
     | {fork, hb_wasm64_nif:handle()}.
 %% What is driven like a call: it may run code of the image.
+-type beginning() :: {hb_wasm64_nif:initialize(), Time :: non_neg_integer()}.
+%% What of a program runs then, and what its clock shows.
 -type deadline() :: integer() | infinity.
 %% Native time units of erlang:monotonic_time/0.
 
@@ -120,13 +122,21 @@ fuel(#{fuel := Fuel}) when is_integer(Fuel), Fuel >= 0, Fuel =< ?MAX_FUEL -> {ok
 fuel(#{fuel := Fuel}) -> {error, {invalid_option, fuel, Fuel}};
 fuel(_Options) -> {ok, infinity}.
 
-%% What the host of the guest has to know. Most calls say nothing of it.
-host(#{time := Time, override := Modules}) -> host(Time, Modules);
-host(#{time := Time}) -> host(Time, []);
-host(#{override := Modules}) -> host(none, Modules);
-host(_Options) -> {ok, none}.
+%% @doc What the clock of a guest is to show, if the options tell.
+-spec time(map()) -> {ok, Time :: non_neg_integer() | none} | {error, hb_wasm64:reason()}.
+time(#{time := Time}) when is_integer(Time), Time >= 0, Time =< ?MAX_TIME -> {ok, Time};
+time(#{time := Time}) -> {error, {invalid_option, time, Time}};
+time(_Options) -> {ok, none}.
 
-host(Time, Modules) when Time =:= none; is_integer(Time), Time >= 0, Time =< ?MAX_TIME ->
+%% What the host of the guest has to know. Most calls say nothing of it.
+host(#{override := Modules} = Options) ->
+    maybe_ok(time(Options), fun(Time) -> host(Time, Modules) end);
+host(#{time := _} = Options) ->
+    maybe_ok(time(Options), fun(Time) -> {ok, {Time, []}} end);
+host(_Options) ->
+    {ok, none}.
+
+host(Time, Modules) ->
     try lists:map(fun unicode:characters_to_binary/1, Modules) of
         Names ->
             case lists:all(fun is_binary/1, Names) of
@@ -135,9 +145,7 @@ host(Time, Modules) when Time =:= none; is_integer(Time), Time >= 0, Time =< ?MA
             end
     catch
         error:_ -> {error, {invalid_option, override, Modules}}
-    end;
-host(Time, _Modules) ->
-    {error, {invalid_option, time, Time}}.
+    end.
 
 func(Func) when is_binary(Func), byte_size(Func) =< ?MAX_NAME ->
     Func;
@@ -185,12 +193,12 @@ sync(Run, Import, State) ->
 first(Run, Ref) ->
     enter(Run, Ref, 0).
 
-enter(#run{handle = Handle, func = {start, Initialize}, fuel = Fuel}, Ref, 0) ->
-    hb_wasm64_nif:start(Handle, Ref, Fuel, Initialize);
+enter(#run{handle = Handle, func = {start, {Initialize, Time}}, fuel = Fuel}, Ref, 0) ->
+    hb_wasm64_nif:start(Handle, Ref, {Fuel, Initialize, Time});
 enter(#run{handle = Handle, func = survey}, Ref, Ticket) ->
     hb_wasm64_nif:survey(Handle, Ref, Ticket);
-enter(#run{handle = Handle, func = {restore, Form, Snapshots}, fuel = Fuel}, Ref, Ticket) ->
-    hb_wasm64_nif:restore(Handle, Ref, Ticket, Form, Snapshots, Fuel);
+enter(#run{handle = Handle, func = {restore, Form, Snapshots, {Initialize, Time}}, fuel = Fuel}, Ref, Ticket) ->
+    hb_wasm64_nif:restore(Handle, Ref, Ticket, Form, Snapshots, {Fuel, Initialize, Time});
 enter(#run{handle = Handle, func = {fork, Other}}, Ref, Ticket) ->
     hb_wasm64_nif:fork(Handle, Ref, Ticket, Other);
 enter(#run{handle = Handle, func = Func, args = Args, fuel = Fuel, host = Host, responder = Responder}, Ref, Ticket) ->

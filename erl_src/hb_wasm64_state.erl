@@ -2,7 +2,10 @@
 -module(hb_wasm64_state).
 
 -export([snapshot/2, restore/2, merge/1, fork/1, read_state/1, write_state/3]).
--export([restoring/1]).
+-export([restoring/2]).
+
+%% A snapshot was taken later than anything that runs at a start.
+-define(NOTHING, {nothing, 0}).
 
 -spec snapshot(hb_wasm64:handle(), term()) -> {ok, binary()} | {error, hb_wasm64:reason()}.
 snapshot(Handle, Options) when is_map(Options) ->
@@ -45,7 +48,7 @@ run(Handle, Operation) ->
 restore(Handle, Snapshot) ->
     case snapshots(Snapshot) of
         {ok, Snapshots} ->
-            run(Handle, {restore, whole, Snapshots});
+            run(Handle, {restore, whole, Snapshots, ?NOTHING});
         error ->
             {error, hb_wasm64_run:wrong_argument("restore(Handle, Snapshot)", [Handle, Snapshot], 2)}
     end.
@@ -78,7 +81,7 @@ read_state(Handle) ->
 
 -spec write_state(hb_wasm64:handle(), term(), term()) -> ok | {error, hb_wasm64:reason()}.
 write_state(Handle, Memory, Rest) ->
-    case restoring({raw, Memory, Rest}) of
+    case restoring({raw, Memory, Rest}, {constructors, 0}) of
         {ok, Operation} ->
             run(Handle, Operation);
         error ->
@@ -87,15 +90,15 @@ write_state(Handle, Memory, Rest) ->
             {error, hb_wasm64_run:wrong_argument("write_state(Handle, Memory, Rest)", Given, Position)}
     end.
 
-%% @doc What puts an instance into a state.
--spec restoring(term()) -> {ok, hb_wasm64_run:operation()} | error.
-restoring({raw, Memory, none}) when is_binary(Memory) ->
-    {ok, {restore, raw, [Memory]}};
-restoring({raw, Memory, Rest}) when is_binary(Memory), is_binary(Rest) ->
-    {ok, {restore, raw, [Memory, Rest]}};
-restoring(Snapshot) ->
+%% @doc What puts an instance into a state. Only raw memory alone has anything run: it tells nothing of the rest.
+-spec restoring(term(), hb_wasm64_run:beginning()) -> {ok, hb_wasm64_run:operation()} | error.
+restoring({raw, Memory, none}, Beginning) when is_binary(Memory) ->
+    {ok, {restore, raw, [Memory], Beginning}};
+restoring({raw, Memory, Rest}, _Beginning) when is_binary(Memory), is_binary(Rest) ->
+    {ok, {restore, raw, [Memory, Rest], ?NOTHING}};
+restoring(Snapshot, _Beginning) ->
     case snapshots(Snapshot) of
-        {ok, Snapshots} -> {ok, {restore, whole, Snapshots}};
+        {ok, Snapshots} -> {ok, {restore, whole, Snapshots, ?NOTHING}};
         error -> error
     end.
 

@@ -52,6 +52,32 @@ an_import_that_neither_knows_is_recorded_and_answered_with_zeros_test_() ->
         ?assertMatch([#{<<"func">> := <<"host_call">>}], dev_wasm64_test:get(<<"state/results/undefined-calls">>, ok(Answer)))
     end).
 
+%% What the clock showed to constructors, by a global and by the memory.
+clocks(M) -> [result(compute(M, Func, [])) || Func <- [<<"constructed">>, <<"noted">>]].
+
+init_at(Keys) -> hb_ao:resolve(dev_wasm64_test:base("emscripten/starting"), Keys#{<<"path">> => <<"init">>}, #{}).
+
+constructors_find_the_timestamp_of_the_init_test_() ->
+    on_both(?FUNCTION_NAME, fun() ->
+        [?assertEqual([[ok, [Time]], [ok, [Time]]], clocks(ok(init_at(Keys)))) || {Keys, Time} <- [
+            {#{<<"timestamp">> => 1708000496789}, 1708000496789.0}, {#{<<"timestamp">> => <<"5">>}, 5.0},
+            {#{<<"body">> => #{<<"timestamp">> => 5}}, 5.0}, {#{}, 0.0}, {#{<<"timestamp">> => <<"soon">>}, 0.0},
+            {#{<<"body">> => <<"text">>}, 0.0}
+        ]]
+    end).
+
+%% A restored instance has the state of the one that was started, whatever the
+%% time of the message that finds it gone.
+a_snapshot_of_constructors_at_some_time_brings_that_time_back_test_() ->
+    on_both(?FUNCTION_NAME, fun() ->
+        [begin
+             Snapshot = ok(hb_ao:resolve(ok(init_at(Keys)), <<"snapshot">>, #{})),
+             ?assertEqual(HasRest, is_map_key(<<"wasm-state">>, Snapshot)),
+             M = dev_wasm64_test:base("emscripten/starting", #{<<"snapshot">> => Snapshot}),
+             ?assertEqual([ok, [Time]], result(compute_at(M, <<"constructed">>, #{<<"timestamp">> => 9})))
+         end || {Keys, Time, HasRest} <- [{#{<<"timestamp">> => 5}, 5.0, true}, {#{}, 0.0, false}]]
+    end).
+
 the_end_of_a_program_is_a_result_test_() ->
     on_both(?FUNCTION_NAME, fun() ->
         M = started("emscripten/longjmp64"),

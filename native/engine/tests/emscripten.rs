@@ -3,7 +3,9 @@
 use hb_wasm64_engine::error::Error;
 use hb_wasm64_engine::image::{Image, hash};
 use hb_wasm64_engine::value::{Arg, Value};
-use hb_wasm64_engine::{CallRequest, FuncName, Initialize, Instance, Progress, Response, Thread, TicketId};
+use hb_wasm64_engine::{
+    CallRequest, FuncName, Initialize, Instance, Progress, Response, StartRequest, Thread, TicketId,
+};
 use std::sync::Arc;
 
 type Guest = Instance<(), ()>;
@@ -16,7 +18,8 @@ fn image(wat: &str) -> Result<Arc<Image>, Error> {
 fn start(wat: &str, initialize: Initialize) -> Result<Guest, Error> {
     let guest = Guest::new(image(wat)?);
     let ticket = TicketId::fresh();
-    let mut progress = guest.start(ticket, None, initialize, Thread::Worker).progress;
+    let mut progress =
+        guest.start(ticket, StartRequest { initialize, ..StartRequest::default() }, Thread::Worker).progress;
     while let Progress::Yielded = progress {
         progress = guest.resume(ticket, Thread::Worker, None).progress;
     }
@@ -319,6 +322,30 @@ fn a_program_starts_with_its_stack_and_its_constructors_and_main_on_demand() {
 }
 
 #[test]
+fn a_program_has_the_time_of_its_start_and_the_start_function_none() {
+    let wat = r#"(module
+        (import "env" "emscripten_date_now" (func $now (result f64)))
+        (memory (export "memory") 1)
+        (global $begun (mut f64) (f64.const -1)) (global $made (mut f64) (f64.const 0)) (global $ran (mut f64) (f64.const 0))
+        (func $begin (global.set $begun (call $now)))
+        (start $begin)
+        (func (export "__wasm_call_ctors") (global.set $made (call $now)))
+        (func (export "main") (param i32 i32) (result i32) (global.set $ran (call $now)) (i32.const 0))
+        (func (export "begun") (result f64) (global.get $begun))
+        (func (export "made") (result f64) (global.get $made))
+        (func (export "ran") (result f64) (global.get $ran))
+        (func (export "now") (result f64) (call $now)))"#;
+    let guest = Guest::new(image(wat).unwrap());
+    let request = StartRequest { initialize: Initialize::Main, time: 5, fuel: None };
+    let progress = guest.start(TicketId::fresh(), request, Thread::Worker).progress;
+    assert!(matches!(progress, Progress::Finished(Ok(_))), "{progress:?}");
+    for (name, time) in [("begun", 0f64), ("made", 5.0), ("ran", 5.0)] {
+        assert_eq!(call(&guest, name, &[]), Ok(vec![Value::F64(time.to_bits())]), "{name}");
+    }
+    assert_eq!(call(&guest, "now", &[]), Ok(vec![Value::F64(0)]), "and it ends with the start");
+}
+
+#[test]
 fn main_may_end_the_program_and_its_status_tells_whether_it_started() {
     assert_eq!(steps(Initialize::Main, "(call $exit (i32.const 0)) (i32.const 5)"), Ok(vec![Value::I32(123)]));
     assert_eq!(steps(Initialize::Main, "(call $exit (i32.const 4)) (i32.const 0)"), Err(Error::Exit(4)));
@@ -332,7 +359,8 @@ fn constructors_end_when_their_fuel_does() {
     let spin = STARTING.replace("(call $step (i32.const 2))", "(loop (br 0))").replace("MAIN", "(i32.const 0)");
     let guest = Guest::new(image(&spin).unwrap());
     let ticket = TicketId::fresh();
-    let mut progress = guest.start(ticket, Some(1_000_000), Initialize::default(), Thread::Worker).progress;
+    let mut progress =
+        guest.start(ticket, StartRequest { fuel: Some(1_000_000), ..StartRequest::default() }, Thread::Worker).progress;
     while let Progress::Yielded = progress {
         progress = guest.resume(ticket, Thread::Worker, None).progress;
     }

@@ -107,8 +107,9 @@ pub(crate) async fn run(image: Arc<Image>, port: Arc<Port>) {
                 (starting.ticket, result.and_then(|forked| other.plant(forked)))
             }
             Command::Restore(starting, snapshots) => {
-                let result = restore(&image, &port, &starting, snapshots).await;
-                (starting.ticket, result.map(|restored| reaper::dispose(std::mem::replace(&mut store, restored))))
+                let ticket = starting.ticket;
+                let result = restore(&image, &port, starting, snapshots).await;
+                (ticket, result.map(|restored| reaper::dispose(std::mem::replace(&mut store, restored))))
             }
             command => {
                 serve(store.as_context_mut(), command).await;
@@ -144,8 +145,8 @@ fn new_store(image: &Arc<Image>, port: &Arc<Port>) -> Result<Store<Data>, Error>
 /// Does what a command asks for, in the root of the task or inside an import.
 async fn serve(mut store: StoreContextMut<'_, Data>, command: Command) {
     let (ticket, result) = match command {
-        Command::Start(starting, initialize) => {
-            let started = start(&mut store, &starting, initialize).await;
+        Command::Start(starting) => {
+            let started = start(&mut store, &starting).await;
             (starting.ticket, started.map(|()| Vec::new()))
         }
         Command::Call(call) => (call.ticket, call::call(&mut store, call).await),
