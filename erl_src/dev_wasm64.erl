@@ -57,6 +57,8 @@
 -define(PRIVATE, [<<"instance">>, <<"write">>, <<"read">>, <<"import-resolver">>]).
 %% What a snapshot has beside the memory.
 -define(REST, <<"wasm-state">>).
+%% The modules that the engine's host of Emscripten's images serves imports of.
+-define(NATIVE, [<<"env">>, <<"wasi_snapshot_preview1">>]).
 %% How many calls of undefined imports a message keeps.
 -define(MAX_UNDEFINED_CALLS, 1000).
 %% The latest time that a float still tells to the millisecond.
@@ -262,7 +264,7 @@ milliseconds(_Other) ->
 %% The modules with a device that answers their imports: it is asked before the engine's host.
 libraries(Prefix, Base, Opts) ->
     case dev_wasm64_message:find(Prefix ++ [<<"stdlib">>], Base, Opts) of
-        {ok, Libraries} when is_map(Libraries) -> [Module || Module <- maps:keys(Libraries), is_binary(Module), unicode:characters_to_binary(Module) =:= Module];
+        {ok, Libraries} when is_map(Libraries) -> [Module || Module <- ?NATIVE, dev_wasm64_message:has(Module, Libraries)];
         _ -> []
     end.
 

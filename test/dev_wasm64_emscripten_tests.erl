@@ -52,6 +52,15 @@ an_import_that_neither_knows_is_recorded_and_answered_with_zeros_test_() ->
         ?assertMatch([#{<<"func">> := <<"host_call">>}], dev_wasm64_test:get(<<"state/results/undefined-calls">>, ok(Answer)))
     end).
 
+%% Whatever else is in the library.
+devices_for_other_modules_are_not_asked_test_() ->
+    on_both(?FUNCTION_NAME, fun() ->
+        Asked = library(#{emscripten_date_now => fun(_, _, _) -> error(asked) end}),
+        Others = maps:from_list([{<<"lib-", (integer_to_binary(N))/binary>>, Asked} || N <- lists:seq(1, 1000)]),
+        M = started(?CLOCK, #{<<"stdlib">> => Others}),
+        ?assertEqual([ok, [5.0]], result(compute_at(M, <<"date_now">>, #{<<"timestamp">> => 5})))
+    end).
+
 %% What the clock showed to constructors, by a global and by the memory.
 clocks(M) -> [result(compute(M, Func, [])) || Func <- [<<"constructed">>, <<"noted">>]].
 

@@ -28,6 +28,7 @@ pub struct Image {
     source: Box<[u8]>,
     pre: InstancePre<Data>,
     imports: Vec<Arc<ImportInfo>>,
+    native_modules: Vec<Arc<str>>,
     exports: Vec<Export>,
     funcs: HashMap<Box<str>, FuncExport>,
     memory: Option<ModuleExport>,
@@ -80,6 +81,12 @@ impl Image {
         let named = || module.imports().map(|import| (import.module(), import.name()));
         let natives = emscripten::is_emscripten(named()).then(|| Natives::new(width, can_catch));
         let imports = import::define(&mut linker, &module, natives.as_ref())?;
+        let mut native_modules: Vec<Arc<str>> = Vec::new();
+        for import in imports.iter().filter(|import| import.is_native) {
+            if !native_modules.contains(&import.module) {
+                native_modules.push(import.module.clone());
+            }
+        }
         let thrown =
             tags.iter().filter_map(|(tag, thrown)| Some((module.get_export_index(&expose::tag_name(*tag))?, *thrown)));
         let thrown = thrown.collect();
@@ -97,6 +104,7 @@ impl Image {
             source,
             pre,
             imports,
+            native_modules,
             exports,
             funcs,
             memory,
@@ -125,6 +133,11 @@ impl Image {
     /// What the image imports, in the order of the module.
     pub fn imports(&self) -> &[Arc<ImportInfo>] {
         &self.imports
+    }
+
+    /// The modules with imports that the host serves where nobody else does.
+    pub(crate) fn native_modules(&self) -> &[Arc<str>] {
+        &self.native_modules
     }
 
     /// What the image exports, in the order of the module.

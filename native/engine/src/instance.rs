@@ -219,7 +219,9 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
             },
         };
         let (CallRequest { args, fuel, time, asked_first, .. }, stub) = (request, responder.is_none());
-        let asked_first = (!asked_first.is_empty()).then(|| asked_first.into_iter().map(Box::from).collect());
+        // Few of the named modules, if any, have imports that the host could serve.
+        let is_named = |module: &&Arc<str>| asked_first.contains(&&***module);
+        let asked_first = self.image.native_modules().iter().filter(is_named).cloned().collect();
         self.command(scope, ticket, thread, responder, owner, |ticket, cancelled| {
             Command::Call(Call { ticket, cancelled, target, args, fuel, time, asked_first, stub })
         })

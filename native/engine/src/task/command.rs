@@ -62,8 +62,8 @@ pub(crate) struct Call {
     pub(crate) fuel: Option<u64>,
     /// What its clock shows, in milliseconds since 1970; `None` is that of the call it is nested in, or 0.
     pub(crate) time: Option<u64>,
-    /// Modules whose imports are asked for before the host serves them.
-    pub(crate) asked_first: Option<Arc<[Box<str>]>>,
+    /// Modules whose imports are asked for before the host serves them, of those that have such imports.
+    pub(crate) asked_first: Vec<Arc<str>>,
     /// Whether imports are answered with zeros right away.
     pub(crate) stub: bool,
 }

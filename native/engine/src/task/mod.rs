@@ -48,8 +48,8 @@ pub(crate) struct Data {
     stub: bool,
     /// What its clock shows, in milliseconds since 1970.
     pub(crate) now: u64,
-    /// Modules whose imports are asked for before the host serves them.
-    asked_first: Option<Arc<[Box<str>]>>,
+    /// Modules whose imports are asked for before the host serves them, of those that have such imports.
+    asked_first: Vec<Arc<str>>,
     /// Functions of the host that call the guest, each in one that the one before has called.
     pub(crate) host_depth: usize,
     /// The state of Emscripten's host, once there is some.
@@ -58,8 +58,8 @@ pub(crate) struct Data {
 
 impl Data {
     /// Whether the imports of a module are to be asked for, though the host could serve them.
-    pub(crate) fn is_asked_first(&self, module: &str) -> bool {
-        !self.stub && self.asked_first.iter().flat_map(|asked| asked.iter()).any(|asked| **asked == *module)
+    pub(crate) fn is_asked_first(&self, module: &Arc<str>) -> bool {
+        !self.stub && self.asked_first.iter().any(|asked| Arc::ptr_eq(asked, module))
     }
 
     pub(crate) fn image(&self) -> &Arc<Image> {
@@ -132,7 +132,7 @@ fn new_store(image: &Arc<Image>, port: &Arc<Port>) -> Result<Store<Data>, Error>
         ticket: TicketId::default(),
         stub: true,
         now: 0,
-        asked_first: None,
+        asked_first: Vec::new(),
         host_depth: 0,
         host: None,
     };
