@@ -260,8 +260,9 @@ call(Handle, Func, Args, Options) ->
 %% answer `{native, State}' leaves it to the host.
 %%
 %% Surplus results of an import are dropped; missing or ill-typed ones, an error and an exception end the innermost
-%% guest call with `{import_failed, Why}', where `Why' is the reason given, `{raised, Class, Reason, Stacktrace}' or
-%% `{invalid_results, Map}'. The instance lives on.
+%% guest call with `{import_failed, Why}', where `Why' is the reason given, `{raised, Class, Reason, Stacktrace}',
+%% `{invalid_results, Map}', or `{not_native, Map}' for one that is left to the host and not served there; both maps have
+%% `module' and `func'. The instance lives on.
 -spec call(handle(), func(), [value()], import_fun(), State, options()) ->
     {ok, [value()], State1 :: term()} | {error, reason(), State1 :: term()}
 when

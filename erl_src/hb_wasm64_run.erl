@@ -293,7 +293,7 @@ import_now(ImportFun, State, Request, Options) ->
     end.
 
 native_or_failure(State, #{native := true}) -> {native, State};
-native_or_failure(State, _Request) -> {{failure, not_native}, State}.
+native_or_failure(State, Request) -> {{failure, {not_native, maps:with([module, func], Request)}}, State}.
 
 %% @doc What the library is given for an answer: results, or the reason of a failure in a form that it passes through
 %% unread.

@@ -92,7 +92,7 @@ an_import_that_the_host_does_not_serve_cannot_be_left_to_it_test() ->
         {native, State}
     end,
     ?assertEqual(
-        {error, {import_failed, not_native}, state},
+        {error, {import_failed, {not_native, #{module => "env", func => "host_call"}}}, state},
         hb_wasm64:call(H, "import_in_invoke", [1], Import, state, #{override => [<<"env">>]})
     ),
     {ok, Ref} = hb_wasm64:call_async(H, "import_in_invoke", [1], #{}),
