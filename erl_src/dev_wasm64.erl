@@ -25,7 +25,8 @@
 %% == Images built with Emscripten ==
 %% Their imports are served by the engine (see {@link hb_wasm64:call/6}), unless a device at `P/stdlib/MODULE' has the
 %% function: it is asked first. Their clock shows the `timestamp' of the request, or else of its `body', in milliseconds
-%% since 1970, and 0 without one.
+%% since 1970, and 0 without one: that of `init' while the program starts, that of `compute' while it runs. A
+%% snapshot without `wasm-state' is of an instance whose constructors found 0: they do again when it is restored.
 %%
 %% == Errors ==
 %% What is wrong with an image, a mode, a snapshot, or with a function or parameters that can be none, is `{error, Message}'
@@ -56,6 +57,8 @@
 -define(PRIVATE, [<<"instance">>, <<"write">>, <<"read">>, <<"import-resolver">>]).
 %% What a snapshot has beside the memory.
 -define(REST, <<"wasm-state">>).
+%% The modules that the engine's host of Emscripten's images serves imports of.
+-define(NATIVE, [<<"env">>, <<"wasi_snapshot_preview1">>]).
 %% How many calls of undefined imports a message keeps.
 -define(MAX_UNDEFINED_CALLS, 1000).
 %% The latest time that a float still tells to the millisecond.
@@ -70,8 +73,9 @@ info(_Base) ->
 
 %% @doc Starts an instance.
 -spec init(message(), message(), opts()) -> answer().
-init(Base, _Request, Opts) ->
-    start(Base, fun(Key, _Reason) -> Key end, #{}, Opts).
+init(Base, Request, Opts) ->
+    Body = dev_wasm64_message:value(<<"body">>, Request, #{}, Opts),
+    start(Base, fun(Key, _Reason) -> Key end, #{time => time(Body, Request, Opts)}, Opts).
 
 %% Starts the image of a message, in a state where the options have one. `Blame' tells the key that is to blame for a
 %% reason, given that of the image.
@@ -237,7 +241,7 @@ host(Handle, Prefix, Body, Request, Base, Opts) ->
         _ -> #{}
     end.
 
-%% What the clock of the guest shows: when the message was scheduled, as every node is told. One that tells no time, or
+%% What the clock of a guest shows: when the message was scheduled, as every node is told. One that tells no time, or
 %% something else by that name, is at the beginning of time.
 time(Body, Request, Opts) ->
     Key = <<"timestamp">>,
@@ -260,7 +264,7 @@ milliseconds(_Other) ->
 %% The modules with a device that answers their imports: it is asked before the engine's host.
 libraries(Prefix, Base, Opts) ->
     case dev_wasm64_message:find(Prefix ++ [<<"stdlib">>], Base, Opts) of
-        {ok, Libraries} when is_map(Libraries) -> [Module || Module <- maps:keys(Libraries), is_binary(Module), unicode:characters_to_binary(Module) =:= Module];
+        {ok, Libraries} when is_map(Libraries) -> [Module || Module <- ?NATIVE, dev_wasm64_message:has(Module, Libraries)];
         _ -> []
     end.
 

@@ -26,7 +26,8 @@
 -export([call/3, call/4, call/6, call_async/4, respond/2, cancel/1]).
 -export([memory_size/1, read/3, write/3, read_string/2, write_string/2, write_string/3, malloc/2, malloc/3, free/2]).
 -export([read_memory/1, write_memory/2, grow/2, output/1]).
--export([snapshot/1, snapshot/2, restore/2, merge/1, fork/1, read_state/1, write_state/3, migrate/2]).
+-export([snapshot/1, snapshot/2, restore/2, restore/3, merge/1, fork/1, fork/2, read_state/1, write_state/3]).
+-export([migrate/2, migrate/3]).
 -export([log_level/1, time_slice/1]).
 -export([start_loaded/2]).
 -export_type([handle/0, import_ref/0, func/0, value/0, request/0, import_fun/0, options/0, snapshot/0, reason/0]).
@@ -63,13 +64,15 @@
     handler => pid(),
     _ => _
 }.
+%% A function takes no notice of options that are not its own; import functions get all of them.
+%%
 %% `timeout' in milliseconds, for all of the call, calls made in its import function by the same process included. With
 %% `on_timeout => stop' an instance whose guest was cut short by it is stopped, as it is in a state that nothing leads to;
 %% one for which the call only waited is not. `fuel' in wasm instructions, roughly: the same number on every machine.
 %% `time' is what the clock of a guest built with Emscripten shows, in milliseconds since 1970: that of the call around it by
-%% default, and 0. `override' names modules whose imports go to the import function or handler though the host could serve
-%% them. `initialize' is for {@link start/2}: whether constructors run, or `main' after them; see `docs/emscripten.md'.
-%% `handler' is for {@link call_async/4} only. Other keys are left to import functions.
+%% default, and 0; at a start it is that of constructors and of `main'. `override' names modules whose imports go to the import
+%% function or handler though the host could serve them. `initialize' is for {@link start/2}: whether constructors run, or `main' after them; see `docs/emscripten.md'.
+%% `handler' is for {@link call_async/4} only.
 -type snapshot() :: binary() | [binary()].
 %% A snapshot, or a whole one and deltas, each against the one before. `docs/snapshot.md' has the format.
 -type reason() ::
@@ -108,8 +111,10 @@ start(Image) ->
 %% function and, if Emscripten has built it, its constructors. Imports that these call and the host does not serve are
 %% answered with zeros.
 %%
-%% `Options': `timeout' in milliseconds bounds all of it, `fuel' the start function. With `snapshot' the instance starts in
-%% that state: a snapshot, or `{raw, Memory, Rest}' as {@link read_state/1} gives them.
+%% `Options': `timeout' in milliseconds bounds all of it, `fuel' what runs. `time' is what constructors find. `initialize =>
+%% false' leaves them out, `initialize => main' runs `main' after them. With `snapshot' the instance starts in that state: a
+%% snapshot, or `{raw, Memory, Rest}' as {@link read_state/1} gives them. It was taken after all of this, so that nothing runs,
+%% and `main' is refused; only raw memory alone (`{raw, Memory, none}') is put in after constructors have run, or have not.
 -spec start(Image :: binary(), options()) -> {ok, handle()} | {error, reason()}.
 start(Image, Options) when is_binary(Image) ->
     case {hb_wasm64_run:deadline(Options), starting(Options)} of
@@ -128,22 +133,29 @@ start(Image, Options) ->
     {error, hb_wasm64_run:wrong_argument("start(Image, Options)", [Image, Options], 1)}.
 
 starting(Options) when is_map(Options) ->
-    case maps:get(initialize, Options, true) of
-        true -> starting(constructors, Options);
-        false -> starting(nothing, Options);
-        main -> starting(main, Options);
-        Other -> {error, {invalid_option, initialize, Other}}
+    case {initialize(Options), hb_wasm64_run:time(Options)} of
+        {{ok, Initialize}, {ok, none}} -> starting({Initialize, 0}, Options);
+        {{ok, Initialize}, {ok, Time}} -> starting({Initialize, Time}, Options);
+        {{error, _} = Error, _} -> Error;
+        {_, {error, _} = Error} -> Error
     end;
 starting(Options) ->
     {error, {invalid_option, options, Options}}.
 
-starting(_Initialize, #{snapshot := Snapshot}) ->
-    case hb_wasm64_state:restoring(Snapshot) of
+initialize(#{initialize := main, snapshot := _}) -> {error, {invalid_option, initialize, main}};
+initialize(#{initialize := main}) -> {ok, main};
+initialize(#{initialize := true}) -> {ok, constructors};
+initialize(#{initialize := false}) -> {ok, nothing};
+initialize(#{initialize := Other}) -> {error, {invalid_option, initialize, Other}};
+initialize(_Options) -> {ok, constructors}.
+
+starting(Beginning, #{snapshot := Snapshot}) ->
+    case hb_wasm64_state:restoring(Snapshot, Beginning) of
         {ok, _} = Restoring -> Restoring;
         error -> {error, {invalid_option, snapshot, Snapshot}}
     end;
-starting(Initialize, _Options) ->
-    {ok, {start, Initialize}}.
+starting(Beginning, _Options) ->
+    {ok, {start, Beginning}}.
 
 load(Image, infinity) ->
     case hb_wasm64_nif:find_image(Image) of
@@ -249,8 +261,9 @@ call(Handle, Func, Args, Options) ->
 %% answer `{native, State}' leaves it to the host.
 %%
 %% Surplus results of an import are dropped; missing or ill-typed ones, an error and an exception end the innermost
-%% guest call with `{import_failed, Why}', where `Why' is the reason given, `{raised, Class, Reason, Stacktrace}' or
-%% `{invalid_results, Map}'. The instance lives on.
+%% guest call with `{import_failed, Why}', where `Why' is the reason given, `{raised, Class, Reason, Stacktrace}',
+%% `{invalid_results, Map}', or `{not_native, Map}' for one that is left to the host and not served there; both maps have
+%% `module' and `func'. The instance lives on.
 -spec call(handle(), func(), [value()], import_fun(), State, options()) ->
     {ok, [value()], State1 :: term()} | {error, reason(), State1 :: term()}
 when
@@ -306,13 +319,13 @@ cancel(Ref) ->
 %% first exported one, or else the first.
 -spec memory_size(handle()) -> {ok, non_neg_integer()} | {error, reason()}.
 memory_size(Handle) ->
-    hb_wasm64_run:in_turn(fun(Ref, Ticket) -> hb_wasm64_nif:memory_size(Handle, Ref, Ticket) end).
+    hb_wasm64_run:in_turn(Handle, fun(Ref, Ticket) -> hb_wasm64_nif:memory_size(Handle, Ref, Ticket) end).
 
 %% @doc What the guest has written to its standard output and its error output, the first megabyte of each, since the
 %% call in progress, or else the last one, began. Only the host of Emscripten's images has such files.
 -spec output(handle()) -> {ok, #{stdout := binary(), stderr := binary()}} | {error, reason()}.
 output(Handle) ->
-    case hb_wasm64_run:in_turn(fun(Ref, Ticket) -> hb_wasm64_nif:output(Handle, Ref, Ticket) end) of
+    case hb_wasm64_run:in_turn(Handle, fun(Ref, Ticket) -> hb_wasm64_nif:output(Handle, Ref, Ticket) end) of
         {ok, {Output, Errors}} -> {ok, #{stdout => Output, stderr => Errors}};
         {error, _} = Error -> Error
     end.
@@ -320,9 +333,9 @@ output(Handle) ->
 %% @doc Reads `Size' bytes of the linear memory.
 -spec read(handle(), Offset :: non_neg_integer(), Size :: non_neg_integer()) -> {ok, binary()} | {error, reason()}.
 read(Handle, Offset, Size) when ?IS_U64(Offset), ?IS_U64(Size), Size =< ?SHORT ->
-    hb_wasm64_run:in_turn(fun(Ref, Ticket) -> hb_wasm64_nif:read(Handle, Ref, Ticket, Offset, Size) end);
+    hb_wasm64_run:in_turn(Handle, fun(Ref, Ticket) -> hb_wasm64_nif:read(Handle, Ref, Ticket, Offset, Size) end);
 read(Handle, Offset, Size) when ?IS_U64(Offset), ?IS_U64(Size) ->
-    hb_wasm64_run:in_turn(fun(Ref, Ticket) -> hb_wasm64_nif:read_dirty(Handle, Ref, Ticket, Offset, Size) end);
+    hb_wasm64_run:in_turn(Handle, fun(Ref, Ticket) -> hb_wasm64_nif:read_dirty(Handle, Ref, Ticket, Offset, Size) end);
 read(Handle, Offset, Size) when is_integer(Offset), is_integer(Size) ->
     out_of_bounds(Handle, Offset, Size);
 read(Handle, Offset, Size) ->
@@ -332,9 +345,9 @@ read(Handle, Offset, Size) ->
 %% @doc Writes a binary to the linear memory.
 -spec write(handle(), Offset :: non_neg_integer(), binary()) -> ok | {error, reason()}.
 write(Handle, Offset, Binary) when ?IS_U64(Offset), is_binary(Binary), byte_size(Binary) =< ?SHORT ->
-    hb_wasm64_run:in_turn(fun(Ref, Ticket) -> hb_wasm64_nif:write(Handle, Ref, Ticket, Offset, Binary) end);
+    hb_wasm64_run:in_turn(Handle, fun(Ref, Ticket) -> hb_wasm64_nif:write(Handle, Ref, Ticket, Offset, Binary) end);
 write(Handle, Offset, Binary) when ?IS_U64(Offset), is_binary(Binary) ->
-    hb_wasm64_run:in_turn(fun(Ref, Ticket) -> hb_wasm64_nif:write_dirty(Handle, Ref, Ticket, Offset, Binary) end);
+    hb_wasm64_run:in_turn(Handle, fun(Ref, Ticket) -> hb_wasm64_nif:write_dirty(Handle, Ref, Ticket, Offset, Binary) end);
 write(Handle, Offset, Binary) when is_integer(Offset), is_binary(Binary) ->
     out_of_bounds(Handle, Offset, byte_size(Binary));
 write(Handle, Offset, Binary) ->
@@ -344,8 +357,8 @@ write(Handle, Offset, Binary) ->
 %% @doc Reads a string up to its NUL, which is left out.
 -spec read_string(handle(), Offset :: non_neg_integer()) -> {ok, binary()} | {error, reason()}.
 read_string(Handle, Offset) when ?IS_U64(Offset) ->
-    case hb_wasm64_run:in_turn(fun(Ref, Ticket) -> hb_wasm64_nif:read_string(Handle, Ref, Ticket, Offset, ?SHORT) end) of
-        more -> hb_wasm64_run:in_turn(fun(Ref, Ticket) -> hb_wasm64_nif:read_string_dirty(Handle, Ref, Ticket, Offset) end);
+    case hb_wasm64_run:in_turn(Handle, fun(Ref, Ticket) -> hb_wasm64_nif:read_string(Handle, Ref, Ticket, Offset, ?SHORT) end) of
+        more -> hb_wasm64_run:in_turn(Handle, fun(Ref, Ticket) -> hb_wasm64_nif:read_string_dirty(Handle, Ref, Ticket, Offset) end);
         Result -> Result
     end;
 read_string(Handle, Offset) when is_integer(Offset) ->
@@ -410,13 +423,13 @@ free(Handle, Pointer) ->
 %% @doc All of the linear memory, as the guest sees it.
 -spec read_memory(handle()) -> {ok, binary()} | {error, reason()}.
 read_memory(Handle) ->
-    hb_wasm64_run:in_turn(fun(Ref, Ticket) -> hb_wasm64_nif:read_all(Handle, Ref, Ticket) end).
+    hb_wasm64_run:in_turn(Handle, fun(Ref, Ticket) -> hb_wasm64_nif:read_all(Handle, Ref, Ticket) end).
 
 %% @doc Makes `Binary' the linear memory, with zeros behind it. A memory that is smaller grows first.
 -spec write_memory(handle(), binary()) -> ok | {error, reason()}.
 write_memory(Handle, Binary) when is_binary(Binary) ->
     case grow(Handle, byte_size(Binary)) of
-        ok -> hb_wasm64_run:in_turn(fun(Ref, Ticket) -> hb_wasm64_nif:write_all(Handle, Ref, Ticket, Binary) end);
+        ok -> hb_wasm64_run:in_turn(Handle, fun(Ref, Ticket) -> hb_wasm64_nif:write_all(Handle, Ref, Ticket, Binary) end);
         {error, _} = Error -> Error
     end;
 write_memory(Handle, Other) ->
@@ -425,7 +438,7 @@ write_memory(Handle, Other) ->
 %% @doc Grows the linear memory to at least `Bytes'.
 -spec grow(handle(), Bytes :: non_neg_integer()) -> ok | {error, reason()}.
 grow(Handle, Bytes) when ?IS_U64(Bytes) ->
-    case hb_wasm64_run:in_turn(fun(Ref, Ticket) -> hb_wasm64_nif:grow(Handle, Ref, Ticket, Bytes) end) of
+    case hb_wasm64_run:in_turn(Handle, fun(Ref, Ticket) -> hb_wasm64_nif:grow(Handle, Ref, Ticket, Bytes) end) of
         {ok, []} -> ok;
         {error, _} = Error -> Error
     end;
@@ -441,45 +454,65 @@ snapshot(Handle) ->
 %% same bytes on every machine. Waits for its turn, and is refused within a call: what is on the guest's stack is lost.
 %%
 %% `compress => true' compresses it (zstd). `base => Snapshot' makes it a delta, with only what has changed since.
--spec snapshot(handle(), #{compress => boolean(), base => snapshot(), _ => _}) -> {ok, binary()} | {error, reason()}.
+%% `timeout' in milliseconds bounds the time until its turn; then it is taken, however long that takes.
+-spec snapshot(handle(), #{timeout => timeout(), compress => boolean(), base => snapshot(), _ => _}) ->
+    {ok, binary()} | {error, reason()}.
 snapshot(Handle, Options) ->
     hb_wasm64_state:snapshot(Handle, Options).
 
-%% @doc Puts an instance into the state of a snapshot of the same image. An instance that refuses one is as it was.
+%% @equiv restore(Handle, Snapshot, #{})
 -spec restore(handle(), snapshot()) -> ok | {error, reason()}.
 restore(Handle, Snapshot) ->
-    hb_wasm64_state:restore(Handle, Snapshot).
+    restore(Handle, Snapshot, #{}).
+
+%% @doc Puts an instance into the state of a snapshot of the same image. One that refuses it, or is not given the time that
+%% it takes by `timeout' (in milliseconds, waiting for its turn included), is as it was.
+-spec restore(handle(), snapshot(), #{timeout => timeout(), _ => _}) -> ok | {error, reason()}.
+restore(Handle, Snapshot, Options) ->
+    hb_wasm64_state:restore(Handle, Snapshot, Options).
 
 %% @doc A snapshot and its deltas as one whole snapshot: the one that {@link snapshot/1} would have given.
 -spec merge(snapshot()) -> {ok, binary()} | {error, reason()}.
 merge(Snapshot) ->
     hb_wasm64_state:merge(Snapshot).
 
-%% @doc A second instance in the state of the first.
+%% @equiv fork(Handle, #{})
 -spec fork(handle()) -> {ok, handle()} | {error, reason()}.
 fork(Handle) ->
-    hb_wasm64_state:fork(Handle).
+    fork(Handle, #{}).
+
+%% @doc A second instance in the state of the first. `timeout' in milliseconds bounds all of it, waiting for its turn included.
+-spec fork(handle(), #{timeout => timeout(), _ => _}) -> {ok, handle()} | {error, reason()}.
+fork(Handle, Options) ->
+    hb_wasm64_state:fork(Handle, Options).
 
 %% @doc The linear memory as it is, and what else there is of the state: a snapshot without that memory (a whole one where
-%% it is not the first of the image), or `none' where it is as in a fresh instance. Both at one moment.
+%% it is not the first of the image), or `none' where it is as in an instance that was started without options. Both at one
+%% moment.
 -spec read_state(handle()) -> {ok, Memory :: binary(), Rest :: binary() | none} | {error, reason()}.
 read_state(Handle) ->
     hb_wasm64_state:read_state(Handle).
 
-%% @doc Puts an instance into the state that {@link read_state/1} gave. With `none' everything but the memory is as in a
-%% fresh instance; a smaller memory grows, and what is left of a larger one is zeros.
+%% @doc Puts an instance into the state that {@link read_state/1} gave. With `none' everything but the memory is as in one
+%% that was started without options; a smaller memory grows, and what is left of a larger one is zeros.
 -spec write_state(handle(), Memory :: binary(), Rest :: binary() | none) -> ok | {error, reason()}.
 write_state(Handle, Memory, Rest) ->
     hb_wasm64_state:write_state(Handle, Memory, Rest).
+
+%% @equiv migrate(Handle, Node, #{})
+-spec migrate(handle(), node()) -> {ok, handle()} | {error, reason()}.
+migrate(Handle, Node) ->
+    migrate(Handle, Node, #{}).
 
 %% @doc Moves an instance to another node, which needs this library and not the image. Gives the handle there: it is for
 %% functions that run on that node, and what it names lives there until it is stopped.
 %%
 %% While it moves the instance is nobody else's. Those who waited for it are told `stopped' in the end. If anything goes
-%% wrong it stays here, as it was.
--spec migrate(handle(), node()) -> {ok, handle()} | {error, reason()}.
-migrate(Handle, Node) ->
-    hb_wasm64_migrate:migrate(Handle, Node).
+%% wrong it stays here, as it was; so too when it has not arrived within `timeout' milliseconds, waiting for its turn
+%% included. How long it takes to reach the node at all is not bounded by that.
+-spec migrate(handle(), node(), #{timeout => timeout(), _ => _}) -> {ok, handle()} | {error, reason()}.
+migrate(Handle, Node, Options) ->
+    hb_wasm64_migrate:migrate(Handle, Node, Options).
 
 %% @doc Sets the level from which on the library's own records go to `logger', with `library => hb_wasm64' in
 %% their metadata. It is `warning' at first.

@@ -19,7 +19,7 @@
 %% keeps the instance: rather two than none.
 -module(hb_wasm64_migrate).
 
--export([migrate/2]).
+-export([migrate/3]).
 %% Called on the other node.
 -export([accept/3]).
 
@@ -29,44 +29,55 @@
 %% How often a keeper looks whether its instance has been stopped, in milliseconds.
 -define(LOOK, 1000).
 
--spec migrate(hb_wasm64:handle(), term()) -> {ok, hb_wasm64:handle()} | {error, hb_wasm64:reason()}.
-migrate(Handle, Node) when is_atom(Node) ->
-    case hold(Handle) of
+-record(there, {
+    pid :: pid(),
+    %% Both the name of this move and where its answers go. What comes when it is over goes nowhere.
+    ref :: reference(),
+    watch :: reference(),
+    deadline :: hb_wasm64_run:deadline()
+}).
+
+-spec migrate(hb_wasm64:handle(), term(), term()) -> {ok, hb_wasm64:handle()} | {error, hb_wasm64:reason()}.
+migrate(Handle, Node, Options) when is_atom(Node) ->
+    case hb_wasm64_run:deadline(Options) of
+        {ok, Deadline} -> migrate_until(Deadline, Handle, Node);
+        {error, _} = Error -> Error
+    end;
+migrate(Handle, Other, _Options) ->
+    {error, hb_wasm64_run:wrong_argument("migrate(Handle, Node)", [Handle, Other], 2)}.
+
+migrate_until(Deadline, Handle, Node) ->
+    case hb_wasm64_run:in_turn(Handle, Deadline, fun(Ref, Ticket) -> hb_wasm64_nif:hold(Handle, Ref, Ticket) end) of
         {ok, Scope, Ticket} ->
             %% An exception leaves the instance where it is, like any other failure.
-            try move(Handle, Scope, Node) of
+            try move(Deadline, Handle, Scope, Node) of
                 Result -> Result
             after
                 hb_wasm64_nif:cancel(Handle, Ticket)
             end;
         {error, _} = Error ->
             Error
-    end;
-migrate(Handle, Other) ->
-    {error, hb_wasm64_run:wrong_argument("migrate(Handle, Node)", [Handle, Other], 2)}.
+    end.
 
-hold(Handle) ->
-    hb_wasm64_run:in_turn(fun(Ref, Ticket) -> hb_wasm64_nif:hold(Handle, Ref, Ticket) end).
-
-move(Handle, Scope, Node) ->
-    case hb_wasm64_state:snapshot(Scope, #{compress => true}) of
+move(Deadline, Handle, Scope, Node) ->
+    case hb_wasm64_state:snapshot(Scope, #{compress => true, timeout => hb_wasm64_run:left(Deadline)}) of
         {ok, Snapshot} ->
             case hb_wasm64:describe(Handle) of
-                {ok, #{image := Hash}} -> move_to(Node, Handle, Hash, Snapshot);
+                {ok, #{image := Hash}} -> move_to(Node, Deadline, Handle, Hash, Snapshot);
                 {error, _} = Error -> Error
             end;
         {error, _} = Error ->
             Error
     end.
 
-move_to(Node, Handle, Hash, Snapshot) ->
-    %% Both the name of this move and where its answers go. What comes when it is over goes nowhere.
+move_to(Node, Deadline, Handle, Hash, Snapshot) ->
     Ref = alias(),
     try spawn_monitor(Node, ?MODULE, accept, [self(), Ref, Hash]) of
-        {There, Watch} ->
-            Result = send_all(Handle, Snapshot, There, Ref, Watch),
+        {Pid, Watch} ->
+            There = #there{pid = Pid, ref = Ref, watch = Watch, deadline = Deadline},
+            Result = send_all(Handle, Snapshot, There),
             true = demonitor(Watch, [flush]),
-            settle(Result, Handle, There, Ref)
+            settle(Result, Handle, There)
     catch
         error:Reason -> {error, {node, Reason}}
     after
@@ -81,7 +92,7 @@ flush(Ref) ->
     end.
 
 %% Told first and stopped then: what may happen in between leaves two of them.
-settle({started, There}, Handle, Pid, Ref) ->
+settle({started, There}, Handle, #there{pid = Pid, ref = Ref}) ->
     case hb_wasm64:status(Handle) of
         {ok, _} ->
             Pid ! {Ref, settled},
@@ -92,51 +103,52 @@ settle({started, There}, Handle, Pid, Ref) ->
             Pid ! {Ref, given_up},
             Error
     end;
-settle({error, _} = Error, _Handle, Pid, Ref) ->
+settle({error, _} = Error, _Handle, #there{pid = Pid, ref = Ref}) ->
     Pid ! {Ref, given_up},
     Error.
 
-send_all(Handle, Snapshot, There, Ref, Watch) ->
-    case answer(Ref, Watch) of
+send_all(Handle, Snapshot, There) ->
+    case answer(There) of
         want_image ->
             case hb_wasm64_nif:image_bytes(Handle) of
-                {ok, Image} -> send_both(Image, Snapshot, There, Ref, Watch);
+                {ok, Image} -> send_both(Image, Snapshot, There);
                 {error, _} = Error -> Error
             end;
         have_image ->
-            send_last(Snapshot, There, Ref, Watch);
+            send_last(Snapshot, There);
         {error, _} = Error ->
             Error
     end.
 
-send_both(Image, Snapshot, There, Ref, Watch) ->
-    case send(Image, There, Ref, Watch) of
-        next -> send_last(Snapshot, There, Ref, Watch);
+send_both(Image, Snapshot, There) ->
+    case send(Image, There) of
+        next -> send_last(Snapshot, There);
         {error, _} = Error -> Error
     end.
 
-send_last(Snapshot, There, Ref, Watch) ->
-    case send(Snapshot, There, Ref, Watch) of
-        next -> answer(Ref, Watch);
+send_last(Snapshot, There) ->
+    case send(Snapshot, There) of
+        next -> answer(There);
         {error, _} = Error -> Error
     end.
 
 %% A binary in pieces, and its end.
-send(<<Piece:?PIECE/binary, Rest/binary>>, There, Ref, Watch) ->
-    There ! {Ref, piece, Piece},
-    case answer(Ref, Watch) of
-        next -> send(Rest, There, Ref, Watch);
+send(<<Piece:?PIECE/binary, Rest/binary>>, #there{pid = Pid, ref = Ref} = There) ->
+    Pid ! {Ref, piece, Piece},
+    case answer(There) of
+        next -> send(Rest, There);
         {error, _} = Error -> Error
     end;
-send(Last, There, Ref, Watch) ->
-    There ! {Ref, last, Last},
-    answer(Ref, Watch).
+send(Last, #there{pid = Pid, ref = Ref} = There) ->
+    Pid ! {Ref, last, Last},
+    answer(There).
 
-%% The other process answers each message, or ends, or its node is lost: one of them comes.
-answer(Ref, Watch) ->
+%% The other process answers each message, or ends, or its node is lost: one of them comes, unless time is up before.
+answer(#there{ref = Ref, watch = Watch, deadline = Deadline}) ->
     receive
         {Ref, Answer} -> Answer;
         {'DOWN', Watch, process, _, Reason} -> {error, {node, Reason}}
+    after hb_wasm64_run:left(Deadline) -> {error, timeout}
     end.
 
 %% @doc The process on the other node.

@@ -6,14 +6,14 @@
 -module(hb_wasm64_nif).
 
 -export([find_image/1, load_image/2, image_bytes/1, find_hash/1, new_instance/1, new_sibling/1]).
--export([start/4, call/8, resume/4, answer/5, respond/2, respond_dirty/2, cancel/2, hold/3, stop/1]).
+-export([start/3, call/8, resume/4, answer/5, respond/2, respond_dirty/2, cancel/2, hold/3, stop/1]).
 -export([status/1, host/1, describe/1]).
 -export([memory_size/3, output/3, read/5, read_dirty/5, read_all/3, write/5, write_dirty/5, write_all/4]).
 -export([read_string/5, read_string_dirty/4, grow/4]).
 -export([survey/3, snapshot/5, read_state/3, merge/1, restore/6, fork/4]).
 -export([new_async/1, runner/1]).
 -export([log_to/2, log_level/1, time_slice/1]).
--export_type([image/0, handle/0, ticket/0, step/0, responder/0, initialize/0, host/0]).
+-export_type([image/0, handle/0, ticket/0, step/0, responder/0, initialize/0, beginning/0, host/0]).
 
 -on_load(load/0).
 
@@ -24,6 +24,8 @@
 -type responder() :: pid() | zero.
 -type initialize() :: nothing | constructors | main.
 %% What of a program runs as it starts.
+-type beginning() :: {Fuel :: non_neg_integer() | infinity, initialize(), Time :: non_neg_integer()}.
+%% The same, with the instructions that it may take and what its clock shows, in milliseconds since 1970.
 -type host() :: none | {Time :: non_neg_integer() | none, AskedFirst :: [binary()]}.
 %% What the guest's clock shows, in milliseconds since 1970, and the modules whose imports go to the responder before the
 %% engine's host serves them.
@@ -70,8 +72,8 @@ find_hash(_Hash) -> erlang:nif_error(nif_not_loaded).
 -spec new_sibling(handle()) -> {ok, handle()} | {error, term()}.
 new_sibling(_Handle) -> erlang:nif_error(nif_not_loaded).
 
--spec start(handle(), reference(), non_neg_integer() | infinity, initialize()) -> step().
-start(_Handle, _Ref, _Fuel, _Initialize) -> erlang:nif_error(nif_not_loaded).
+-spec start(handle(), reference(), beginning()) -> step().
+start(_Handle, _Ref, _Beginning) -> erlang:nif_error(nif_not_loaded).
 
 -spec call(handle(), reference(), ticket(), binary() | non_neg_integer(), list(), non_neg_integer() | infinity,
     host(), responder()) -> step().
@@ -159,8 +161,8 @@ read_state(_Handle, _Ref, _Ticket) -> erlang:nif_error(nif_not_loaded).
 -spec merge([binary()]) -> {ok, binary()} | {error, term()}.
 merge(_Snapshots) -> erlang:nif_error(nif_not_loaded).
 
--spec restore(handle(), reference(), ticket(), raw | whole, [binary()], non_neg_integer() | infinity) -> step().
-restore(_Handle, _Ref, _Ticket, _Form, _Snapshots, _Fuel) -> erlang:nif_error(nif_not_loaded).
+-spec restore(handle(), reference(), ticket(), raw | whole, [binary()], beginning()) -> step().
+restore(_Handle, _Ref, _Ticket, _Form, _Snapshots, _Beginning) -> erlang:nif_error(nif_not_loaded).
 
 -spec fork(handle(), reference(), ticket(), handle()) -> step().
 fork(_Handle, _Ref, _Ticket, _Other) -> erlang:nif_error(nif_not_loaded).

@@ -4,10 +4,10 @@
 %% watches the driver: when it dies, the guest is stopped and the instance is free for the next one.
 -module(hb_wasm64_run).
 
--export([new/4, operation/3, operation/2, deadline/1, left/1]).
--export([sync/3, async/2, cancel/1, in_turn/1]).
+-export([new/4, operation/3, deadline/1, left/1, time/1]).
+-export([sync/3, async/2, cancel/1, in_turn/2, in_turn/3]).
 -export([answer/1, wrong_argument/3]).
--export_type([run/0, operation/0]).
+-export_type([run/0, operation/0, beginning/0, deadline/0]).
 
 -record(run, {
     handle :: hb_wasm64_nif:handle(),
@@ -25,13 +25,16 @@
 }).
 -opaque run() :: #run{}.
 -type operation() ::
-    {start, hb_wasm64_nif:initialize()}
+    {start, beginning()}
     | survey
-    | {restore, raw | whole, [binary()]}
+    | {restore, raw | whole, [binary()], beginning()}
     | {fork, hb_wasm64_nif:handle()}.
 %% What is driven like a call: it may run code of the image.
+-type beginning() :: {hb_wasm64_nif:initialize(), Time :: non_neg_integer()}.
+%% What of a program runs then, and what its clock shows.
 -type deadline() :: integer() | infinity.
 %% Native time units of erlang:monotonic_time/0.
+-type in_one_step(Result) :: fun((reference(), hb_wasm64_nif:ticket()) -> {wait, hb_wasm64_nif:ticket()} | Result).
 
 -define(MAX_FUEL, ((1 bsl 64) - 1)).
 %% No module has longer names, in bytes.
@@ -67,11 +70,6 @@ new(Handle, Func, Args, Options) ->
             end)
         end)
     end).
-
-%% @equiv operation(Handle, Operation, #{})
--spec operation(hb_wasm64:handle(), operation()) -> {ok, run()} | {error, hb_wasm64:reason()}.
-operation(Handle, Operation) ->
-    operation(Handle, Operation, #{}).
 
 %% @doc An operation other than a call, as something to be driven like one.
 -spec operation(hb_wasm64:handle(), operation(), term()) -> {ok, run()} | {error, hb_wasm64:reason()}.
@@ -120,13 +118,21 @@ fuel(#{fuel := Fuel}) when is_integer(Fuel), Fuel >= 0, Fuel =< ?MAX_FUEL -> {ok
 fuel(#{fuel := Fuel}) -> {error, {invalid_option, fuel, Fuel}};
 fuel(_Options) -> {ok, infinity}.
 
-%% What the host of the guest has to know. Most calls say nothing of it.
-host(#{time := Time, override := Modules}) -> host(Time, Modules);
-host(#{time := Time}) -> host(Time, []);
-host(#{override := Modules}) -> host(none, Modules);
-host(_Options) -> {ok, none}.
+%% @doc What the clock of a guest is to show, if the options tell.
+-spec time(map()) -> {ok, Time :: non_neg_integer() | none} | {error, hb_wasm64:reason()}.
+time(#{time := Time}) when is_integer(Time), Time >= 0, Time =< ?MAX_TIME -> {ok, Time};
+time(#{time := Time}) -> {error, {invalid_option, time, Time}};
+time(_Options) -> {ok, none}.
 
-host(Time, Modules) when Time =:= none; is_integer(Time), Time >= 0, Time =< ?MAX_TIME ->
+%% What the host of the guest has to know. Most calls say nothing of it.
+host(#{override := Modules} = Options) ->
+    maybe_ok(time(Options), fun(Time) -> host(Time, Modules) end);
+host(#{time := _} = Options) ->
+    maybe_ok(time(Options), fun(Time) -> {ok, {Time, []}} end);
+host(_Options) ->
+    {ok, none}.
+
+host(Time, Modules) ->
     try lists:map(fun unicode:characters_to_binary/1, Modules) of
         Names ->
             case lists:all(fun is_binary/1, Names) of
@@ -135,9 +141,7 @@ host(Time, Modules) when Time =:= none; is_integer(Time), Time >= 0, Time =< ?MA
             end
     catch
         error:_ -> {error, {invalid_option, override, Modules}}
-    end;
-host(Time, _Modules) ->
-    {error, {invalid_option, time, Time}}.
+    end.
 
 func(Func) when is_binary(Func), byte_size(Func) =< ?MAX_NAME ->
     Func;
@@ -185,12 +189,12 @@ sync(Run, Import, State) ->
 first(Run, Ref) ->
     enter(Run, Ref, 0).
 
-enter(#run{handle = Handle, func = {start, Initialize}, fuel = Fuel}, Ref, 0) ->
-    hb_wasm64_nif:start(Handle, Ref, Fuel, Initialize);
+enter(#run{handle = Handle, func = {start, {Initialize, Time}}, fuel = Fuel}, Ref, 0) ->
+    hb_wasm64_nif:start(Handle, Ref, {Fuel, Initialize, Time});
 enter(#run{handle = Handle, func = survey}, Ref, Ticket) ->
     hb_wasm64_nif:survey(Handle, Ref, Ticket);
-enter(#run{handle = Handle, func = {restore, Form, Snapshots}, fuel = Fuel}, Ref, Ticket) ->
-    hb_wasm64_nif:restore(Handle, Ref, Ticket, Form, Snapshots, Fuel);
+enter(#run{handle = Handle, func = {restore, Form, Snapshots, {Initialize, Time}}, fuel = Fuel}, Ref, Ticket) ->
+    hb_wasm64_nif:restore(Handle, Ref, Ticket, Form, Snapshots, {Fuel, Initialize, Time});
 enter(#run{handle = Handle, func = {fork, Other}}, Ref, Ticket) ->
     hb_wasm64_nif:fork(Handle, Ref, Ticket, Other);
 enter(#run{handle = Handle, func = Func, args = Args, fuel = Fuel, host = Host, responder = Responder}, Ref, Ticket) ->
@@ -240,17 +244,9 @@ give_up(Ticket, Run, {_, State}) ->
     {error, timeout, State}.
 
 stop_waiting(Ticket, Ref, Phase, #run{handle = Handle} = Run, {_, State}) ->
-    Unwoken = hb_wasm64_nif:cancel(Handle, Ticket),
+    ok = leave_line(Ticket, Ref, Handle),
     _ = Phase =:= active andalso cut_short(Run),
-    case Unwoken of
-        true ->
-            {error, timeout, State};
-        false ->
-            %% Somebody has been told to send this already: take it out of the mailbox, however soon it comes.
-            receive
-                {hb_wasm64, Ref, turn} -> {error, timeout, State}
-            end
-    end.
+    {error, timeout, State}.
 
 %% The guest was stopped in the middle of something.
 cut_short(#run{handle = Handle, options = #{on_timeout := stop}}) ->
@@ -285,7 +281,7 @@ import_now(ImportFun, State, Request, Options) ->
     end.
 
 native_or_failure(State, #{native := true}) -> {native, State};
-native_or_failure(State, _Request) -> {{failure, not_native}, State}.
+native_or_failure(State, Request) -> {{failure, {not_native, maps:with([module, func], Request)}}, State}.
 
 %% @doc What the library is given for an answer: results, or the reason of a failure in a form that it passes through
 %% unread.
@@ -320,19 +316,39 @@ reason({import_failed, {refused, Failure}}, _Failure, _Run) ->
 reason(Reason, _Failure, _Run) ->
     Reason.
 
-%% @doc Does something that is done in one step, as soon as it is its turn.
--spec in_turn(fun((reference(), hb_wasm64_nif:ticket()) -> {wait, hb_wasm64_nif:ticket()} | Result)) -> Result.
-in_turn(Operation) ->
-    Ref = make_ref(),
-    in_turn(Operation(Ref, 0), Ref, Operation).
+%% @equiv in_turn(Handle, infinity, Operation)
+-spec in_turn(hb_wasm64:handle(), in_one_step(Result)) -> Result.
+in_turn(Handle, Operation) ->
+    in_turn(Handle, infinity, Operation).
 
-in_turn({wait, Ticket}, Ref, Operation) ->
+%% @doc Does something that is done in one step, as soon as it is its turn, unless that comes after the deadline.
+-spec in_turn(hb_wasm64:handle(), deadline(), in_one_step(Result)) -> Result | {error, timeout}.
+in_turn(Handle, Deadline, Operation) ->
+    Ref = make_ref(),
+    in_turn(Operation(Ref, 0), Ref, Handle, Deadline, Operation).
+
+in_turn({wait, Ticket}, Ref, Handle, Deadline, Operation) ->
     %% The library wakes everyone who waits: when the turn has come, and when the instance is stopped.
     receive
-        {hb_wasm64, Ref, turn} -> in_turn(Operation(Ref, Ticket), Ref, Operation)
+        {hb_wasm64, Ref, turn} -> in_turn(Operation(Ref, Ticket), Ref, Handle, Deadline, Operation)
+    after left(Deadline) ->
+        ok = leave_line(Ticket, Ref, Handle),
+        {error, timeout}
     end;
-in_turn(Result, _Ref, _Operation) ->
+in_turn(Result, _Ref, _Handle, _Deadline, _Operation) ->
     Result.
+
+%% Gives up what waits for its turn.
+leave_line(Ticket, Ref, Handle) ->
+    case hb_wasm64_nif:cancel(Handle, Ticket) of
+        true ->
+            ok;
+        false ->
+            %% Somebody has been told to send this already: take it out of the mailbox, however soon it comes.
+            receive
+                {hb_wasm64, Ref, turn} -> ok
+            end
+    end.
 
 %% @doc The reason for an argument of an API function that is no such thing.
 -spec wrong_argument(string(), [term()], pos_integer()) -> hb_wasm64:reason().

@@ -1,37 +1,44 @@
 %% @doc The state of instances: snapshots, restoring, forking. The functions of {@link hb_wasm64} by the same names.
 -module(hb_wasm64_state).
 
--export([snapshot/2, restore/2, merge/1, fork/1, read_state/1, write_state/3]).
--export([restoring/1]).
+-export([snapshot/2, restore/3, merge/1, fork/2, read_state/1, write_state/3]).
+-export([restoring/2]).
+
+%% A snapshot was taken later than anything that runs at a start.
+-define(NOTHING, {nothing, 0}).
 
 -spec snapshot(hb_wasm64:handle(), term()) -> {ok, binary()} | {error, hb_wasm64:reason()}.
 snapshot(Handle, Options) when is_map(Options) ->
     Base = maps:get(base, Options, []),
-    case {maps:get(compress, Options, false), snapshots(Base)} of
-        {Compress, _} when not is_boolean(Compress) ->
+    case {maps:get(compress, Options, false), snapshots(Base), hb_wasm64_run:deadline(Options)} of
+        {Compress, _, _} when not is_boolean(Compress) ->
             {error, {invalid_option, compress, Compress}};
-        {_, error} ->
+        {_, error, _} ->
             {error, {invalid_option, base, Base}};
-        {Compress, {ok, Snapshots}} ->
-            surveyed(Handle, fun(Ref, Ticket) -> hb_wasm64_nif:snapshot(Handle, Ref, Ticket, Compress, Snapshots) end)
+        {_, _, {error, _} = Error} ->
+            Error;
+        {Compress, {ok, Snapshots}, {ok, Deadline}} ->
+            Take = fun(Ref, Ticket) -> hb_wasm64_nif:snapshot(Handle, Ref, Ticket, Compress, Snapshots) end,
+            surveyed(Handle, Deadline, Take)
     end;
 snapshot(_Handle, Options) ->
     {error, {invalid_option, options, Options}}.
 
 %% Does something that wants to know what a fresh instance is like: once for each image that is to be found out.
-surveyed(Handle, Operation) ->
-    case hb_wasm64_run:in_turn(Operation) of
+surveyed(Handle, Deadline, Operation) ->
+    case hb_wasm64_run:in_turn(Handle, Deadline, Operation) of
         survey ->
-            case run(Handle, survey) of
-                ok -> hb_wasm64_run:in_turn(Operation);
+            case run(Handle, survey, #{timeout => hb_wasm64_run:left(Deadline)}) of
+                ok -> hb_wasm64_run:in_turn(Handle, Deadline, Operation);
                 {error, _} = Error -> Error
             end;
         Result ->
             Result
     end.
 
-run(Handle, Operation) ->
-    case hb_wasm64_run:operation(Handle, Operation) of
+%% Of the options of a call only the timeout means something here.
+run(Handle, Operation, Options) when is_map(Options) ->
+    case hb_wasm64_run:operation(Handle, Operation, maps:with([timeout], Options)) of
         {ok, Run} ->
             case hb_wasm64_run:sync(Run, zero, none) of
                 {ok, [], none} -> ok;
@@ -39,13 +46,15 @@ run(Handle, Operation) ->
             end;
         {error, _} = Error ->
             Error
-    end.
+    end;
+run(_Handle, _Operation, Options) ->
+    {error, {invalid_option, options, Options}}.
 
--spec restore(hb_wasm64:handle(), term()) -> ok | {error, hb_wasm64:reason()}.
-restore(Handle, Snapshot) ->
+-spec restore(hb_wasm64:handle(), term(), term()) -> ok | {error, hb_wasm64:reason()}.
+restore(Handle, Snapshot, Options) ->
     case snapshots(Snapshot) of
         {ok, Snapshots} ->
-            run(Handle, {restore, whole, Snapshots});
+            run(Handle, {restore, whole, Snapshots, ?NOTHING}, Options);
         error ->
             {error, hb_wasm64_run:wrong_argument("restore(Handle, Snapshot)", [Handle, Snapshot], 2)}
     end.
@@ -57,11 +66,11 @@ merge(Snapshot) ->
         error -> {error, hb_wasm64_run:wrong_argument("merge(Snapshot)", [Snapshot], 1)}
     end.
 
--spec fork(hb_wasm64:handle()) -> {ok, hb_wasm64:handle()} | {error, hb_wasm64:reason()}.
-fork(Handle) ->
+-spec fork(hb_wasm64:handle(), term()) -> {ok, hb_wasm64:handle()} | {error, hb_wasm64:reason()}.
+fork(Handle, Options) ->
     case hb_wasm64_nif:new_sibling(Handle) of
         {ok, Other} ->
-            case run(Handle, {fork, Other}) of
+            case run(Handle, {fork, Other}, Options) of
                 ok -> {ok, Other};
                 {error, _} = Error -> Error
             end;
@@ -71,31 +80,31 @@ fork(Handle) ->
 
 -spec read_state(hb_wasm64:handle()) -> {ok, binary(), binary() | none} | {error, hb_wasm64:reason()}.
 read_state(Handle) ->
-    case surveyed(Handle, fun(Ref, Ticket) -> hb_wasm64_nif:read_state(Handle, Ref, Ticket) end) of
+    case surveyed(Handle, infinity, fun(Ref, Ticket) -> hb_wasm64_nif:read_state(Handle, Ref, Ticket) end) of
         {ok, {Memory, Rest}} -> {ok, Memory, Rest};
         {error, _} = Error -> Error
     end.
 
 -spec write_state(hb_wasm64:handle(), term(), term()) -> ok | {error, hb_wasm64:reason()}.
 write_state(Handle, Memory, Rest) ->
-    case restoring({raw, Memory, Rest}) of
+    case restoring({raw, Memory, Rest}, {constructors, 0}) of
         {ok, Operation} ->
-            run(Handle, Operation);
+            run(Handle, Operation, #{});
         error ->
             Position = if is_binary(Memory) -> 3; true -> 2 end,
             Given = [Handle, Memory, Rest],
             {error, hb_wasm64_run:wrong_argument("write_state(Handle, Memory, Rest)", Given, Position)}
     end.
 
-%% @doc What puts an instance into a state.
--spec restoring(term()) -> {ok, hb_wasm64_run:operation()} | error.
-restoring({raw, Memory, none}) when is_binary(Memory) ->
-    {ok, {restore, raw, [Memory]}};
-restoring({raw, Memory, Rest}) when is_binary(Memory), is_binary(Rest) ->
-    {ok, {restore, raw, [Memory, Rest]}};
-restoring(Snapshot) ->
+%% @doc What puts an instance into a state. Only raw memory alone has anything run: it tells nothing of the rest.
+-spec restoring(term(), hb_wasm64_run:beginning()) -> {ok, hb_wasm64_run:operation()} | error.
+restoring({raw, Memory, none}, Beginning) when is_binary(Memory) ->
+    {ok, {restore, raw, [Memory], Beginning}};
+restoring({raw, Memory, Rest}, _Beginning) when is_binary(Memory), is_binary(Rest) ->
+    {ok, {restore, raw, [Memory, Rest], ?NOTHING}};
+restoring(Snapshot, _Beginning) ->
     case snapshots(Snapshot) of
-        {ok, Snapshots} -> {ok, {restore, whole, Snapshots}};
+        {ok, Snapshots} -> {ok, {restore, whole, Snapshots, ?NOTHING}};
         error -> error
     end.
 

@@ -52,6 +52,49 @@ an_import_that_neither_knows_is_recorded_and_answered_with_zeros_test_() ->
         ?assertMatch([#{<<"func">> := <<"host_call">>}], dev_wasm64_test:get(<<"state/results/undefined-calls">>, ok(Answer)))
     end).
 
+an_import_that_is_left_to_the_engine_and_not_served_there_is_told_by_its_name_test_() ->
+    on_both(?FUNCTION_NAME, fun() ->
+        Mine = fun(State, #{func := "host_call"}, _) -> {native, State} end,
+        M = hb_private:set(started("emscripten/longjmp64"), <<"import-resolver">>, Mine, #{}),
+        Expected = <<"import failed: env.host_call: the engine does not serve this">>,
+        ?assertEqual([error, Expected], result(compute(M, <<"import_in_invoke">>, [1])))
+    end).
+
+%% Whatever else is in the library.
+devices_for_other_modules_are_not_asked_test_() ->
+    on_both(?FUNCTION_NAME, fun() ->
+        Asked = library(#{emscripten_date_now => fun(_, _, _) -> error(asked) end}),
+        Others = maps:from_list([{<<"lib-", (integer_to_binary(N))/binary>>, Asked} || N <- lists:seq(1, 1000)]),
+        M = started(?CLOCK, #{<<"stdlib">> => Others}),
+        ?assertEqual([ok, [5.0]], result(compute_at(M, <<"date_now">>, #{<<"timestamp">> => 5})))
+    end).
+
+%% What the clock showed to constructors, by a global and by the memory.
+clocks(M) -> [result(compute(M, Func, [])) || Func <- [<<"constructed">>, <<"noted">>]].
+
+init_at(Keys) -> hb_ao:resolve(dev_wasm64_test:base("emscripten/starting"), Keys#{<<"path">> => <<"init">>}, #{}).
+
+constructors_find_the_timestamp_of_the_init_test_() ->
+    on_both(?FUNCTION_NAME, fun() ->
+        [?assertEqual([[ok, [Time]], [ok, [Time]]], clocks(ok(init_at(Keys)))) || {Keys, Time} <- [
+            {#{<<"timestamp">> => 1708000496789}, 1708000496789.0}, {#{<<"timestamp">> => <<"5">>}, 5.0},
+            {#{<<"body">> => #{<<"timestamp">> => 5}}, 5.0}, {#{}, 0.0}, {#{<<"timestamp">> => <<"soon">>}, 0.0},
+            {#{<<"body">> => <<"text">>}, 0.0}
+        ]]
+    end).
+
+%% A restored instance has the state of the one that was started, whatever the
+%% time of the message that finds it gone.
+a_snapshot_of_constructors_at_some_time_brings_that_time_back_test_() ->
+    on_both(?FUNCTION_NAME, fun() ->
+        [begin
+             Snapshot = ok(hb_ao:resolve(ok(init_at(Keys)), <<"snapshot">>, #{})),
+             ?assertEqual(HasRest, is_map_key(<<"wasm-state">>, Snapshot)),
+             M = dev_wasm64_test:base("emscripten/starting", #{<<"snapshot">> => Snapshot}),
+             ?assertEqual([ok, [Time]], result(compute_at(M, <<"constructed">>, #{<<"timestamp">> => 9})))
+         end || {Keys, Time, HasRest} <- [{#{<<"timestamp">> => 5}, 5.0, true}, {#{}, 0.0, false}]]
+    end).
+
 the_end_of_a_program_is_a_result_test_() ->
     on_both(?FUNCTION_NAME, fun() ->
         M = started("emscripten/longjmp64"),

@@ -149,7 +149,7 @@ an_import_that_the_host_does_not_serve_cannot_be_left_to_it_test() ->
         {native, State}
     end,
     ?assertEqual(
-        {error, {import_failed, not_native}, state},
+        {error, {import_failed, {not_native, #{module => "env", func => "host_call"}}}, state},
         hb_wasm64:call(H, "import_in_invoke", [1], Import, state, #{override => [<<"env">>]})
     ),
     {ok, Ref} = hb_wasm64:call_async(H, "import_in_invoke", [1], #{}),
@@ -344,8 +344,113 @@ slices_have_bounds_test() ->
 
 %%% Starts
 
+%% What the clock showed to constructors, by a global and by the memory, and to
+%% main; -1 where one has not run.
+clocks(H) ->
+    [begin
+         {ok, [Clock]} = hb_wasm64:call(H, Func, []),
+         Clock
+     end || Func <- ["constructed", "noted", "ran"]].
+
+starting(Options) ->
+    {ok, H} = hb_wasm64:start(hb_test:guest("emscripten/starting"), Options),
+    H.
+
 what_runs_at_the_start_is_an_option_test() ->
-    Image = hb_test:guest("emscripten/clock64"),
-    [?assertMatch({ok, _}, hb_wasm64:start(Image, #{initialize => How})) || How <- [true, false, main]],
+    ?assertEqual([0.0, 0.0, -1.0], clocks(starting(#{}))),
+    ?assertEqual([0.0, 0.0, -1.0], clocks(starting(#{initialize => true}))),
+    ?assertEqual([-1.0, 0.0, -1.0], clocks(starting(#{initialize => false}))),
+    ?assertEqual([0.0, 0.0, 0.0], clocks(starting(#{initialize => main}))),
+    Image = hb_test:guest("emscripten/starting"),
     [?assertEqual({error, {invalid_option, initialize, How}}, hb_wasm64:start(Image, #{initialize => How}))
      || How <- [yes, 1, <<"main">>]].
+
+the_clock_of_a_start_shows_its_time_test() ->
+    Time = ?TIME * 1.0,
+    H = starting(#{time => ?TIME}),
+    ?assertEqual([Time, Time, -1.0], clocks(H)),
+    ?assertEqual([Time, Time, Time], clocks(starting(#{time => ?TIME, initialize => main}))),
+    ?assertEqual([-1.0, 0.0, -1.0], clocks(starting(#{time => ?TIME, initialize => false}))),
+    %% It ends with the start.
+    ?assertEqual({ok, [0.0]}, hb_wasm64:call(H, "now", [])),
+    {ok, Other} = hb_wasm64:start(hb_test:guest("imports"), #{time => ?TIME}),
+    ?assertEqual({ok, idle}, hb_wasm64:status(Other)).
+
+a_time_of_a_start_that_is_none_is_refused_test() ->
+    Image = hb_test:guest("emscripten/starting"),
+    {ok, Memory, none} = hb_wasm64:read_state(starting(#{})),
+    [?assertEqual({error, {invalid_option, time, Time}}, hb_wasm64:start(Image, Options#{time => Time}))
+     || Options <- [#{}, #{snapshot => {raw, Memory, none}}], Time <- [-1, 1.5, (1 bsl 53) + 1, <<"1">>, none, undefined]],
+    ?assertMatch({ok, _}, hb_wasm64:start(Image, #{time => 1 bsl 53})).
+
+%% What constructors have made of another time is a difference from a fresh
+%% instance, and comes along like any other.
+an_instance_started_at_some_time_keeps_that_in_its_state_test_() ->
+    Image = hb_test:guest("emscripten/starting"),
+    [{atom_to_list(Name), fun() ->
+        H = starting(#{time => ?TIME}),
+        New = Way(Image, H),
+        ?assertEqual([?TIME * 1.0, ?TIME * 1.0, -1.0], clocks(New)),
+        ?assert(hb_state_test:hash(H) =:= hb_state_test:hash(New))
+    end} || {Name, Way} <- hb_state_test:ways()].
+
+raw_memory_alone_means_an_instance_started_without_a_time_test() ->
+    {ok, Memory, none} = hb_wasm64:read_state(starting(#{})),
+    {ok, Later, Rest} = hb_wasm64:read_state(starting(#{time => ?TIME})),
+    ?assert(is_binary(Rest)),
+    H = starting(#{time => 7}),
+    ok = hb_wasm64:write_state(H, Later, none),
+    ?assertEqual([0.0, ?TIME * 1.0, -1.0], clocks(H)),
+    ok = hb_wasm64:write_state(H, Memory, none),
+    ?assertEqual({ok, Memory, none}, hb_wasm64:read_state(H)).
+
+raw_memory_alone_goes_into_an_instance_that_starts_as_it_is_told_test() ->
+    {ok, Memory, _} = hb_wasm64:read_state(starting(#{time => ?TIME})),
+    Raw = #{snapshot => {raw, Memory, none}},
+    Time = ?TIME * 1.0,
+    ?assertEqual([0.0, Time, -1.0], clocks(starting(Raw))),
+    ?assertEqual([5.0, Time, -1.0], clocks(starting(Raw#{time => 5}))),
+    ?assertEqual([-1.0, Time, -1.0], clocks(starting(Raw#{time => 5, initialize => false}))).
+
+a_snapshot_was_taken_after_everything_that_runs_at_a_start_test() ->
+    Image = hb_test:guest("emscripten/starting"),
+    Kept = starting(#{time => 5}),
+    {ok, Whole} = hb_wasm64:snapshot(Kept),
+    {ok, Memory, Rest} = hb_wasm64:read_state(Kept),
+    Snapshots = [Whole, [Whole], {raw, Memory, Rest}],
+    [?assertEqual([5.0, 5.0, -1.0], clocks(starting(#{snapshot => Snapshot, time => ?TIME, initialize => How})))
+     || Snapshot <- Snapshots, How <- [true, false]],
+    [?assertEqual({error, {invalid_option, initialize, main}}, hb_wasm64:start(Image, #{snapshot => Snapshot, initialize => main}))
+     || Snapshot <- [{raw, Memory, none} | Snapshots]].
+
+%% What is no option of a function is nothing to it.
+a_start_has_nobody_to_ask_test() ->
+    ?assertEqual([5.0, 5.0, -1.0], clocks(starting(#{time => 5, override => [<<"env">>], handler => none}))).
+
+%%% Images that cannot be served
+
+%% The guest with another name in place of one that it exports.
+without(Guest, Name) ->
+    Image = hb_test:guest("emscripten/" ++ Guest),
+    {_, _} = binary:match(Image, Name),
+    binary:replace(Image, Name, binary:replace(Name, <<"r">>, <<"_">>), [global]).
+
+an_image_that_lacks_what_an_invoke_takes_is_refused_test_() ->
+    [{lists:concat([Guest, " without ", binary_to_list(Name)]), fun() ->
+        {error, {unsupported, Text}} = hb_wasm64:start(without(Guest, Name)),
+        Expected = <<"^the import env\\.invoke_[a-z]+ takes ", Name/binary, ", which the image does not export$">>,
+        ?assertEqual({Text, match}, {Text, re:run(Text, Expected, [{capture, none}])})
+    end} || {Guest, Name} <- [
+        {"longjmp", <<"setThrew">>}, {"longjmp64", <<"setThrew">>}, {"throw_old", <<"setThrew">>},
+        {"longjmp64", <<"emscripten_stack_get_current">>}, {"longjmp", <<"_emscripten_stack_restore">>}
+    ]].
+
+an_image_that_lacks_the_twin_of_a_function_with_wide_integers_is_refused_test() ->
+    Image = binary:replace(hb_test:guest("emscripten/legal"), <<"dynCall_jj">>, <<"dynCall_ji">>),
+    Text = <<"the import env.invoke_jj takes dynCall_jj, which the image does not export">>,
+    ?assertEqual({error, {unsupported, Text}}, hb_wasm64:start(Image)).
+
+an_invoke_of_another_type_is_an_import_like_others_test() ->
+    {ok, H} = hb_wasm64:start(dev_wasm64_test:importer(<<"env">>, <<"invoke_v">>)),
+    Import = fun(State, #{func := "invoke_v", args := []}, _) -> {ok, [5], State} end,
+    ?assertEqual({ok, [5], state}, hb_wasm64:call(H, "go", [], Import, state, #{})).

@@ -5,7 +5,7 @@
 -include_lib("eunit/include/eunit.hrl").
 
 -export([on_two_nodes/1, movers/0, on/2, over/2, changed/0, large/0, goes_on/1, moves/2]).
--export([mover/2, result/1, halfway/2, resume/1, pieces/1]).
+-export([mover/2, result/1, halfway/2, halfway/3, resume/1, pieces/1]).
 
 -import(hb_state_test, [run/2]).
 
@@ -39,9 +39,11 @@ large() ->
     ok = hb_wasm64:write(H, 128, rand:bytes(1024 * 65536 - 128)),
     H.
 
-mover(H, Other) ->
+mover(H, Other) -> mover(H, Other, #{}).
+
+mover(H, Other, Options) ->
     Test = self(),
-    spawn_link(fun() -> Test ! {self(), hb_wasm64:migrate(H, Other)} end).
+    spawn_link(fun() -> Test ! {self(), hb_wasm64:migrate(H, Other, Options)} end).
 
 result(Mover) ->
     receive {Mover, Result} -> Result
@@ -49,10 +51,12 @@ result(Mover) ->
     end.
 
 %% Begins to move an instance, and stops the receiving process in the middle.
-halfway(H, Other) ->
+halfway(H, Other) -> halfway(H, Other, #{}).
+
+halfway(H, Other, Options) ->
     Test = self(),
     Before = erpc:call(Other, ?MODULE, movers, []),
-    Mover = mover(H, Other),
+    Mover = mover(H, Other, Options),
     Freezer = spawn(Other, fun() ->
         Receiving = fun() -> [P || P <- movers() -- Before, pieces(P) > 3] end,
         true = hb_test:wait_until(fun() -> Receiving() =/= [] end, 20_000),

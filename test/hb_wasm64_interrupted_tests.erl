@@ -5,9 +5,9 @@
 
 -define(SEGMENTS, 60_000).
 
-%% Dropping the segments again takes the restore many slices.
+%% Dropping the segments again takes the restore many slices, and the compiler most of a minute.
 a_killed_restore_leaves_the_instance_to_others_test_() ->
-    {timeout, 60, fun() ->
+    {timeout, 300, fun() ->
         {ok, H} = hb_wasm64:start(image(?SEGMENTS)),
         {ok, []} = hb_wasm64:call(H, "drop", []),
         {ok, Snapshot} = hb_wasm64:snapshot(H),
@@ -27,6 +27,68 @@ a_killed_restore_leaves_the_instance_to_others_test_() ->
         ok = hb_wasm64:restore(H, Snapshot),
         ?assertEqual({ok, Snapshot}, hb_wasm64:snapshot(H))
     end}.
+
+a_restore_without_the_time_that_it_takes_changes_nothing_test_() ->
+    {timeout, 60, fun() ->
+        {ok, H} = hb_wasm64:start(image(?SEGMENTS div 4)),
+        {ok, Fresh} = hb_wasm64:snapshot(H),
+        {ok, []} = hb_wasm64:call(H, "drop", []),
+        {ok, Dropped} = hb_wasm64:snapshot(H),
+        ok = hb_wasm64:restore(H, Fresh),
+        [begin
+             ?assertEqual({Millis, {error, timeout}}, {Millis, hb_wasm64:restore(H, Dropped, #{timeout => Millis, on_timeout => stop})}),
+             ?assert({ok, Fresh} =:= hb_wasm64:snapshot(H))
+         end || Millis <- [0, 1, 2]],
+        ?assertEqual([], hb_test:flush()),
+        ?assertEqual(ok, hb_wasm64:restore(H, Dropped, #{timeout => 50_000})),
+        ?assert({ok, Dropped} =:= hb_wasm64:snapshot(H))
+    end}.
+
+%% The instance is in the middle of a call, for as long as nobody answers its import.
+what_has_to_do_with_state_waits_no_longer_than_it_is_told_test_() ->
+    {timeout, 60, fun() ->
+        H = hb_state_test:start(),
+        Before = hb_state_test:snapshot(H),
+        {ok, Ref} = hb_wasm64:call_async(H, "ask", [5], #{}),
+        Import = receive {hb_wasm64, Ref, {import, I, _}} -> I after 5000 -> error(nothing) end,
+        Operations = [
+            fun(Options) -> hb_wasm64:snapshot(H, Options) end,
+            fun(Options) -> hb_wasm64:snapshot(H, Options#{base => Before}) end,
+            fun(Options) -> hb_wasm64:restore(H, Before, Options) end,
+            fun(Options) -> hb_wasm64:fork(H, Options) end,
+            fun(Options) -> hb_wasm64:migrate(H, node(), Options) end
+        ],
+        [begin
+             {Micros, Answer} = hb_test:micros(fun() -> Operation(#{timeout => 100, on_timeout => stop}) end),
+             ?assertEqual({error, timeout}, Answer),
+             ?assert(Micros >= 100_000, Micros),
+             ?assert(Micros < 5_000_000, Micros),
+             ?assertEqual({error, timeout}, Operation(#{timeout => 0}))
+         end || Operation <- Operations],
+        %% Nobody stands in line any more, and no message comes too late.
+        ok = hb_wasm64:respond(Import, {ok, [1]}),
+        ?assertEqual({ok, [3]}, receive {hb_wasm64, Ref, {done, Done}} -> Done after 5000 -> nothing end),
+        ?assertEqual({ok, idle}, hb_wasm64:status(H)),
+        ?assertEqual([], hb_test:flush()),
+        [?assertMatch({ok, _}, Operation(#{timeout => 10_000})) || Operation <- [
+            fun(Options) -> hb_wasm64:snapshot(H, Options) end, fun(Options) -> hb_wasm64:fork(H, Options) end
+        ]]
+    end}.
+
+a_timeout_of_an_operation_is_checked_test() ->
+    H = hb_state_test:start(),
+    Snapshot = hb_state_test:snapshot(H),
+    Operations = [
+        fun(Options) -> hb_wasm64:snapshot(H, Options) end,
+        fun(Options) -> hb_wasm64:restore(H, Snapshot, Options) end,
+        fun(Options) -> hb_wasm64:fork(H, Options) end,
+        fun(Options) -> hb_wasm64:migrate(H, node(), Options) end
+    ],
+    [?assertEqual({error, {invalid_option, timeout, Timeout}}, Operation(#{timeout => Timeout}))
+     || Operation <- Operations, Timeout <- [-1, 1.5, soon, 1 bsl 32]],
+    [?assertEqual({error, {invalid_option, options, Options}}, Operation(Options))
+     || Operation <- Operations, Options <- [none, [], [{timeout, 1}], 1]],
+    ?assert(Snapshot =:= hb_state_test:snapshot(H)).
 
 %% An instance that has been forked keeps its memory to itself until something is done with it.
 a_fork_that_is_stopped_unused_gives_its_memory_back_test() ->

@@ -4,7 +4,7 @@
 -include_lib("eunit/include/eunit.hrl").
 
 -import(hb_state_test, [run/2, snapshot/1, hash/1]).
--import(hb_migrate_test, [on/2, over/2, changed/0, large/0, result/1, halfway/2, resume/1, goes_on/1, moves/2]).
+-import(hb_migrate_test, [on/2, over/2, changed/0, large/0, result/1, halfway/2, halfway/3, resume/1, goes_on/1, moves/2]).
 
 migrate_test_() ->
     hb_migrate_test:on_two_nodes([
@@ -14,6 +14,7 @@ migrate_test_() ->
         {"what is no instance does not move", fun no_instance/1},
         {"a broken connection leaves it here", fun disconnected/1},
         {"a receiver that is killed leaves it here", fun receiver_killed/1},
+        {"a receiver that takes too long leaves it here", fun receiver_too_slow/1},
         {"a mover that is killed in the middle leaves it here", fun mover_killed/1},
         {"a mover that is frozen and killed leaves it here", fun frozen_mover_killed/1},
         {"a mover that is killed when it has arrived leaves it here", fun mover_killed_late/1},
@@ -93,6 +94,16 @@ receiver_killed(Other) ->
     ?assertEqual({error, {node, killed}}, result(Mover)),
     ?assert(Before =:= hash(H)),
     goes_on(H),
+    moves(H, Other).
+
+receiver_too_slow(Other) ->
+    H = large(),
+    Before = hash(H),
+    {Mover, Receiver} = halfway(H, Other, #{timeout => 6000}),
+    ?assertEqual({error, timeout}, result(Mover)),
+    ?assert(Before =:= hash(H)),
+    goes_on(H),
+    resume(Receiver),
     moves(H, Other).
 
 mover_killed(Other) ->

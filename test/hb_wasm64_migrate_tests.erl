@@ -17,6 +17,7 @@ migrate_test_() ->
         {"it lives there while nobody holds it, and ends with stop", fun lives_until_stopped/1},
         {"the process that keeps it there holds nothing else", fun is_kept_in_little_memory/1},
         {"to and fro, twice", fun to_and_fro/1},
+        {"within the time that it has", fun in_time/1},
         {"a hundred move at the same time", fun hundred_at_once/1},
         {"one that everybody moves is moved once", fun moved_once/1},
         {"to the node where it is", fun to_itself/1},
@@ -70,6 +71,13 @@ waits_for_a_call(Other) ->
     ?assertEqual({done, {ok, [3]}}, receive {hb_wasm64, Ref, Done} -> Done after 5000 -> nothing end),
     {ok, New} = result(Mover),
     ?assertMatch([[2 | _]], on(Other, fun() -> run(New, [{"numbers", []}]) end)),
+    over(Other, New).
+
+in_time(Other) ->
+    H = changed(),
+    Snapshot = snapshot(H),
+    {ok, New} = hb_wasm64:migrate(H, Other, #{timeout => 50_000}),
+    ?assert(on(Other, fun() -> snapshot(New) end) =:= Snapshot),
     over(Other, New).
 
 image_is_sent_once(Other) ->

@@ -28,6 +28,7 @@ pub struct Image {
     source: Box<[u8]>,
     pre: InstancePre<Data>,
     imports: Vec<Arc<ImportInfo>>,
+    native_modules: Vec<Arc<str>>,
     exports: Vec<Export>,
     funcs: HashMap<Box<str>, FuncExport>,
     memory: Option<ModuleExport>,
@@ -69,7 +70,7 @@ impl Image {
         refuse_other_formats(bytes)?;
         validate(bytes)?;
         let lowered = lower::lower(bytes).map_err(|error| Error::InvalidModule(error.to_string()))?;
-        let Unwound { module: unwound, tags, stack_pointer, can_catch } = unwind(&lowered)?;
+        let Unwound { module: unwound, tags, memory, width, stack_pointer, can_catch } = unwind(&lowered)?;
         let indices: Vec<u32> = tags.iter().map(|(tag, _)| *tag).collect();
         let Exposed { module: exposed, layout } = expose(&unwound, &indices)?;
         let module = Module::new(engine, &exposed).map_err(|error| Error::Host(format!("compiler: {error:#}")))?;
@@ -77,16 +78,22 @@ impl Image {
         module.initialize_copy_on_write_image().map_err(|error| Error::Host(format!("memory image: {error:#}")))?;
 
         let mut linker = Linker::new(engine);
-        let width = width(&module);
         let named = || module.imports().map(|import| (import.module(), import.name()));
         let natives = emscripten::is_emscripten(named()).then(|| Natives::new(width, can_catch));
         let imports = import::define(&mut linker, &module, natives.as_ref())?;
+        let mut native_modules: Vec<Arc<str>> = Vec::new();
+        for import in imports.iter().filter(|import| import.is_native) {
+            if !native_modules.contains(&import.module) {
+                native_modules.push(import.module.clone());
+            }
+        }
         let thrown =
             tags.iter().filter_map(|(tag, thrown)| Some((module.get_export_index(&expose::tag_name(*tag))?, *thrown)));
         let thrown = thrown.collect();
         let pre = linker.instantiate_pre(&module).map_err(|error| Error::Host(format!("linker: {error:#}")))?;
         let (exports, funcs) = exports(&module);
-        let (memory, table) = (default_memory(&module), default_table(&module, &layout));
+        let memory = layout.memories.get(memory as usize).and_then(|memory| module.get_export_index(&memory.name));
+        let table = default_table(&module, &layout);
         let state = StateExports::of(&module, &layout);
         let (source, fresh) = (bytes.into(), OnceLock::new());
         let is_emscripten = natives.is_some();
@@ -97,6 +104,7 @@ impl Image {
             source,
             pre,
             imports,
+            native_modules,
             exports,
             funcs,
             memory,
@@ -125,6 +133,11 @@ impl Image {
     /// What the image imports, in the order of the module.
     pub fn imports(&self) -> &[Arc<ImportInfo>] {
         &self.imports
+    }
+
+    /// The modules with imports that the host serves where nobody else does.
+    pub(crate) fn native_modules(&self) -> &[Arc<str>] {
+        &self.native_modules
     }
 
     /// What the image exports, in the order of the module.
@@ -246,21 +259,6 @@ fn exports(module: &Module) -> (Vec<Export>, HashMap<Box<str>, FuncExport>) {
         }
     }
     (exports, funcs)
-}
-
-/// The memory of an image that exports none is its first: the others come behind it among the reserved exports.
-fn default_memory(module: &Module) -> Option<ModuleExport> {
-    let exports = module.exports().filter(|export| matches!(export.ty(), ExternType::Memory(_)));
-    let names: Vec<&str> = exports.map(|export| export.name()).collect();
-    let name = names.iter().find(|name| **name == "memory").or(names.first())?;
-    module.get_export_index(name)
-}
-
-/// Pointers are as wide as the addresses of the memory that callers read and write.
-fn width(module: &Module) -> Width {
-    let memories = || module.exports().filter_map(|export| Some((export.name(), export.ty().memory()?.is_64())));
-    let memory = memories().find(|(name, _)| *name == "memory").or_else(|| memories().next());
-    if memory.is_some_and(|(_, is_wide)| is_wide) { Width::Wide } else { Width::Narrow }
 }
 
 /// A table that is the only one of the image need not be exported.

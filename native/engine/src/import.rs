@@ -14,7 +14,7 @@ use wasmtime::{AsContextMut, ExternType, Linker, Module};
 /// One imported function.
 #[derive(Debug)]
 pub struct ImportInfo {
-    /// First name.
+    /// First name: the same `Arc` for all imports from one module of an image.
     pub module: Arc<str>,
     /// Second name.
     pub name: Arc<str>,
@@ -61,6 +61,7 @@ pub(crate) fn define(
     natives: Option<&Natives>,
 ) -> Result<Vec<Arc<ImportInfo>>, Error> {
     let mut imports: Vec<Arc<ImportInfo>> = Vec::new();
+    let mut modules: HashMap<&str, Arc<str>> = HashMap::new();
     let mut defined: HashMap<(Arc<str>, Arc<str>), Arc<ImportInfo>> = HashMap::new();
     for import in module.imports() {
         let refuse = |kind| Error::Link { module: import.module().into(), name: import.name().into(), kind };
@@ -73,7 +74,8 @@ pub(crate) fn define(
         };
         let signature = Signature::of(&ty).ok_or_else(|| refuse("func"))?;
         let signature_text = signature.to_string();
-        let (module, name) = (import.module().into(), import.name().into());
+        let module = modules.entry(import.module()).or_insert_with(|| import.module().into()).clone();
+        let name = import.name().into();
         let mut info = ImportInfo { module, name, signature, signature_text, is_native: false };
         let native = natives.and_then(|natives| natives.serve(&info));
         info.is_native = native.as_ref().is_some_and(|native| native.kind.is_open());

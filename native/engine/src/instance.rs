@@ -83,6 +83,24 @@ pub struct CallRequest<'a> {
     pub asked_first: Vec<&'a str>,
 }
 
+/// How to start an instance.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StartRequest {
+    /// Fuel that the start function and what is initialized may use; `None` is no limit.
+    pub fuel: Option<u64>,
+    /// What of a program runs.
+    pub initialize: Initialize,
+    /// What its clock shows meanwhile, in milliseconds since 1970. The start function of the module has no clock.
+    pub time: u64,
+}
+
+impl StartRequest {
+    /// A start in which nothing of a program runs.
+    pub(crate) fn nothing() -> StartRequest {
+        StartRequest { initialize: Initialize::Nothing, ..StartRequest::default() }
+    }
+}
+
 /// What becomes of an import.
 #[derive(Debug)]
 pub enum Response<'a> {
@@ -175,12 +193,11 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
         self.port.memory_bytes.load(Ordering::Relaxed)
     }
 
-    /// Instantiates the image, runs its start function and initializes it. The first operation of every instance. `None` is
-    /// no limit of the fuel that this may use.
-    pub fn start(&self, ticket: TicketId, fuel: Option<u64>, initialize: Initialize, thread: Thread) -> Step<O> {
+    /// Instantiates the image, runs its start function and initializes it. The first operation of every instance.
+    pub fn start(&self, ticket: TicketId, request: StartRequest, thread: Thread) -> Step<O> {
         let mut inner = self.inner.lock();
         let cancelled = inner.turns.begin(ticket, None);
-        self.port.send(Command::Start(Starting { ticket, cancelled, fuel }, initialize));
+        self.port.send(Command::Start(Starting { ticket, cancelled, request }));
         self.advance(inner, ticket, thread, None)
     }
 
@@ -202,7 +219,9 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
             },
         };
         let (CallRequest { args, fuel, time, asked_first, .. }, stub) = (request, responder.is_none());
-        let asked_first = (!asked_first.is_empty()).then(|| asked_first.into_iter().map(Box::from).collect());
+        // Few of the named modules, if any, have imports that the host could serve.
+        let is_named = |module: &&Arc<str>| asked_first.contains(&&***module);
+        let asked_first = self.image.native_modules().iter().filter(is_named).cloned().collect();
         self.command(scope, ticket, thread, responder, owner, |ticket, cancelled| {
             Command::Call(Call { ticket, cancelled, target, args, fuel, time, asked_first, stub })
         })
@@ -223,21 +242,22 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
     /// Finds out what a fresh instance of the image is like, which [`view`](Self::view) has to know.
     pub fn survey(&self, scope: Option<&Scope>, ticket: TicketId, owner: impl FnOnce() -> O) -> Step<O> {
         self.command(scope, ticket, Thread::Worker, None, owner, |ticket, cancelled| {
-            Command::Survey(Starting { ticket, cancelled, fuel: None })
+            Command::Survey(Starting { ticket, cancelled, request: StartRequest::nothing() })
         })
     }
 
-    /// Starts the instance afresh, in the state that snapshots hold. Until that is done it is as it was.
+    /// Starts the instance afresh, in the state that snapshots hold. Until that is done it is as it was. Only where they are
+    /// no more than raw memory anything of a program runs, and has a clock.
     pub fn restore(
         &self,
         scope: Option<&Scope>,
         ticket: TicketId,
         snapshots: Snapshots,
-        fuel: Option<u64>,
+        request: StartRequest,
         owner: impl FnOnce() -> O,
     ) -> Step<O> {
         self.command(scope, ticket, Thread::Worker, None, owner, |ticket, cancelled| {
-            Command::Restore(Starting { ticket, cancelled, fuel }, snapshots)
+            Command::Restore(Starting { ticket, cancelled, request }, snapshots)
         })
     }
 
@@ -251,7 +271,7 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
     ) -> Step<O> {
         let port = other.port.clone();
         self.command(scope, ticket, Thread::Worker, None, owner, |ticket, cancelled| {
-            Command::Fork(Starting { ticket, cancelled, fuel: None }, port)
+            Command::Fork(Starting { ticket, cancelled, request: StartRequest::nothing() }, port)
         })
     }
 

@@ -28,7 +28,7 @@ pub mod value;
 
 pub use emscripten::Initialize;
 pub use import::ImportInfo;
-pub use instance::{Access, CallRequest, FuncName, Instance, Progress, Request, Response, Step, Thread};
+pub use instance::{Access, CallRequest, FuncName, Instance, Progress, Request, Response, StartRequest, Step, Thread};
 pub use state::{Kept, Snapshots, View};
 pub use ticker::{SLICES, set_slice};
 pub use turns::{News, Scope, Status, TicketId};

@@ -3,7 +3,9 @@
 use hb_wasm64_engine::error::Error;
 use hb_wasm64_engine::image::{Image, hash};
 use hb_wasm64_engine::value::{Arg, Value};
-use hb_wasm64_engine::{Access, CallRequest, FuncName, Initialize, Instance, Progress, Response, Thread, TicketId};
+use hb_wasm64_engine::{
+    Access, CallRequest, FuncName, Initialize, Instance, Progress, Response, StartRequest, Thread, TicketId,
+};
 use std::sync::Arc;
 
 type Guest = Instance<(), ()>;
@@ -16,7 +18,8 @@ fn image(wat: &str) -> Result<Arc<Image>, Error> {
 fn start(wat: &str, initialize: Initialize) -> Result<Guest, Error> {
     let guest = Guest::new(image(wat)?);
     let ticket = TicketId::fresh();
-    let mut progress = guest.start(ticket, None, initialize, Thread::Worker).progress;
+    let mut progress =
+        guest.start(ticket, StartRequest { initialize, ..StartRequest::default() }, Thread::Worker).progress;
     while let Progress::Yielded = progress {
         progress = guest.resume(ticket, Thread::Worker, None).progress;
     }
@@ -186,13 +189,54 @@ fn an_import_in_an_invoke_goes_to_erlang_and_its_failure_is_not_caught() {
     assert_eq!(threw(&guest), Ok(vec![Value::I32(0)]));
 }
 
+/// Why an image is refused.
+fn refused(wat: &str) -> String {
+    match image(wat) {
+        Err(Error::Unsupported(text)) => text,
+        Err(other) => panic!("{other:?}"),
+        Ok(_) => panic!("it is not refused"),
+    }
+}
+
 #[test]
-fn invoke_without_what_it_takes_is_an_import_like_others() {
-    let guest = guest(
-        r#"(module (import "env" "invoke_i" (func $invoke (param i32) (result i32)))
-            (func (export "run") (result i32) (call $invoke (i32.const 0))))"#,
-    );
-    assert_eq!(call(&guest, "run", &[]), Ok(vec![Value::I32(77)]));
+fn invoke_without_what_it_takes_is_refused() {
+    for (pointer, table) in SHAPES {
+        let whole = module(pointer, table, "");
+        for name in ["setThrew", "emscripten_stack_get_current", "_emscripten_stack_restore"] {
+            let text = refused(&whole.replace(name, "other"));
+            assert_eq!(text, format!("the import env.invoke_vi takes {name}, which the image does not export"));
+        }
+        let text = refused(
+            &whole
+                .replace("__indirect_function_table", "t")
+                .replace("(global $sp (mut", "(table 1 funcref) (global $sp (mut"),
+        );
+        assert_eq!(text, "the import env.invoke_vi takes __indirect_function_table, which the image does not export");
+    }
+    let import = r#"(module (import "env" "invoke_jj" (func $invoke_jj (param i32 i32 i32) (result i32)))"#;
+    let text = refused(&module("i32", "i32", "").replacen("(module", import, 1));
+    assert_eq!(text, "the import env.invoke_jj takes dynCall_jj, which the image does not export");
+}
+
+#[test]
+fn an_export_of_another_type_is_not_what_invoke_takes() {
+    let text = refused(&module("i64", "i32", "").replace("\"setThrew\") (param i64", "\"setThrew\") (param i32"));
+    assert_eq!(text, "the import env.invoke_vi takes setThrew, which the image does not export");
+}
+
+#[test]
+fn invoke_of_another_type_than_its_name_says_is_an_import_like_others() {
+    for (name, params) in
+        [("i", "f32"), ("ii", "i32 f64"), ("ij", "i32 i32"), ("i%", "i32"), ("", "i32"), ("vi", "i32 i32")]
+    {
+        let wat = format!(
+            r#"(module (import "env" "invoke_{name}" (func $invoke (param {params}) (result i32)))
+                (func (export "run") (param {params}) (result i32) {} (call $invoke)))"#,
+            (0..params.split(' ').count()).map(|index| format!("(local.get {index}) ")).collect::<String>(),
+        );
+        let args = vec![0; params.split(' ').count()];
+        assert_eq!(call(&guest(&wat), "run", &args), Ok(vec![Value::I32(77)]), "{name}");
+    }
 }
 
 #[test]
@@ -278,6 +322,30 @@ fn a_program_starts_with_its_stack_and_its_constructors_and_main_on_demand() {
 }
 
 #[test]
+fn a_program_has_the_time_of_its_start_and_the_start_function_none() {
+    let wat = r#"(module
+        (import "env" "emscripten_date_now" (func $now (result f64)))
+        (memory (export "memory") 1)
+        (global $begun (mut f64) (f64.const -1)) (global $made (mut f64) (f64.const 0)) (global $ran (mut f64) (f64.const 0))
+        (func $begin (global.set $begun (call $now)))
+        (start $begin)
+        (func (export "__wasm_call_ctors") (global.set $made (call $now)))
+        (func (export "main") (param i32 i32) (result i32) (global.set $ran (call $now)) (i32.const 0))
+        (func (export "begun") (result f64) (global.get $begun))
+        (func (export "made") (result f64) (global.get $made))
+        (func (export "ran") (result f64) (global.get $ran))
+        (func (export "now") (result f64) (call $now)))"#;
+    let guest = Guest::new(image(wat).unwrap());
+    let request = StartRequest { initialize: Initialize::Main, time: 5, fuel: None };
+    let progress = guest.start(TicketId::fresh(), request, Thread::Worker).progress;
+    assert!(matches!(progress, Progress::Finished(Ok(_))), "{progress:?}");
+    for (name, time) in [("begun", 0f64), ("made", 5.0), ("ran", 5.0)] {
+        assert_eq!(call(&guest, name, &[]), Ok(vec![Value::F64(time.to_bits())]), "{name}");
+    }
+    assert_eq!(call(&guest, "now", &[]), Ok(vec![Value::F64(0)]), "and it ends with the start");
+}
+
+#[test]
 fn main_may_end_the_program_and_its_status_tells_whether_it_started() {
     assert_eq!(steps(Initialize::Main, "(call $exit (i32.const 0)) (i32.const 5)"), Ok(vec![Value::I32(123)]));
     assert_eq!(steps(Initialize::Main, "(call $exit (i32.const 4)) (i32.const 0)"), Err(Error::Exit(4)));
@@ -291,7 +359,8 @@ fn constructors_end_when_their_fuel_does() {
     let spin = STARTING.replace("(call $step (i32.const 2))", "(loop (br 0))").replace("MAIN", "(i32.const 0)");
     let guest = Guest::new(image(&spin).unwrap());
     let ticket = TicketId::fresh();
-    let mut progress = guest.start(ticket, Some(1_000_000), Initialize::default(), Thread::Worker).progress;
+    let mut progress =
+        guest.start(ticket, StartRequest { fuel: Some(1_000_000), ..StartRequest::default() }, Thread::Worker).progress;
     while let Progress::Yielded = progress {
         progress = guest.resume(ticket, Thread::Worker, None).progress;
     }

@@ -4,7 +4,7 @@ use hb_wasm64_engine::error::{Error, ImportFailure, Limit};
 use hb_wasm64_engine::image::{Image, hash};
 use hb_wasm64_engine::value::{Arg, Value};
 use hb_wasm64_engine::{
-    Access, CallRequest, FuncName, Initialize, Instance, Progress, Request, Response, Scope, Status, Step, Thread,
+    Access, CallRequest, FuncName, Instance, Progress, Request, Response, Scope, StartRequest, Status, Step, Thread,
     TicketId,
 };
 use std::sync::Arc;
@@ -17,7 +17,7 @@ fn guest(wat: &str) -> Guest {
     let bytes = wat::parse_str(wat).unwrap();
     let guest = Guest::new(Arc::new(Image::compile(hash(&bytes), &bytes).unwrap()));
     let ticket = TicketId::fresh();
-    let step = guest.start(ticket, None, Initialize::default(), Thread::Worker);
+    let step = guest.start(ticket, StartRequest::default(), Thread::Worker);
     assert!(matches!(finish(&guest, ticket, step), Ok(values) if values.is_empty()));
     guest
 }
@@ -310,7 +310,7 @@ fn growth_beyond_the_limit_is_refused_and_what_the_module_declares_is_minus_one(
     let bytes = wat::parse_str(r#"(module (memory (export "memory") i64 300000))"#).unwrap();
     let large = Guest::new(Arc::new(Image::compile(hash(&bytes), &bytes).unwrap()));
     let ticket = TicketId::fresh();
-    let step = large.start(ticket, None, Initialize::default(), Thread::Worker);
+    let step = large.start(ticket, StartRequest::default(), Thread::Worker);
     assert_eq!(finish(&large, ticket, step), Err(Error::Limit(Limit::Memory)));
 
     let guest = guest(

@@ -19,7 +19,7 @@ use crate::handle::Handle;
 use crate::loading::Loaded;
 use crate::steps::Operation;
 use hb_wasm64_engine::error::{Error, ImportFailure};
-use hb_wasm64_engine::{CallRequest, FuncName, Initialize, Instance, Response, Status, Thread, TicketId};
+use hb_wasm64_engine::{CallRequest, FuncName, Initialize, Instance, Response, StartRequest, Status, Thread, TicketId};
 use hb_wasm64_engine::{SLICES, set_slice};
 use rustler::{Atom, Binary, Encoder, Env, LocalPid, NifResult, ResourceArc, Term};
 use std::sync::Arc;
@@ -57,17 +57,17 @@ fn new_instance<'a>(env: Env<'a>, image: ResourceArc<Loaded>) -> Term<'a> {
 
 /// The first slice of the start of an instance.
 #[rustler::nif]
-fn start<'a>(
-    env: Env<'a>,
-    handle: Term<'a>,
-    reference: Term<'a>,
-    fuel: Term<'a>,
-    initialize: Atom,
-) -> NifResult<Term<'a>> {
+fn start<'a>(env: Env<'a>, handle: Term<'a>, reference: Term<'a>, request: Term<'a>) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
-    let (fuel, initialize) = (self::fuel(fuel)?, self::initialize(initialize));
+    let request = start_request(request)?;
     let operation = Operation::new(env, &handle, reference, 0, None);
-    Ok(operation.step(|it| handle.instance.start(it.ticket, fuel, initialize, Thread::Scheduler)))
+    Ok(operation.step(|it| handle.instance.start(it.ticket, request, Thread::Scheduler)))
+}
+
+/// `{Fuel, Initialize, Time}`: what runs as an instance starts, and what its clock shows in milliseconds.
+fn start_request(term: Term<'_>) -> NifResult<StartRequest> {
+    let (fuel, initialize, time): (Term<'_>, Atom, u64) = term.decode()?;
+    Ok(StartRequest { fuel: self::fuel(fuel)?, initialize: self::initialize(initialize), time })
 }
 
 /// The first slice of a call. The ticket is 0, or that of a call whose turn has come. `Func` is a binary or a table index.

@@ -117,14 +117,14 @@ fn restore<'a>(
     ticket: u64,
     form: Atom,
     snapshots: Term<'a>,
-    fuel: Term<'a>,
+    request: Term<'a>,
 ) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
     let kept = Kept::new(snapshots)?;
     let snapshots = if form == atoms::raw() { Snapshots::raw(kept) } else { Snapshots::whole(kept) };
-    let fuel = crate::fuel(fuel)?;
+    let request = crate::start_request(request)?;
     let operation = Operation::new(env, &handle, reference, ticket, None);
-    Ok(operation.step(|it| handle.instance.restore(it.scope(), it.ticket, snapshots, fuel, || it.owner())))
+    Ok(operation.step(|it| handle.instance.restore(it.scope(), it.ticket, snapshots, request, || it.owner())))
 }
 
 /// An instance of the same image that has yet to be started.

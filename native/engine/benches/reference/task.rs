@@ -3,7 +3,7 @@
 use crate::Result;
 use hb_wasm64_engine::image::{self, Image};
 use hb_wasm64_engine::value::{Arg, Value};
-use hb_wasm64_engine::{CallRequest, FuncName, Initialize, Instance, Progress, Response, Step, Thread, TicketId};
+use hb_wasm64_engine::{CallRequest, FuncName, Instance, Progress, Response, StartRequest, Step, Thread, TicketId};
 use std::sync::Arc;
 
 /// An instance whose owner and answerer is this program.
@@ -14,7 +14,7 @@ impl Task {
         let bytes = std::fs::read(path)?;
         let task = Task(Instance::new(Arc::new(Image::compile(image::hash(&bytes), &bytes)?)));
         let ticket = TicketId::fresh();
-        task.finish(ticket, task.0.start(ticket, None, Initialize::default(), Thread::Scheduler))?;
+        task.finish(ticket, task.0.start(ticket, StartRequest::default(), Thread::Scheduler))?;
         Ok(task)
     }
 

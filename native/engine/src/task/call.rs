@@ -69,7 +69,7 @@ struct Frame {
     now: u64,
     /// A call that is cancelled ends without counting down.
     host_depth: usize,
-    asked_first: Option<Arc<[Box<str>]>>,
+    asked_first: Vec<Arc<str>>,
 }
 
 impl Frame {

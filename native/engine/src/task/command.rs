@@ -1,10 +1,10 @@
 //! What a task is told to do, and what it tells when it stops.
 
 use super::{Data, Port};
-use crate::emscripten::Initialize;
 use crate::error::Error;
 use crate::image::FuncExport;
 use crate::import::{Answer, ImportInfo};
+use crate::instance::StartRequest;
 use crate::state::Snapshots;
 use crate::turns::TicketId;
 use crate::value::{Arg, Value};
@@ -24,7 +24,7 @@ type Output = Box<dyn FnOnce(&[u8], &[u8]) + Send>;
 /// One command, and what comes of it.
 pub(crate) enum Command {
     /// Instantiate the image, run its start function and initialize it so far.
-    Start(Starting, Initialize),
+    Start(Starting),
     /// Find out what a fresh instance of the image is like, unless that is known.
     Survey(Starting),
     /// Start afresh, in the state that snapshots hold.
@@ -49,8 +49,7 @@ pub(crate) enum Command {
 pub(crate) struct Starting {
     pub(crate) ticket: TicketId,
     pub(crate) cancelled: Arc<AtomicBool>,
-    /// Fuel that the start function and the constructors may use; `None` is no limit.
-    pub(crate) fuel: Option<u64>,
+    pub(crate) request: StartRequest,
 }
 
 /// A call on its way in.
@@ -63,8 +62,8 @@ pub(crate) struct Call {
     pub(crate) fuel: Option<u64>,
     /// What its clock shows, in milliseconds since 1970; `None` is that of the call it is nested in, or 0.
     pub(crate) time: Option<u64>,
-    /// Modules whose imports are asked for before the host serves them.
-    pub(crate) asked_first: Option<Arc<[Box<str>]>>,
+    /// Modules whose imports are asked for before the host serves them, of those that have such imports.
+    pub(crate) asked_first: Vec<Arc<str>>,
     /// Whether imports are answered with zeros right away.
     pub(crate) stub: bool,
 }

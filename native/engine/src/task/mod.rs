@@ -48,8 +48,8 @@ pub(crate) struct Data {
     stub: bool,
     /// What its clock shows, in milliseconds since 1970.
     pub(crate) now: u64,
-    /// Modules whose imports are asked for before the host serves them.
-    asked_first: Option<Arc<[Box<str>]>>,
+    /// Modules whose imports are asked for before the host serves them, of those that have such imports.
+    asked_first: Vec<Arc<str>>,
     /// Functions of the host that call the guest, each in one that the one before has called.
     pub(crate) host_depth: usize,
     /// The state of Emscripten's host, once there is some.
@@ -58,8 +58,8 @@ pub(crate) struct Data {
 
 impl Data {
     /// Whether the imports of a module are to be asked for, though the host could serve them.
-    pub(crate) fn is_asked_first(&self, module: &str) -> bool {
-        !self.stub && self.asked_first.iter().flat_map(|asked| asked.iter()).any(|asked| **asked == *module)
+    pub(crate) fn is_asked_first(&self, module: &Arc<str>) -> bool {
+        !self.stub && self.asked_first.iter().any(|asked| Arc::ptr_eq(asked, module))
     }
 
     pub(crate) fn image(&self) -> &Arc<Image> {
@@ -107,8 +107,9 @@ pub(crate) async fn run(image: Arc<Image>, port: Arc<Port>) {
                 (starting.ticket, result.and_then(|forked| other.plant(forked)))
             }
             Command::Restore(starting, snapshots) => {
-                let result = restore(&image, &port, &starting, snapshots).await;
-                (starting.ticket, result.map(|restored| reaper::dispose(std::mem::replace(&mut store, restored))))
+                let ticket = starting.ticket;
+                let result = restore(&image, &port, starting, snapshots).await;
+                (ticket, result.map(|restored| reaper::dispose(std::mem::replace(&mut store, restored))))
             }
             command => {
                 serve(store.as_context_mut(), command).await;
@@ -131,7 +132,7 @@ fn new_store(image: &Arc<Image>, port: &Arc<Port>) -> Result<Store<Data>, Error>
         ticket: TicketId::default(),
         stub: true,
         now: 0,
-        asked_first: None,
+        asked_first: Vec::new(),
         host_depth: 0,
         host: None,
     };
@@ -144,8 +145,8 @@ fn new_store(image: &Arc<Image>, port: &Arc<Port>) -> Result<Store<Data>, Error>
 /// Does what a command asks for, in the root of the task or inside an import.
 async fn serve(mut store: StoreContextMut<'_, Data>, command: Command) {
     let (ticket, result) = match command {
-        Command::Start(starting, initialize) => {
-            let started = start(&mut store, &starting, initialize).await;
+        Command::Start(starting) => {
+            let started = start(&mut store, &starting).await;
             (starting.ticket, started.map(|()| Vec::new()))
         }
         Command::Call(call) => (call.ticket, call::call(&mut store, call).await),

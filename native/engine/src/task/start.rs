@@ -8,6 +8,7 @@ use super::{Data, Port, Starting, new_store, publish_size, unless_cancelled};
 use crate::emscripten::{self, Initialize};
 use crate::error::{Error, Limit};
 use crate::image::Image;
+use crate::instance::StartRequest;
 use crate::reaper;
 use crate::state::{self, Fresh, Outline, Snapshots};
 use crate::ticker::SLICE_TICKS;
@@ -18,14 +19,9 @@ use wasmtime::{AsContextMut, Store, StoreContextMut};
 const SURVEY_FUEL: u64 = 1 << 28;
 
 /// A store with a fresh instance.
-async fn fresh(
-    image: &Arc<Image>,
-    port: &Arc<Port>,
-    starting: &Starting,
-    initialize: Initialize,
-) -> Result<Store<Data>, Error> {
+async fn fresh(image: &Arc<Image>, port: &Arc<Port>, starting: &Starting) -> Result<Store<Data>, Error> {
     let mut store = new_store(image, port)?;
-    let started = start(&mut store.as_context_mut(), starting, initialize).await;
+    let started = start(&mut store.as_context_mut(), starting).await;
     done(store, started)
 }
 
@@ -46,8 +42,9 @@ fn done(mut store: Store<Data>, result: Result<(), Error>) -> Result<Store<Data>
 pub(super) async fn survey(image: &Arc<Image>, starting: &Starting) -> Result<(), Error> {
     if image.fresh().is_none() {
         let port = Arc::new(Port::new());
-        // Snapshots go into instances that nothing has initialized, and tell how a state differs from one that has been.
-        let mut store = fresh(image, &port, starting, Initialize::Nothing).await?;
+        // Snapshots go into instances that nothing has initialized, and tell how a state differs from one that has been,
+        // at the beginning of time: whatever another time has made of an instance is a difference like others.
+        let mut store = fresh(image, &port, starting).await?;
         let context = &mut store.as_context_mut();
         let found = match state::tables(context) {
             Ok(tables) => {
@@ -69,18 +66,17 @@ pub(super) async fn survey(image: &Arc<Image>, starting: &Starting) -> Result<()
 pub(super) async fn restore(
     image: &Arc<Image>,
     port: &Arc<Port>,
-    starting: &Starting,
+    mut starting: Starting,
     snapshots: Snapshots,
 ) -> Result<Store<Data>, Error> {
     // What is no snapshot is refused before anything is started.
     let outline = snapshots.outline(image)?;
-    let initialize = match outline {
-        Outline::Memory(_) => Initialize::Constructors,
-        Outline::State(_) | Outline::Snapshot(_) => Initialize::Nothing,
-    };
-    let mut store = fresh(image, port, starting, initialize).await?;
+    if !matches!(outline, Outline::Memory(_)) {
+        starting.request = StartRequest { fuel: starting.request.fuel, ..StartRequest::nothing() };
+    }
+    let mut store = fresh(image, port, &starting).await?;
     let mut context = store.as_context_mut();
-    let mut result = put(&mut context, &outline, starting).await;
+    let mut result = put(&mut context, &outline, &starting).await;
     if result.is_ok() {
         result = snapshots.put_memories(&mut context);
     }
@@ -94,7 +90,7 @@ pub(super) async fn fork(
 ) -> Result<Store<Data>, Error> {
     let outline = Outline::State(state::rest(&mut from)?);
     let image = from.data().image.clone();
-    let mut store = fresh(&image, other, starting, Initialize::Nothing).await?;
+    let mut store = fresh(&image, other, starting).await?;
     let mut context = store.as_context_mut();
     let mut result = put(&mut context, &outline, starting).await;
     if result.is_ok() {
@@ -109,15 +105,12 @@ async fn put(store: &mut StoreContextMut<'_, Data>, outline: &Outline, starting:
     unless_cancelled(&starting.cancelled, state::put(store, outline)).await.unwrap_or(Err(Error::Cancelled))
 }
 
-pub(super) async fn start(
-    store: &mut StoreContextMut<'_, Data>,
-    starting: &Starting,
-    initialize: Initialize,
-) -> Result<(), Error> {
+pub(super) async fn start(store: &mut StoreContextMut<'_, Data>, starting: &Starting) -> Result<(), Error> {
+    let StartRequest { fuel, initialize, .. } = starting.request;
     let image = store.data().image.clone();
     store.data_mut().depth = 1;
     store.set_epoch_deadline(SLICE_TICKS);
-    store.set_fuel(starting.fuel.unwrap_or(u64::MAX)).map_err(|error| Error::from_call(&error))?;
+    store.set_fuel(fuel.unwrap_or(u64::MAX)).map_err(|error| Error::from_call(&error))?;
     let result = unless_cancelled(&starting.cancelled, image.pre().instantiate_async(&mut *store)).await;
     store.data_mut().depth = 0;
     let instance = match result {
@@ -146,7 +139,9 @@ async fn initialize(
     if !store.data().image.is_emscripten() {
         return Ok(());
     }
-    store.data_mut().depth = 1;
+    let data = store.data_mut();
+    // The start function of the module runs in every instance, whatever state that is to have, and has no clock.
+    (data.depth, data.now) = (1, starting.request.time);
     let result = unless_cancelled(&starting.cancelled, emscripten::initialize(store, initialize)).await;
     store.data_mut().depth = 0;
     match result {

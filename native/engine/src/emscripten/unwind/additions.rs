@@ -1,13 +1,16 @@
 //! The functions, types and tags that make unwinding the module's own.
 
-use super::Thrown;
 use super::survey::{Import, Survey};
+use super::{ENV, Thrown};
+use crate::error::Error;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use wasm_encoder::reencode::{Reencode, RoundtripReencoder};
 use wasm_encoder::{BlockType, Catch, Function, InstructionSink, TagKind, TagSection, TagType, ValType};
 use wasmparser::FuncType;
 
 /// What an `invoke_*` catches with.
+#[derive(Clone, Copy)]
 struct Catcher {
     pointer: ValType,
     stack_get: u32,
@@ -16,15 +19,20 @@ struct Catcher {
 }
 
 impl Catcher {
-    fn of(survey: &Survey<'_>) -> Option<Catcher> {
+    /// The exports for that, or the name of one that is missing.
+    fn of(survey: &Survey<'_>) -> Result<Catcher, &'static str> {
+        const STACK_GET: &str = "emscripten_stack_get_current";
+        const STACK_RESTORE: &str = "_emscripten_stack_restore";
+        const SET_THREW: &str = "setThrew";
+
         let (pointer, int) = (survey.pointer(), wasmparser::ValType::I32);
         let get = |name| survey.export(name, &[], &[pointer]);
         let restore = |name| survey.export(name, &[pointer], &[]);
-        Some(Catcher {
+        Ok(Catcher {
             pointer: if pointer == wasmparser::ValType::I64 { ValType::I64 } else { ValType::I32 },
-            stack_get: get("emscripten_stack_get_current").or_else(|| get("stackSave"))?,
-            stack_restore: restore("_emscripten_stack_restore").or_else(|| restore("stackRestore"))?,
-            set_threw: survey.export("setThrew", &[pointer, int], &[])?,
+            stack_get: get(STACK_GET).or_else(|| get("stackSave")).ok_or(STACK_GET)?,
+            stack_restore: restore(STACK_RESTORE).or_else(|| restore("stackRestore")).ok_or(STACK_RESTORE)?,
+            set_threw: survey.export(SET_THREW, &[pointer, int], &[]).ok_or(SET_THREW)?,
         })
     }
 }
@@ -40,8 +48,8 @@ pub(super) struct Additions {
     tag_type: u32,
     /// For imports that are replaced, the function in their place.
     pub(super) moved: HashMap<u32, u32>,
-    catcher: Option<Catcher>,
-    can_catch: bool,
+    catcher: Result<Catcher, &'static str>,
+    pub(super) can_catch: bool,
     /// Where types are, the module's own and the added ones.
     known: HashMap<FuncType, u32>,
     /// Whether the section of tags has been written.
@@ -71,8 +79,12 @@ impl Additions {
         }
     }
 
-    pub(super) fn replace(&mut self, survey: &Survey<'_>, import: &Import<'_>) {
-        let Some(ty) = survey.ty(import.ty) else { return };
+    /// Puts a function of the module in the place of an import, if it is one that unwinds.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where the module lacks what that takes.
+    pub(super) fn replace(&mut self, survey: &Survey<'_>, import: &Import<'_>) -> Result<(), Error> {
+        let Some(ty) = survey.ty(import.ty) else { return Ok(()) };
         let pointers = ty.results().is_empty() && ty.params().iter().all(|param| *param == survey.pointer());
         let function = match (import.name, ty.params().len()) {
             ("_emscripten_throw_longjmp", 0) if pointers => Some(self.thrower(survey, Thrown::Longjmp, None)),
@@ -83,12 +95,19 @@ impl Additions {
             {
                 Some(self.thrower(survey, Thrown::Exception, Some((import, ty.params().len()))))
             }
-            (name, _) => name.strip_prefix("invoke_").and_then(|signature| self.invoke(survey, signature, ty)),
+            (name, _) => match name.strip_prefix("invoke_") {
+                Some(signature) => self.invoke(survey, signature, ty).map_err(|lacking| {
+                    let text = format!("the import {ENV}.{name} takes {lacking}, which the image does not export");
+                    Error::Unsupported(text)
+                })?,
+                None => None,
+            },
         };
         if let Some(function) = function {
             self.moved.insert(import.index, self.first_function + self.functions.len() as u32);
             self.functions.push((import.ty, function));
         }
+        Ok(())
     }
 
     /// A function that throws, after it has told the host what.
@@ -115,27 +134,69 @@ impl Additions {
         function
     }
 
-    /// The function in the place of an `invoke_*` of this signature and type.
-    fn invoke(&mut self, survey: &Survey<'_>, signature: &str, ty: &FuncType) -> Option<Function> {
-        let catcher = self.catcher.as_ref()?;
-        let (pointer, stack_get) = (catcher.pointer, catcher.stack_get);
-        let (stack_restore, set_threw) = (catcher.stack_restore, catcher.set_threw);
-        let (index, args) = ty.params().split_first().filter(|(index, _)| **index == survey.pointer())?;
+    /// The function in the place of an `invoke_*` of this signature and type; none for one that is not Emscripten's.
+    ///
+    /// # Errors
+    /// What the module lacks for it.
+    fn invoke(
+        &mut self,
+        survey: &Survey<'_>,
+        signature: &str,
+        ty: &FuncType,
+    ) -> Result<Option<Function>, Cow<'static, str>> {
+        let first = ty.params().split_first().filter(|(index, _)| **index == survey.pointer());
+        let Some((index, args)) = first else { return Ok(None) };
         let result = match ty.results() {
             [] => None,
-            [result] if !matches!(result, wasmparser::ValType::Ref(_)) => {
-                Some(RoundtripReencoder.val_type(*result).ok()?)
-            }
-            _ => return None,
+            [result] => match RoundtripReencoder.val_type(*result) {
+                Ok(result) if !matches!(result, ValType::Ref(_)) => Some(result),
+                _ => return Ok(None),
+            },
+            _ => return Ok(None),
         };
         let callee = FuncType::new(args.iter().copied(), ty.results().iter().copied());
+        let natural = type_of(signature, survey.pointer());
+        // One that is only called like Emscripten's may lack what it likes.
+        let is_known = natural.as_ref().is_some_and(|natural| callee == *natural || callee == in_halves(natural));
+        match self.call(survey, signature, ty, callee, natural) {
+            Ok((catcher, target)) => Ok(Some(self.catching(survey, catcher, *index, ty, result, &target))),
+            Err(lacking) if is_known => Err(lacking),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// What an `invoke_*` catches with, and what it calls.
+    fn call(
+        &mut self,
+        survey: &Survey<'_>,
+        signature: &str,
+        ty: &FuncType,
+        callee: FuncType,
+        natural: Option<FuncType>,
+    ) -> Result<(Catcher, Target), Cow<'static, str>> {
+        let catcher = self.catcher?;
         // Where 64-bit integers do not cross the module's border, a function that takes or gives one has a twin for that.
-        let target = if type_of(signature, survey.pointer()).is_none_or(|natural| natural == callee) {
-            let (table, is_wide) = survey.table()?;
+        let target = if natural.is_none_or(|natural| natural == callee) {
+            let (table, is_wide) = survey.table().ok_or("__indirect_function_table")?;
             Target::Entry { ty: self.ty(callee), table, is_wide }
         } else {
-            Target::Export(survey.export(&format!("dynCall_{signature}"), ty.params(), ty.results())?)
+            let name = format!("dynCall_{signature}");
+            Target::Export(survey.export(&name, ty.params(), ty.results()).ok_or(name)?)
         };
+        Ok((catcher, target))
+    }
+
+    /// The code of an `invoke_*` of this type.
+    fn catching(
+        &mut self,
+        survey: &Survey<'_>,
+        catcher: Catcher,
+        index: wasmparser::ValType,
+        ty: &FuncType,
+        result: Option<ValType>,
+        target: &Target,
+    ) -> Function {
+        let Catcher { pointer, stack_get, stack_restore, set_threw } = catcher;
         let tags = [Thrown::Longjmp, Thrown::Exception].map(|thrown| self.tag(survey, thrown));
         let stack = ty.params().len() as u32;
 
@@ -153,10 +214,10 @@ impl Additions {
         (1..stack).for_each(|arg| {
             code.local_get(arg);
         });
-        match target {
+        match *target {
             Target::Export(export) => code.call(export),
             Target::Entry { ty, table, is_wide } => {
-                entry(&mut code, *index == wasmparser::ValType::I64, is_wide);
+                entry(&mut code, index == wasmparser::ValType::I64, is_wide);
                 code.call_indirect(table, ty)
             }
         };
@@ -176,7 +237,7 @@ impl Additions {
             Some(_) => code.v128_const(0),
         };
         code.end();
-        Some(function)
+        function
     }
 
     /// The index of a type, which is added where there is none like it.
@@ -232,6 +293,7 @@ fn type_of(signature: &str, pointer: wasmparser::ValType) -> Option<FuncType> {
         'j' => Some(wasmparser::ValType::I64),
         'f' => Some(wasmparser::ValType::F32),
         'd' => Some(wasmparser::ValType::F64),
+        'V' => Some(wasmparser::ValType::V128),
         'p' => Some(pointer),
         _ => None,
     };
@@ -241,4 +303,14 @@ fn type_of(signature: &str, pointer: wasmparser::ValType) -> Option<FuncType> {
         letter => vec![of(letter)?],
     };
     Some(FuncType::new(letters.map(of).collect::<Option<Vec<_>>>()?, results))
+}
+
+/// The same type where 64-bit integers do not cross the module's border: parameters become two halves, of a result the
+/// lower one is left.
+fn in_halves(ty: &FuncType) -> FuncType {
+    use wasmparser::ValType::{I32, I64};
+
+    let parts = |ty: &wasmparser::ValType| if *ty == I64 { vec![I32, I32] } else { vec![*ty] };
+    let lower = |ty: &wasmparser::ValType| if *ty == I64 { I32 } else { *ty };
+    FuncType::new(ty.params().iter().flat_map(parts), ty.results().iter().map(lower))
 }

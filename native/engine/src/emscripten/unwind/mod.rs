@@ -84,6 +84,10 @@ pub(crate) struct Unwound<'a> {
     pub(crate) module: Cow<'a, [u8]>,
     /// The tags that were added, by index.
     pub(crate) tags: Vec<(u32, Thrown)>,
+    /// The memory that callers read and write, by index.
+    pub(crate) memory: u32,
+    /// How wide pointers are.
+    pub(crate) width: Width,
     /// The global that is the pointer of the guest's own stack, where an export tells it.
     pub(crate) stack_pointer: Option<u32>,
     /// Whether catching of C++ exceptions is compiled in.
@@ -91,25 +95,32 @@ pub(crate) struct Unwound<'a> {
 }
 
 /// Rewrites the imports that unwind. The module must be valid, and without legacy exception handling. One without such
-/// imports comes out byte for byte; so does an `invoke_*` for which the module lacks what it takes.
+/// imports comes out byte for byte.
 ///
 /// # Errors
-/// [`Error::InvalidModule`] where the module is not well formed.
+/// [`Error::Unsupported`] where the module lacks what an `invoke_*` takes: answered by anybody else it would not call what
+/// it is to call. [`Error::InvalidModule`] where the module is not well formed.
 pub(crate) fn unwind(wasm: &[u8]) -> Result<Unwound<'_>, Error> {
     let survey = Survey::of(wasm).map_err(|error| Error::InvalidModule(error.to_string()))?;
-    let (stack_pointer, can_catch) = (survey.stack_pointer(), survey.can_catch());
     let mut additions = Additions::new(&survey);
     // A module without code of its own has nothing to unwind.
     for import in survey.imports.iter().filter(|_| !survey.bodies.is_empty()) {
-        additions.replace(&survey, import);
+        additions.replace(&survey, import)?;
     }
+    let unchanged = Unwound {
+        module: Cow::Borrowed(wasm),
+        tags: additions.tags.clone(),
+        memory: survey.memory(),
+        width: survey.width(),
+        stack_pointer: survey.stack_pointer(),
+        can_catch: additions.can_catch,
+    };
     if additions.functions.is_empty() {
-        return Ok(Unwound { module: Cow::Borrowed(wasm), tags: Vec::new(), stack_pointer, can_catch });
+        return Ok(unchanged);
     }
-    let tags = additions.tags.clone();
     let mut module = Module::new();
     additions
         .parse_core_module(&mut module, Parser::new(0), wasm)
         .map_err(|error| Error::InvalidModule(error.to_string()))?;
-    Ok(Unwound { module: Cow::Owned(module.finish()), tags, stack_pointer, can_catch })
+    Ok(Unwound { module: Cow::Owned(module.finish()), ..unchanged })
 }

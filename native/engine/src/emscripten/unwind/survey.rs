@@ -1,6 +1,6 @@
 //! What a module has, as far as unwinding is concerned.
 
-use super::ENV;
+use super::{ENV, Width};
 use crate::emscripten::exceptions::FIND_MATCHING_CATCH;
 use std::collections::HashMap;
 use wasmparser::{
@@ -31,7 +31,7 @@ pub(super) struct Survey<'a> {
     pub(super) bodies: Vec<FunctionBody<'a>>,
     /// By memory index, whether its addresses are 64 bits wide.
     memories: Vec<bool>,
-    /// The memory that callers read and write, where it is exported.
+    /// The memory called `memory`, or else the first one, of those that are exported.
     memory: Option<u32>,
     /// By global index, what it holds if it can be changed.
     globals: Vec<Option<ValType>>,
@@ -156,10 +156,23 @@ impl<'a> Survey<'a> {
         (ty.params() == params && ty.results() == results).then_some(index)
     }
 
+    /// The memory that callers read and write: the first of a module that exports none.
+    pub(super) fn memory(&self) -> u32 {
+        self.memory.unwrap_or_default()
+    }
+
+    /// Pointers are as wide as the addresses of that memory.
+    pub(super) fn width(&self) -> Width {
+        match self.memories.get(self.memory() as usize) {
+            Some(true) => Width::Wide,
+            _ => Width::Narrow,
+        }
+    }
+
     pub(super) fn pointer(&self) -> ValType {
-        match self.memories.get(self.memory.unwrap_or_default() as usize) {
-            Some(true) => ValType::I64,
-            _ => ValType::I32,
+        match self.width() {
+            Width::Wide => ValType::I64,
+            Width::Narrow => ValType::I32,
         }
     }
 
