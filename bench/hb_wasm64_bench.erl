@@ -27,7 +27,7 @@ main([Reference, Guests, Aos, Node, Loader, Images]) ->
     try
         heading(),
         [Part(Bench) || Part <- [fun calls/1, fun computing/1, fun aos/1, fun starts/1, fun memory/1, fun state/1, fun device/1,
-            fun emscripten/1]],
+            fun timers/1, fun emscripten/1]],
         halt(0)
     catch
         Class:Reason:Stack ->
@@ -275,6 +275,25 @@ ao_core_calls(Compute) ->
     {_, Counts} = ao_core_counter:count(Compute),
     lists:sum([Count || {{Module, Function}, Count} <- maps:to_list(Counts), {Module, Function} =/= {dev_message, get}]).
 
+%% How late others are while guests run that do not end, and while Erlang does: of the timers of each round those that are
+%% later than all but one in a hundred.
+timers(Bench) ->
+    {ok, Image} = file:read_file(guest(Bench, "loop")),
+    Guest = fun() -> {ok, H} = hb_wasm64:start(Image), hb_wasm64:call(H, <<"spin">>, []) end,
+    Round = fun() -> {late_timer(fun spin/0), late_timer(Guest)} end,
+    _ = Round(),
+    report("1 ms timer, 8 guests, p99", "8 Erlang loops", info, [Round() || _ <- lists:seq(1, ?ROUNDS)]).
+
+spin() -> spin().
+
+%% Nanoseconds.
+late_timer(Fun) ->
+    Pids = [spawn_monitor(Fun) || _ <- lists:seq(1, 8)],
+    timer:sleep(20),
+    Timers = [element(1, measure(fun() -> receive after 1 -> <<>> end end, 1, 0)) || _ <- lists:seq(1, 100)],
+    [begin exit(Pid, kill), receive {'DOWN', Monitor, process, Pid, killed} -> ok end end || {Pid, Monitor} <- Pids],
+    lists:nth(99, lists:sort(Timers)).
+
 %% Images of AO built with Emscripten, against the JavaScript that else runs them. Each message gets what a compute unit
 %% gives it: the memory that the one before has left.
 emscripten(#bench{images = ""}) ->
@@ -379,7 +398,9 @@ line(What, Whose, #{turns := Turns, reference := Reference, ours := Ours, target
     end,
     %% The first one makes what is made once: instances, memory, compiled code.
     _ = Round(),
-    Rounds = [Round() || _ <- lists:seq(1, ?ROUNDS)],
+    report(What, Whose, Target, [Round() || _ <- lists:seq(1, ?ROUNDS)]).
+
+report(What, Whose, Target, Rounds) ->
     Figure = median([Time || {_, Time} <- Rounds]),
     Figure0 = median([Time0 || {Time0, _} <- Rounds]),
     Compared = [compare(Target, Round1) || Round1 <- Rounds],

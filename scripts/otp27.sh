@@ -8,6 +8,8 @@
 #   OTP27_ROOT    where         ~/.cache/hb_wasm64/otp27
 #   OTP27_MIRROR  built from    the Debian mirror of this host's apt, or
 #                               http://deb.debian.org/debian
+# Tests with AO's images run where scripts/images.sh has brought them, or with
+#   IMAGES        a directory with them
 set -eu
 
 otp_min=27
@@ -22,6 +24,8 @@ attempts=3
 
 root=${OTP27_ROOT:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/hb_wasm64/otp27}
 case $root in /*) ;; *) root=$PWD/$root ;; esac
+images=${IMAGES:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/hb_wasm64/images}
+case $images in /*) ;; *) images=$PWD/$images ;; esac
 stamp=etc/hb_wasm64-recipe
 so=priv/hb_wasm64_nif.so
 
@@ -104,6 +108,14 @@ create() {
     echo "$recipe" >"$new/$stamp"
 }
 
+# A directory of the host, if it is there, as one that cannot be changed.
+borrow() { # DIRECTORY PLACE
+    [ -d "$1" ] || return 0
+    mkdir -p "$2"
+    mount --bind "$1" "$2"
+    mount -o remount,bind,ro "$2"
+}
+
 # Runs the tests in a copy of the project.
 run() {
     # Nothing can change the chroot: others use it, now and later. All that is
@@ -130,17 +142,14 @@ run() {
     before=$(sha256 "$so")
     cp "$so" "$copy/$so"
 
-    # Images that are no part of the project lie beside it.
-    if [ -d ../shared/data ]; then
-        mkdir -p "$root/root/shared/data"
-        mount --bind ../shared/data "$root/root/shared/data"
-        mount -o remount,bind,ro "$root/root/shared/data"
-    fi
+    # Images that are no part of the project lie beside it; those from npm are where the tests are told.
+    borrow ../shared/data "$root/root/shared/data"
+    borrow "$images" "$root/root/images"
 
     otp=$(version chrooted "$root")
     say "OTP $otp" "$so, sha256 $before"
     status=0
-    chrooted "$root" env --chdir=/root/hb_wasm64 scripts/eunit.sh "$@" || status=$?
+    chrooted "$root" env --chdir=/root/hb_wasm64 IMAGES=/root/images scripts/eunit.sh "$@" || status=$?
     same_nif "$before" "$copy/$so"
     if [ "$status" != 0 ]; then
         say "eunit failed on OTP ${otp%%,*}" >&2
@@ -178,7 +187,8 @@ case $root in
     / | *[[:space:]\\]*) die "not a place for a chroot: $root" ;;
 esac
 OTP27_ROOT=$root
-export OTP27_ROOT
+IMAGES=$images
+export OTP27_ROOT IMAGES
 
 # Runs this script in new namespaces. In the background, as only then a signal
 # is answered at once; whatever runs in there is killed with unshare.

@@ -137,7 +137,7 @@ an_endless_start_function_ends_with_the_timeout_test_() ->
         Pid = spawn(fun() ->
             Test ! {init, init(#{<<"image">> => hb_test:guest("start_spin")}, #{wasm_timeout => 100})}
         end),
-        Answer = receive {init, Given} -> Given after 3000 -> still_running end,
+        Answer = receive {init, Given} -> Given after 30_000 -> still_running end,
         hb_test:gone(Pid),
         ?assertMatch({error, #{<<"key">> := <<"image">>, <<"status">> := 504}}, Answer)
     end).

@@ -536,8 +536,7 @@ read_during_call(Api) ->
     ?assertEqual({ok, [25]}, call(Api, H, "sieve", [100])),
     %% Lasts for many slices.
     Caller = async(fun() -> [call(Api, H, "sieve", [30_000_000]), call(Api, H, "fib", [10]), hb_test:flush()] end),
-    timer:sleep(20),
-    ?assert(is_process_alive(element(1, Caller))),
+    ?assert(hb_test:wait_until(fun() -> hb_wasm64:status(H) =:= {ok, running} end)),
     Readers = [async(fun() ->
         [[write(Api, H, N, <<N>>), read(Api, H, N, 1), call(Api, H, "fib", [N])], hb_test:flush()]
     end) || N <- lists:seq(1, 20)],
@@ -680,21 +679,9 @@ flat(N, Bound, Round) ->
             || From <- lists:seq(First, Last, 500)]
     end,
     Rounds(1, max(500, N div 5)),
-    Before = settled_rss(Bound),
+    Before = hb_test:settled_rss(),
     Rounds(1, N),
-    Flat = hb_test:wait_until(fun() -> collect(), hb_test:rss() - Before < Bound end, 10_000),
-    ?assertEqual({true, Bound}, {Flat orelse {grown, hb_test:rss() - Before}, Bound}).
-
-%% What is given back late must not count as room for a leak.
-settled_rss(Bound) ->
-    collect(),
-    First = hb_test:rss(),
-    timer:sleep(300),
-    collect(),
-    case hb_test:rss() of
-        Later when First - Later > Bound div 10 -> settled_rss(Bound);
-        Later -> Later
-    end.
+    ?assertEqual({true, Bound}, {hb_test:flat(Before, Bound), Bound}).
 
 %% Snapshots
 
@@ -761,8 +748,6 @@ raw(hb_wasm64, H) -> hb_wasm64:read_memory(H).
 
 put_raw(hb_beamr, H, Memory) -> hb_beamr:deserialize(H, Memory);
 put_raw(hb_wasm64, H, Memory) -> hb_wasm64:write_memory(H, Memory).
-
-collect() -> lists:foreach(fun erlang:garbage_collect/1, processes()).
 
 %% The two modules, seen alike
 

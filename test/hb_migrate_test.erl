@@ -50,22 +50,30 @@ result(Mover) ->
     after 30_000 -> error(nothing)
     end.
 
-%% Begins to move an instance, and stops the receiving process in the middle.
+%% Begins to move an instance, and stops the receiving process in the middle:
+%% when it has got the first of many pieces.
 halfway(H, Other) -> halfway(H, Other, #{}).
 
 halfway(H, Other, Options) ->
     Test = self(),
-    Before = erpc:call(Other, ?MODULE, movers, []),
-    Mover = mover(H, Other, Options),
     Freezer = spawn(Other, fun() ->
-        Receiving = fun() -> [P || P <- movers() -- Before, pieces(P) > 3] end,
-        true = hb_test:wait_until(fun() -> Receiving() =/= [] end, 20_000),
-        [Receiver] = Receiving(),
+        %% This process comes first, and no other runs beside it: so the receiver gets no further while it is told of here.
+        _ = process_flag(priority, max),
+        _ = erlang:system_flag(multi_scheduling, block_normal),
+        _ = erlang:trace(new_processes, true, ['receive']),
+        _ = erlang:trace_pattern('receive', [{['_', '_', {'_', piece, '_'}], [], []}], []),
+        Test ! {self(), watching},
+        Receiver = receive {trace, Pid, 'receive', {_, piece, _}} -> Pid after 30_000 -> error(nothing) end,
         true = erlang:suspend_process(Receiver),
+        _ = erlang:trace(all, false, [all]),
+        _ = erlang:trace_pattern('receive', true, []),
+        _ = erlang:system_flag(multi_scheduling, unblock_normal),
         Test ! {self(), Receiver},
         receive resume -> true = erlang:resume_process(Receiver) end,
         Test ! {self(), resumed}
     end),
+    receive {Freezer, watching} -> ok after 10_000 -> error(nothing) end,
+    Mover = mover(H, Other, Options),
     receive
         {Freezer, Receiver} ->
             put(Receiver, Freezer),

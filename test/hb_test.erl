@@ -4,7 +4,7 @@
 -export([root/0, guest/1, fresh/1, start/1, shared/1, with_shared/2]).
 -export([peer/0, peer/1, on_peer/2, nodes/1, bare_node/0]).
 -export([flush/0, wait_until/1, wait_until/2, in_process/1, gone/1]).
--export([micros/1, median/1, percentile/2, best_of/2, rss/0]).
+-export([micros/1, median/1, percentile/2, best_of/2, rss/0, settled_rss/0, flat/2]).
 
 %% The directory of the project. rebar3 runs eunit in it; elsewhere the beam
 %% file of this module tells.
@@ -113,13 +113,16 @@ flush() ->
     after 0 -> []
     end.
 
-%% Waits for Fun to be true; false where that has not come about in time.
+%% Waits for Fun to be true, for so many milliseconds; false where that has not
+%% come about in time. What Fun itself takes counts.
 wait_until(Fun) -> wait_until(Fun, 5_000).
 
-wait_until(Fun, Timeout) ->
-    Fun() orelse Timeout > 0 andalso begin
+wait_until(Fun, Timeout) -> until(Fun, erlang:monotonic_time(millisecond) + Timeout).
+
+until(Fun, Deadline) ->
+    Fun() orelse erlang:monotonic_time(millisecond) < Deadline andalso begin
         timer:sleep(5),
-        wait_until(Fun, Timeout - 5)
+        until(Fun, Deadline)
     end.
 
 %% Runs Fun in a process of its own and gives what it gives: what Fun leaves
@@ -168,3 +171,24 @@ rss() ->
     {ok, Status} = file:read_file("/proc/self/status"),
     {match, [KiB]} = re:run(Status, "VmRSS:\\s+([0-9]+)", [{capture, [1], list}]),
     list_to_integer(KiB) * 1024.
+
+%% The same, when nothing is given back any more: what is given back late must
+%% not count as room for a leak.
+settled_rss() ->
+    collect(),
+    First = rss(),
+    timer:sleep(300),
+    collect(),
+    case rss() of
+        Later when First - Later > 2_000_000 -> settled_rss();
+        Later -> Later
+    end.
+
+%% Whether that memory is less than Bound bytes above Before, or comes to be, as
+%% what has been dropped is taken apart a little later: true, or else how much
+%% is left.
+flat(Before, Bound) ->
+    IsFlat = fun() -> collect(), rss() - Before < Bound end,
+    wait_until(IsFlat, 20_000) orelse {grown, rss() - Before}.
+
+collect() -> lists:foreach(fun erlang:garbage_collect/1, processes()).

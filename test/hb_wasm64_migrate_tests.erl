@@ -55,7 +55,7 @@ waiting_callers(Other) ->
         fun() -> hb_wasm64:fork(H) end, fun() -> hb_wasm64:migrate(H, Other) end, fun() -> hb_wasm64:memory_size(H) end
     ]],
     ?assertEqual({error, timeout}, hb_wasm64:call(H, "size", [], #{timeout => 50})),
-    [?assertEqual({status, waiting}, process_info(Pid, status)) || Pid <- Waiting],
+    [?assert(hb_test:wait_until(fun() -> process_info(Pid, status) =:= {status, waiting} end)) || Pid <- Waiting],
     resume(Receiver),
     {ok, New} = result(Mover),
     [?assertEqual({error, stopped}, receive {Pid, Answer} -> Answer after 10_000 -> nothing end) || Pid <- Waiting],

@@ -7,45 +7,92 @@
 
 -define(ROUNDS, 5).
 
-%% Catches guests that hold a scheduler: the timer of an innocent process would
-%% be late by whole slices, or by seconds.
-endless_guests_leave_timers_alone_test_() ->
-    {timeout, 120, fun() ->
-        Image = hb_test:guest("loop"),
-        Guest = fun() ->
-            {ok, H} = hb_wasm64:start(Image),
-            hb_wasm64:call(H, "spin", [])
-        end,
-        Outcome = hb_test:best_of(?ROUNDS, fun() ->
-            Erlang = ticks_beside(8, fun spin/0),
-            Guests = ticks_beside(8, Guest),
-            Figures = fun(Ticks) -> {hb_test:percentile(99, Ticks), lists:max(Ticks)} end,
-            {{P99, Most}, {ErlangP99, ErlangMost}} = {Figures(Guests), Figures(Erlang)},
-            P99 =< 5 * ErlangP99 andalso Most < max(50_000, ErlangMost)
-                orelse #{guests => {P99, Most}, erlang => {ErlangP99, ErlangMost}}
-        end),
-        ?assertEqual(true, Outcome)
+%% Whoever else wants a normal scheduler gets one, though there are more guests
+%% than schedulers: what those threads use of the processors is little, compared
+%% with the time that goes by and with what the guests use.
+endless_guests_leave_normal_schedulers_alone_test_() ->
+    case filelib:is_regular("/proc/self/schedstat") of
+        true ->
+            {timeout, 120, fun() ->
+                Pids = [spawn(fun() -> hb_wasm64:call(hb_test:start("loop"), "spin", []) end) || _ <- lists:seq(1, 8)],
+                timer:sleep(100),
+                Outcome = hb_test:best_of(?ROUNDS, fun() ->
+                    {Micros, {Normal, Dirty}} = hb_test:micros(fun() -> used_while(fun() -> timer:sleep(1000) end) end),
+                    Normal < 0.15 * min(Micros, Dirty) andalso Dirty > 100_000
+                        orelse #{time => Micros, normal => Normal, dirty => Dirty}
+                end),
+                [hb_test:gone(Pid) || Pid <- Pids],
+                ?assertEqual(true, Outcome)
+            end};
+        false ->
+            io:format(user, "~n  NOT RUN: what the schedulers use beside endless guests, there is no /proc/self/schedstat~n", []),
+            []
+    end.
+
+%% What the threads of the normal schedulers, and those of the dirty CPU
+%% schedulers, use of the processors while Fun runs, in microseconds.
+used_while(Fun) ->
+    Before = used(),
+    Fun(),
+    list_to_tuple([After - Used || {Used, After} <- lists:zip(Before, used())]).
+
+used() ->
+    {ok, Threads} = file:list_dir("/proc/self/task"),
+    Kinds = [
+        %% As OTP 25 names them, and later ones.
+        {schedulers, "^([0-9]+_scheduler|erts_sched_[0-9]+)$"},
+        {dirty_cpu_schedulers, "^([0-9]+_dirty_cpu_.*|erts_dcpus_[0-9]+)$"}
+    ],
+    [begin
+         Used = [nanoseconds(Thread) || Thread <- Threads, re:run(name(Thread), Names) =/= nomatch],
+         ?assertEqual({Kind, erlang:system_info(Kind)}, {Kind, length(Used)}),
+         lists:sum(Used) div 1000
+     end || {Kind, Names} <- Kinds].
+
+%% Of a thread that has ended meanwhile there is none; those of schedulers stay.
+name(Thread) ->
+    case file:read_file(["/proc/self/task/", Thread, "/comm"]) of
+        {ok, Name} -> string:trim(Name);
+        {error, _} -> <<>>
+    end.
+
+nanoseconds(Thread) ->
+    {ok, Schedstat} = file:read_file(["/proc/self/task/", Thread, "/schedstat"]),
+    binary_to_integer(hd(binary:split(Schedstat, <<" ">>))).
+
+%% The first slice is one of call/8, all others are of resume/4, which goes to a
+%% dirty scheduler each time. Nothing else is called between them.
+all_slices_but_the_first_are_on_dirty_schedulers_test_() ->
+    {timeout, 60, fun() ->
+        H = hb_test:start("loop"),
+        Steps = steps(fun() -> hb_wasm64:call(H, "spin", []) end, 1001),
+        Further = lists:append(lists:duplicate(500, [{called, resume}, {dirty, resume}])),
+        ?assertEqual([{called, call} | Further], Steps)
     end}.
 
-spin() -> spin().
+%% The first N steps of a process that runs Fun: functions of the library that
+%% are called, and those that come to a dirty scheduler.
+steps(Fun, N) ->
+    Pid = spawn(fun() -> receive go -> Fun() end end),
+    1 = erlang:trace(Pid, true, [call, running, scheduler_id]),
+    _ = erlang:trace_pattern({hb_wasm64_nif, '_', '_'}, true, [global]),
+    Pid ! go,
+    Steps = [step(Pid) || _ <- lists:seq(1, N)],
+    hb_test:gone(Pid),
+    _ = erlang:trace_pattern({hb_wasm64_nif, '_', '_'}, false, [global]),
+    Delivered = erlang:trace_delivered(Pid),
+    receive {trace_delivered, Pid, Delivered} -> ok end,
+    _ = hb_test:flush(),
+    Steps.
 
-%% How long a timer of 1 ms takes, in microseconds, time after time, while N
-%% processes do Fun.
-ticks_beside(N, Fun) ->
-    Pids = [spawn(Fun) || _ <- lists:seq(1, N)],
-    timer:sleep(50),
-    Ticks = hb_test:in_process(fun() -> ticks(2_000_000, []) end),
-    [hb_test:gone(Pid) || Pid <- Pids],
-    Ticks.
-
-ticks(Left, Ticks) when Left =< 0 -> Ticks;
-ticks(Left, Ticks) ->
-    Tick = tick(),
-    ticks(Left - Tick, [Tick | Ticks]).
-
-tick() ->
-    {Micros, ok} = hb_test:micros(fun() -> receive after 1 -> ok end end),
-    Micros.
+step(Pid) ->
+    receive
+        {trace, Pid, call, {hb_wasm64_nif, Name, _}, _} -> {called, Name};
+        %% All dirty schedulers have this number.
+        {trace, Pid, in, {hb_wasm64_nif, Name, _}, 0} -> {dirty, Name};
+        {trace, Pid, InOrOut, _, _} when InOrOut =:= in; InOrOut =:= out -> step(Pid)
+    after 10_000 -> error(no_step)
+    end.
 
 %% The C driver could not be stopped at all.
 endless_guests_end_with_their_callers_test_() ->
@@ -97,36 +144,46 @@ long_guests_side_by_side_all_come_to_their_end_test_() ->
 %% normal scheduler: the processes there would stand still as long as it runs.
 one_long_instruction_does_not_block_the_schedulers_test_() ->
     {timeout, 120, fun() ->
-        Outcome = hb_test:best_of(?ROUNDS, fun() ->
+        Fill = fun(Size) ->
             H = hb_test:start("memory64"),
-            %% 1 GB, from a small memory in one call, filled by another.
-            {ok, [1]} = hb_wasm64:call(H, "grow", [16383]),
-            Load = load_of(fun() -> {ok, []} = hb_wasm64:call(H, "fill", [0, 1, 1 bsl 30]) end),
+            %% From a small memory in one call, filled by another.
+            {ok, [1]} = hb_wasm64:call(H, "grow", [Size div 65536 - 1]),
+            Load = load_of(fun() -> {ok, []} = hb_wasm64:call(H, "fill", [0, 1, Size]) end),
             ok = hb_wasm64:stop(H),
-            leaves_schedulers_alone(Load)
-        end),
+            Load
+        end,
+        Outcome = hb_test:best_of(?ROUNDS, fun() -> leaves_schedulers_alone(long(Fill, 1 bsl 30)) end),
         ?assertEqual(true, Outcome)
     end}.
 
 %% The same for the host's own copies.
 large_reads_and_writes_do_not_block_the_schedulers_test_() ->
     {timeout, 120, fun() ->
-        H = hb_test:start("memory64"),
-        {ok, [1]} = hb_wasm64:call(H, "grow", [8191]),
-        Size = 1 bsl 29,
-        Bytes = binary:copy(<<"0123456789abcdef">>, Size div 16),
-        Outcome = hb_test:best_of(?ROUNDS, fun() ->
+        Copy = fun(Size) ->
+            H = hb_test:start("memory64"),
+            {ok, [1]} = hb_wasm64:call(H, "grow", [Size div 65536 - 1]),
+            Bytes = binary:copy(<<"0123456789abcdef">>, Size div 16),
             Load = load_of(fun() ->
                 ok = hb_wasm64:write(H, 0, Bytes),
                 {ok, Read} = hb_wasm64:read(H, 0, Size),
                 {error, {out_of_bounds, _}} = hb_wasm64:read_string(H, 0),
                 <<"0123456789abcdef">> = binary:part(Read, Size - 16, 16)
             end),
-            leaves_schedulers_alone(Load)
-        end),
-        ok = hb_wasm64:stop(H),
+            ok = hb_wasm64:stop(H),
+            erlang:garbage_collect(),
+            Load
+        end,
+        Outcome = hb_test:best_of(?ROUNDS, fun() -> leaves_schedulers_alone(long(Copy, 1 bsl 29)) end),
         ?assertEqual(true, Outcome)
     end}.
+
+%% The load of work on Size bytes, or on as many more as take it long enough for
+%% the schedulers to show.
+long(Work, Size) ->
+    case Work(Size) of
+        #{time := Time} when Time =< 60_000 -> long(Work, 2 * Size);
+        Load -> Load
+    end.
 
 %% What Fun costs: its time, the longest tick of a timer beside it, and how long
 %% normal and dirty schedulers had something to do, all in microseconds.
@@ -149,13 +206,16 @@ load_of(Fun) ->
 %% How long the system itself keeps a thread waiting beside such a load is not
 %% ours to bound: half of it would be too much.
 leaves_schedulers_alone(#{time := Time, tick := Tick, normal := Normal, dirty := Dirty} = Load) ->
-    ?assert(Time > 60_000, Load),
     Normal < Time div 4 andalso Dirty > Time div 2 andalso Tick < Time div 2 orelse Load.
 
 tick_until_told(Ticks) ->
     receive enough -> Ticks
     after 0 -> tick_until_told([tick() | Ticks])
     end.
+
+tick() ->
+    {Micros, ok} = hb_test:micros(fun() -> receive after 1 -> ok end end),
+    Micros.
 
 %% Nothing beats and nothing polls while no guest runs, also when one waits for
 %% an answer.
@@ -191,12 +251,12 @@ everything_at_once_test_() ->
         Test = self(),
         Until = erlang:monotonic_time(millisecond) + 4_000,
         Work = fun() -> chaos(Until, Shared, Imports) end,
-        Pids = [spawn_monitor(fun() -> Work(), Test ! {worked, self()} end) || _ <- lists:seq(1, 30)],
-        Killer = spawn_link(fun() -> killer(Until, Shared) end),
+        Pids = [spawn_monitor(fun() -> Work(), Test ! {worked, self()} end) || _ <- lists:seq(1, 30)]
+            %% It comes to its end like the others: else the one that it is about to kill would go on.
+            ++ [spawn_monitor(fun() -> killer(Until, Shared) end)],
         [receive {'DOWN', Monitor, process, Pid, Reason} -> ?assertEqual(normal, Reason)
          after 30_000 -> error({stuck, Pid, process_info(Pid, current_stacktrace)})
          end || {Pid, Monitor} <- Pids],
-        hb_test:gone(Killer),
         _ = hb_test:flush(),
         [?assertEqual({ok, [3]}, hb_wasm64:call(H, "count", [3], #{timeout => 5000})) || H <- Shared]
     end}.

@@ -9,7 +9,7 @@ every_example_runs_test_() ->
     {ok, Text} = file:read_file(filename:join(Root, "README.md")),
     {match, Examples} = re:run(Text, "```erlang\n(.*?)```", [global, dotall, {capture, [1], list}]),
     {setup, fun() -> ok = file:set_cwd(Root) end, fun(_) -> ok = file:set_cwd(Cwd) end,
-        [{lists:sublist(Example, 40), fun() -> run(Example) end} || [Example] <- Examples]}.
+        [{lists:sublist(Example, 40), {timeout, 60, fun() -> run(Example) end}} || [Example] <- Examples]}.
 
 %% Expressions run; a term of rebar.config has to be one.
 run("{deps" ++ _ = Term) ->
