@@ -71,8 +71,8 @@
 %% one for which the call only waited is not. `fuel' in wasm instructions, roughly: the same number on every machine.
 %% `time' is what the clock of a guest built with Emscripten shows, in milliseconds since 1970: that of the call around it by
 %% default, and 0; at a start it is that of constructors and of `main'. `override' names modules whose imports go to the import
-%% function or handler though the host could serve them. `initialize' is for {@link start/2}: whether constructors run, or `main' after them; see `docs/emscripten.md'.
-%% `handler' is for {@link call_async/4} only.
+%% function or handler though the host could serve them. `initialize' is for {@link start/2}: whether constructors run, or
+%% `main' after them; see `docs/emscripten.md'. `handler' is for {@link call_async/4} only.
 -type snapshot() :: binary() | [binary()].
 %% A snapshot, or a whole one and deltas, each against the one before. `docs/snapshot.md' has the format.
 -type reason() ::
@@ -358,8 +358,10 @@ write(Handle, Offset, Binary) ->
 -spec read_string(handle(), Offset :: non_neg_integer()) -> {ok, binary()} | {error, reason()}.
 read_string(Handle, Offset) when ?IS_U64(Offset) ->
     case hb_wasm64_run:in_turn(Handle, fun(Ref, Ticket) -> hb_wasm64_nif:read_string(Handle, Ref, Ticket, Offset, ?SHORT) end) of
-        more -> hb_wasm64_run:in_turn(Handle, fun(Ref, Ticket) -> hb_wasm64_nif:read_string_dirty(Handle, Ref, Ticket, Offset) end);
-        Result -> Result
+        more ->
+            hb_wasm64_run:in_turn(Handle, fun(Ref, Ticket) -> hb_wasm64_nif:read_string_dirty(Handle, Ref, Ticket, Offset) end);
+        Result ->
+            Result
     end;
 read_string(Handle, Offset) when is_integer(Offset) ->
     out_of_bounds(Handle, Offset, 1);
