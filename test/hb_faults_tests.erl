@@ -436,7 +436,7 @@ killed_in_loop(Api) ->
         H = start(Api, "loop"),
         Tick = fun(_, _, _) -> {ok, [], none} end,
         Caller = spawn(fun() -> call(Api, H, Func, Args, Tick, none) end),
-        ?assert(hb_test:wait_until(fun() -> busy() end)),
+        ?assert(hb_test:wait_until(fun() -> busy() end, 30_000)),
         Queued = [async(fun() -> call(Api, H, "count", [N]) end) || N <- [1000, 2000, 3000]],
         timer:sleep(10),
         hb_test:gone(Caller),
@@ -447,7 +447,7 @@ killed_in_loop(Api) ->
 
 killed_in_start(Api) ->
     Starter = spawn(fun() -> start(Api, "start_spin") end),
-    ?assert(hb_test:wait_until(fun() -> busy() end)),
+    ?assert(hb_test:wait_until(fun() -> busy() end, 30_000)),
     hb_test:gone(Starter),
     ?assert(hb_test:wait_until(fun() -> not busy() end)),
     ?assertEqual({ok, [42]}, in_time(fun() -> call(Api, start(Api, "start_ok"), "get", []) end)).
@@ -457,7 +457,7 @@ stopped_in_loop(Api) ->
     N = 2 * erlang:system_info(schedulers) + erlang:system_info(dirty_cpu_schedulers),
     Handles = [start(Api, "loop") || _ <- lists:seq(1, N)],
     Callers = [async(fun() -> call(Api, H, "spin", [], fun add/3, none) end) || H <- Handles],
-    ?assert(hb_test:wait_until(fun() -> busy() end)),
+    ?assert(hb_test:wait_until(fun() -> busy() end, 30_000)),
     [?assertEqual(ok, in_time(fun() -> stop(Api, H) end)) || H <- Handles],
     [?assertEqual({error, stopped, none}, await(Caller)) || Caller <- Callers],
     ?assert(hb_test:wait_until(fun() -> not busy() end)).
@@ -467,7 +467,7 @@ halted_in_loop(Api) ->
     Peer = hb_test:peer(),
     Pid = hb_test:on_peer(Peer, fun() ->
         [spawn(fun() -> call(Api, start(Api, "loop"), "spin", []) end) || _ <- [1, 2, 3]],
-        true = hb_test:wait_until(fun() -> busy() end),
+        true = hb_test:wait_until(fun() -> busy() end, 30_000),
         os:getpid()
     end),
     Proc = "/proc/" ++ Pid,
