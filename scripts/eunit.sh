@@ -13,10 +13,9 @@ trap 'exit 1' INT TERM
     echo "$status" >"$log.status"
 } 2>&1 | tee "$log"
 status=$(cat "$log.status")
-if [ "$status" != 0 ]; then
-    echo
-    echo '==== what has failed:'
-    # A failed test is followed by its reason, up to an empty line.
-    awk '/\*(failed|timed out|skipped|unexpected|cancelled)/ { on = 1 } on { print } /^ *$/ { on = 0 }' "$log"
+# A failed test is followed by its reason, up to an empty line.
+failed=$(awk '/\*(failed|timed out|skipped|unexpected|cancelled)/ { on = 1 } on { print } /^ *$/ { on = 0 }' "$log")
+if [ "$status" != 0 ] && [ -n "$failed" ]; then
+    printf '\n==== what has failed:\n%s\n' "$failed"
 fi
 exit "$status"

@@ -4,15 +4,15 @@
 
 -include_lib("eunit/include/eunit.hrl").
 
+-import(hb_emscripten_test, [start/1, call/4, gives/2, numbers/2, stack/1]).
+
 -define(JUMP, {exception, #{tag => "__c_longjmp", values => []}}).
 
 %% 32 bits, 64 bits, 32 bits as older versions of Emscripten have them, and 64
 %% bits with a table whose indices are as wide.
 guests() -> ["longjmp", "longjmp64", "longjmp_old", "longjmp_table64"].
 
-each(Test) -> [{Guest, {timeout, 60, fun() -> Test(start(Guest)) end}} || Guest <- guests()].
-
-start(Guest) -> hb_test:start("emscripten/" ++ Guest).
+each(Test) -> hb_emscripten_test:each(guests(), Test).
 
 %% A jump to the wrong place gives another number.
 jumps_arrive_where_they_should_test_() -> each(fun(H) -> gives(H, rows()) end).
@@ -227,16 +227,3 @@ equal_calls_lead_to_equal_states_test_() ->
 is_usable(H) ->
     ?assertEqual({ok, [305]}, hb_wasm64:call(H, "levels", [5])),
     ?assertEqual({ok, [65_536]}, stack(H)).
-
-stack(H) ->
-    case hb_wasm64:call(H, "emscripten_stack_get_current", []) of
-        {error, {unknown_function, _}} -> hb_wasm64:call(H, "stackSave", []);
-        Stack -> Stack
-    end.
-
-call(H, {Func, Args}, Fun, State) -> hb_wasm64:call(H, Func, Args, Fun, State, #{}).
-
-gives(H, Rows) ->
-    [?assertEqual({Name, Args, {ok, Results}}, {Name, Args, hb_wasm64:call(H, Name, Args)}) || {Name, Args, Results} <- Rows].
-
-numbers(Name, Pairs) -> [{Name, [In], [Out]} || {In, Out} <- Pairs].

@@ -5,13 +5,13 @@
 
 -include_lib("eunit/include/eunit.hrl").
 
+-import(hb_emscripten_test, [call/4, gives/2, numbers/2, stack/1]).
+
 %% 32 bits, 64 bits, 32 bits as older versions of Emscripten have them, 64 bits
 %% as later ones have them, and 64 bits with a table whose indices are as wide.
 guests() -> ["throw", "throw64", "throw_old", "throw_new64", "throw_table64"].
 
-each(Test) -> [{Guest, {timeout, 60, fun() -> Test(start(Guest)) end}} || Guest <- guests()].
-
-start(Guest) -> hb_test:start("emscripten/" ++ Guest).
+each(Test) -> hb_emscripten_test:each(guests(), Test).
 
 exceptions_arrive_where_they_should_test_() ->
     each(fun(H) ->
@@ -211,16 +211,3 @@ is_usable(H) ->
     ?assertEqual({ok, [2005]}, hb_wasm64:call(H, "by_second_base", [5])),
     ?assertEqual({ok, [10]}, hb_wasm64:call(H, "uncaught_while", [])),
     ?assertEqual({ok, [65_536]}, stack(H)).
-
-stack(H) ->
-    case hb_wasm64:call(H, "emscripten_stack_get_current", []) of
-        {error, {unknown_function, _}} -> hb_wasm64:call(H, "stackSave", []);
-        Stack -> Stack
-    end.
-
-call(H, {Func, Args}, Fun, State) -> hb_wasm64:call(H, Func, Args, Fun, State, #{}).
-
-gives(H, Rows) ->
-    [?assertEqual({Name, Args, {ok, Results}}, {Name, Args, hb_wasm64:call(H, Name, Args)}) || {Name, Args, Results} <- Rows].
-
-numbers(Name, Pairs) -> [{Name, [In], [Out]} || {In, Out} <- Pairs].

@@ -13,7 +13,7 @@ use crate::value::Signature;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
-use wasmparser::{Validator, WasmFeatures};
+use wasmparser::{Parser, Payload, TypeRef, Validator, WasmFeatures};
 use wasmtime::{ExternType, InstancePre, Linker, Module, ModuleExport};
 
 /// SHA-256 of the bytes that an image was made of, before anything was done to them.
@@ -230,7 +230,7 @@ fn refuse_other_formats(bytes: &[u8]) -> Result<(), Error> {
 fn validate(bytes: &[u8]) -> Result<(), Error> {
     let ours = config::features() | WasmFeatures::LEGACY_EXCEPTIONS;
     match Validator::new_with_features(ours).validate_all(bytes) {
-        Ok(_) => Ok(()),
+        Ok(_) => refuse_exact_types(bytes),
         Err(error) => {
             let text = format!("{} (at offset {})", error.message(), error.offset());
             match Validator::new_with_features(WasmFeatures::all()).validate_all(bytes) {
@@ -239,6 +239,26 @@ fn validate(bytes: &[u8]) -> Result<(), Error> {
             }
         }
     }
+}
+
+/// The validator takes imports of an exact type for others, whatever the features are; the compiler does not.
+fn refuse_exact_types(bytes: &[u8]) -> Result<(), Error> {
+    let malformed = |error: wasmparser::Error| Error::InvalidModule(error.to_string());
+    for payload in Parser::new(0).parse_all(bytes) {
+        match payload.map_err(malformed)? {
+            Payload::ImportSection(imports) => {
+                for import in imports.into_imports() {
+                    if matches!(import.map_err(malformed)?.ty, TypeRef::FuncExact(_)) {
+                        return Err(Error::Unsupported("an import of an exact function type".into()));
+                    }
+                }
+            }
+            // Imports come before all of these.
+            Payload::FunctionSection(_) | Payload::CodeSectionStart { .. } => break,
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn exports(module: &Module) -> (Vec<Export>, HashMap<Box<str>, FuncExport>) {
