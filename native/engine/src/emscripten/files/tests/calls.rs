@@ -147,7 +147,8 @@ fn stat_is_as_the_library_has_it() {
         assert_eq!(guest.call("__syscall_newfstatat", &[HERE.into(), path, INTO as i64, 0x100]), 0);
         assert_eq!(guest.call("__syscall_newfstatat", &[HERE.into(), path, INTO as i64, 0x1]), -28);
         let [files, flags] = if wide { [28, 64] } else { [20, 44] }.map(|at| INTO + at);
-        assert_eq!(guest.call("__syscall_fstatfs64", &[1, 104, INTO as i64]), 0);
+        let bytes = if wide { 104 } else { 64 };
+        assert_eq!(guest.call("__syscall_fstatfs64", &[1, bytes, INTO as i64]), 0);
         assert_eq!((guest.memory().i32(files), guest.memory().pointer(flags)), (Ok(1_000_000), Ok(2)));
     });
 }
