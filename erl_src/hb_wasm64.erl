@@ -511,7 +511,8 @@ migrate(Handle, Node) ->
 %%
 %% While it moves the instance is nobody else's. Those who waited for it are told `stopped' in the end. If anything goes
 %% wrong it stays here, as it was; so too when it has not arrived within `timeout' milliseconds, waiting for its turn
-%% included. How long it takes to reach the node at all is not bounded by that.
+%% included. How long it takes to reach the node at all, or until a node that has stopped answering is given up, is not
+%% bounded by that.
 -spec migrate(handle(), node(), #{timeout => timeout(), _ => _}) -> {ok, handle()} | {error, reason()}.
 migrate(Handle, Node, Options) ->
     hb_wasm64_migrate:migrate(Handle, Node, Options).

@@ -114,6 +114,23 @@ there_is_no_randomness_and_who_asks_is_told_test_() ->
         ?assertEqual({ok, [0], ["getentropy"]}, hb_wasm64:call(H, "entropy", [To, 9], Import, [], Options))
     end).
 
+%% Also where nothing has been written that a snapshot would tell.
+a_call_takes_the_same_fuel_on_every_way_to_an_instance_test_() ->
+    each("clock", fun(H) ->
+        {ok, [1.0]} = hb_wasm64:call(H, "date_now", [], #{time => 1}),
+        {ok, #{image := Hash}} = hb_wasm64:describe(H),
+        {ok, Snapshot} = hb_wasm64:snapshot(H),
+        {ok, Memory, none} = hb_wasm64:read_state(H),
+        {ok, Fork} = hb_wasm64:fork(H),
+        {ok, Restored} = hb_wasm64:fork(H),
+        ok = hb_wasm64:restore(Restored, Snapshot),
+        {ok, Raw} = hb_wasm64:fork(H),
+        ok = hb_wasm64:write_state(Raw, Memory, none),
+        [?assertMatch({ok, #{image := Hash}}, hb_wasm64:describe(At)) || At <- [Fork, Restored, Raw]],
+        Least = fun(At) -> hd([Fuel || Fuel <- lists:seq(0, 2000), {ok, [1.0]} =:= hb_wasm64:call(At, "date_now", [], #{time => 1, fuel => Fuel})]) end,
+        ?assertMatch([_], lists:usort([Least(At) || At <- [H, Fork, Restored, Raw, Restored]]))
+    end).
+
 %%% Who answers
 
 an_import_of_a_named_module_goes_to_the_import_function_first_test_() ->
@@ -454,3 +471,20 @@ an_invoke_of_another_type_is_an_import_like_others_test() ->
     {ok, H} = hb_wasm64:start(dev_wasm64_test:importer(<<"env">>, <<"invoke_v">>)),
     Import = fun(State, #{func := "invoke_v", args := []}, _) -> {ok, [5], State} end,
     ?assertEqual({ok, [5], state}, hb_wasm64:call(H, "go", [], Import, state, #{})).
+
+%% (import "env" "emscripten_date_now") and (func (export "dup") (param i32) (result i32)), which is __syscall_dup.
+an_image_without_a_memory_has_a_state_of_its_host_test() ->
+    Image = <<0, "asm", 1:32/little,
+        1, 10, 2, 16#60, 0, 1, 16#7c, 16#60, 1, 16#7f, 1, 16#7f,
+        2, 47, 2, 3, "env", 19, "emscripten_date_now", 0, 0, 3, "env", 13, "__syscall_dup", 0, 1,
+        3, 2, 1, 1,
+        7, 7, 1, 3, "dup", 0, 2,
+        10, 8, 1, 6, 0, 16#20, 0, 16#10, 1, 16#0b>>,
+    {ok, H} = hb_wasm64:start(Image),
+    ?assertEqual({ok, <<>>, none}, hb_wasm64:read_state(H)),
+    {ok, [3]} = hb_wasm64:call(H, "dup", [0]),
+    {ok, <<>>, Rest} = hb_wasm64:read_state(H),
+    {ok, Twin} = hb_wasm64:start(Image, #{snapshot => {raw, <<>>, Rest}}),
+    ok = hb_wasm64:write_state(H, <<>>, none),
+    ?assertEqual([{ok, [3]}, {ok, [4]}], [hb_wasm64:call(At, "dup", [0]) || At <- [H, Twin]]),
+    ?assertMatch({error, {invalid_snapshot, _}}, hb_wasm64:write_state(H, <<0:(65536 * 8)>>, Rest)).

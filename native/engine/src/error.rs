@@ -163,13 +163,25 @@ pub(crate) enum HostFailure {
     TooDeep,
 }
 
+/// The code of the trap that ends a call which another host would have let go on.
+const OUT_OF_HOST_MEMORY: &str = "out_of_host_memory";
+
 impl Error {
+    /// Whether it is about what this host could do at the time, and not about the guest.
+    pub(crate) fn is_of_host(&self) -> bool {
+        match self {
+            Error::Host(_) | Error::Limit(Limit::Instances) => true,
+            Error::Trap(info) => info.code == OUT_OF_HOST_MEMORY,
+            _ => false,
+        }
+    }
+
     /// The error of a call that ended with `error`, uncaught exceptions apart: those live in the store.
     pub(crate) fn from_call(error: &wasmtime::Error) -> Error {
         if let Some(failure) = error.downcast_ref::<HostFailure>() {
             return match failure {
                 HostFailure::Import(failure) => Error::ImportFailed(failure.clone()),
-                HostFailure::OutOfMemory => Error::trap("out_of_host_memory", failure, error),
+                HostFailure::OutOfMemory => Error::trap(OUT_OF_HOST_MEMORY, failure, error),
                 HostFailure::Exit(status) => Error::Exit(*status),
                 HostFailure::Abort(_) => Error::trap("abort", failure, error),
                 HostFailure::TooDeep => Error::trap("stack_overflow", failure, error),

@@ -95,18 +95,23 @@ impl<'a> Memory<'a> {
 
     /// The bytes of a string, up to its NUL.
     pub(crate) fn string(&self, at: u64) -> Result<&[u8], Fault> {
-        let from = usize::try_from(at).ok().and_then(|at| self.bytes.get(at..)).ok_or(Fault::OutOfBounds)?;
+        let from = self.from(at)?;
         let end = memchr::memchr(0, from);
         self.use_bytes(end.unwrap_or(from.len()) as u64);
         from.get(..end.ok_or(Fault::OutOfBounds)?).ok_or(Fault::OutOfBounds)
     }
 
+    fn from(&self, at: u64) -> Result<&[u8], Fault> {
+        usize::try_from(at).ok().and_then(|at| self.bytes.get(at..)).ok_or(Fault::OutOfBounds)
+    }
+
     /// The bytes of a string, up to its NUL, and no more than `most`.
     pub(crate) fn text(&self, at: u64, most: usize) -> Result<&[u8], Fault> {
-        let from = usize::try_from(at).ok().and_then(|at| self.bytes.get(at..)).ok_or(Fault::OutOfBounds)?;
+        let from = self.from(at)?;
         let from = from.get(..most).unwrap_or(from);
-        self.use_bytes(from.len() as u64);
-        Ok(from.split(|byte| *byte == 0).next().unwrap_or_default())
+        let text = memchr::memchr(0, from).and_then(|end| from.get(..end)).unwrap_or(from);
+        self.use_bytes(text.len() as u64);
+        Ok(text)
     }
 
     pub(crate) fn put(&mut self, at: u64, bytes: &[u8]) -> Result<(), Fault> {

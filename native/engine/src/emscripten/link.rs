@@ -8,6 +8,16 @@ use crate::import::ImportInfo;
 use crate::value::ValType;
 use wasmtime::Val;
 
+/// The functions that do not call the guest.
+const PLAIN: [&[Function]; 6] = [
+    time::FUNCTIONS,
+    exceptions::FUNCTIONS,
+    memory::FUNCTIONS,
+    process::FUNCTIONS,
+    syscalls::FUNCTIONS,
+    wasi::FUNCTIONS,
+];
+
 /// What serves an import.
 #[derive(Clone, Copy)]
 pub(crate) enum Service {
@@ -71,15 +81,7 @@ impl Natives {
     }
 
     fn plain(&self, import: &ImportInfo) -> Option<Native> {
-        let tables = [
-            time::FUNCTIONS,
-            exceptions::FUNCTIONS,
-            memory::FUNCTIONS,
-            process::FUNCTIONS,
-            syscalls::FUNCTIONS,
-            wasi::FUNCTIONS,
-        ];
-        tables.iter().find_map(|table| self.find(import, table, |function| Service::Plain(self.function(function))))
+        PLAIN.iter().find_map(|table| self.find(import, table, |function| Service::Plain(self.function(function))))
     }
 
     fn of_exceptions(&self, import: &ImportInfo) -> Option<Native> {
@@ -228,15 +230,7 @@ mod tests {
     #[test]
     fn no_function_has_two_rows() {
         let mut rows = HashMap::new();
-        let plain = [
-            time::FUNCTIONS,
-            exceptions::FUNCTIONS,
-            memory::FUNCTIONS,
-            process::FUNCTIONS,
-            syscalls::FUNCTIONS,
-            wasi::FUNCTIONS,
-        ];
-        let plain = plain.iter().copied().flatten().map(|row| (row.module, row.name, row.shape));
+        let plain = PLAIN.iter().copied().flatten().map(|row| (row.module, row.name, row.shape));
         let exceptions = exceptions::OPERATIONS.iter().map(|row| (row.module, row.name, row.shape));
         let memory = memory::OPERATIONS.iter().map(|row| (row.module, row.name, row.shape));
         let library = library::OPERATIONS.iter().map(|row| (row.module, row.name, row.shape));

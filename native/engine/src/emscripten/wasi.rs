@@ -8,6 +8,9 @@ use super::files::{Errno, Files};
 /// The most parts that one call reads or writes.
 const MOST_PARTS: u64 = 1024;
 
+/// The most bytes that a call reads or writes: it does no more than that without a pause, and tells how much it was.
+const MOST_BYTES: u64 = 64 << 20;
+
 /// What a program is called.
 const PROGRAM: &[u8] = b"./this.program\0";
 
@@ -221,7 +224,10 @@ impl Parts {
         let mut done = part(host, 0, 0, 0)? as u64;
         for index in 0..self.count {
             let step = index * 2 * width;
-            let result = self.part(host, step, width).and_then(|(at, size)| Ok((part(host, done, at, size)?, size)));
+            let result = self.part(host, step, width).and_then(|(at, size)| {
+                let most = size.min(MOST_BYTES - done);
+                Ok((part(host, done, at, most)?, size))
+            });
             match result {
                 Ok((count, size)) => {
                     done += count as u64;

@@ -25,7 +25,7 @@ pub(super) struct Items {
     /// Whether the image has a host, whose state is a memory behind the others.
     pub(super) has_host: bool,
     /// Which of the memories callers read and write.
-    pub(super) linear: usize,
+    pub(super) linear: Option<usize>,
 }
 
 impl Items {
@@ -50,9 +50,14 @@ impl Items {
             let linear = store.data().memory();
             linear.is_some_and(|linear| linear.data_ptr(&*store) == memory.data_ptr(&*store))
         };
-        let linear = memories.iter().position(is_linear).unwrap_or_default();
+        let linear = memories.iter().position(is_linear);
         let has_host = image.is_emscripten();
         Ok(Items { image: image.clone(), memories, globals, tables, flags, functions, drop, has_host, linear })
+    }
+
+    /// The memory that callers read and write.
+    pub(super) fn linear_memory(&self) -> Option<&Memory> {
+        self.linear.and_then(|linear| self.memories.get(linear))
     }
 
     /// Where each memory may hold anything but zeros: what was written, by whomever, and what the image fills.

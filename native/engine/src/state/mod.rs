@@ -25,22 +25,23 @@ pub struct View<'a> {
     image: &'a Image,
     rest: Rest,
     memories: &'a [snapshot::Memory<'a>],
-    linear: usize,
+    linear: Option<usize>,
 }
 
 impl View<'_> {
     /// The linear memory that callers read and write, as the guest sees it; empty where the image has none.
     pub fn memory(&self) -> &[u8] {
-        self.memories.get(self.linear).map_or(&[], |memory| memory.bytes)
+        self.linear.and_then(|linear| self.memories.get(linear)).map_or(&[], |memory| memory.bytes)
     }
 
     /// What there is beside the linear memory, as a partial snapshot; none where it is as in a fresh instance. Partial
-    /// snapshots are without the first memory: where callers read and write another one this is a whole snapshot.
+    /// snapshots are without the first memory: where callers read and write another one, or none, this is a whole snapshot.
     ///
     /// # Errors
     /// [`Error::InvalidSnapshot`] where the state is larger than snapshots can be.
     pub fn rest(&self) -> Result<Option<Vec<u8>>, Error> {
-        let plan = self.plan(if self.linear == 0 { Kind::Partial } else { Kind::Full })?;
+        let first = (!self.memories.is_empty()).then_some(0);
+        let plan = self.plan(if self.linear == first { Kind::Partial } else { Kind::Full })?;
         let mut bytes = vec![0; plan.size()];
         plan.write(&mut bytes)?;
         Ok(Some(bytes).filter(|bytes| self.image.fresh().is_none_or(|fresh| fresh.partial != *bytes)))
@@ -146,7 +147,7 @@ pub(crate) async fn put(store: &mut StoreContextMut<'_, Data>, outline: &Outline
             now.memories.extend(rest.memories.get(items.memories.len()..).unwrap_or_default());
             if now == *rest { Ok(()) } else { Err(invalid("a state that no instance of this image can be in")) }
         }
-        Outline::Memory(bytes) => match items.memories.get(items.linear) {
+        Outline::Memory(bytes) => match items.linear_memory() {
             Some(memory) => grow_memory(store, memory, *bytes).await,
             None if *bytes == 0 => Ok(()),
             None => Err(Error::Limit(Limit::Memory)),

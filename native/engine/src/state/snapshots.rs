@@ -114,7 +114,7 @@ impl Snapshots {
             for index in 0..items.memories.len() {
                 let (memory, initial) = items.memory_mut(store, index, is_initialized)?;
                 match (given.raw, &given.state) {
-                    (Some(raw), None) if index == items.linear => put_raw(memory, raw, &initial),
+                    (Some(raw), None) if Some(index) == items.linear => put_raw(memory, raw, &initial),
                     (Some(raw), Some(state)) if state.is_partial() && index == 0 => put_raw(memory, raw, &initial),
                     (_, Some(state)) => state.restore_into(index, memory, &initial).map_err(Error::from)?,
                     // Only the linear memory was asked for.
@@ -124,13 +124,11 @@ impl Snapshots {
             if let Some(state) = given.state.as_ref().filter(|_| items.has_host) {
                 put_host(store, state, items.memories.len())?;
             }
-            match (given.raw, items.memories.get(items.linear)) {
-                // The sizes agree already where the state is without the memory.
-                (Some(raw), Some(memory))
-                    if given.state.is_some_and(|state| !state.is_partial()) && memory.data(&*store) != raw =>
-                {
-                    Err(invalid("the rest of a state with another memory"))
-                }
+            // The sizes agree already where the state is without the memory.
+            let is_whole = given.state.is_some_and(|state| !state.is_partial());
+            let memory = items.linear_memory().map_or(&[][..], |memory| memory.data(&*store));
+            match given.raw {
+                Some(raw) if is_whole && memory != raw => Err(invalid("the rest of a state with another memory")),
                 _ => Ok(()),
             }
         })

@@ -51,7 +51,8 @@ pub(super) async fn survey(image: &Arc<Image>, starting: &Starting) -> Result<()
                 context.set_fuel(SURVEY_FUEL).map_err(|error| Error::from_call(&error))?;
                 match initialize(context, starting, Initialize::Constructors).await {
                     Ok(()) => state::fresh(context, tables),
-                    Err(error @ (Error::Cancelled | Error::Host(_) | Error::Limit(Limit::Instances))) => Err(error),
+                    // What this host, or nobody any more, could do now may be had another time.
+                    Err(error) if error == Error::Cancelled || error.is_of_host() => Err(error),
                     Err(_) => Ok(Fresh::unknown(tables)),
                 }
             }

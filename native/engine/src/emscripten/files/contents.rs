@@ -10,6 +10,9 @@ const MOST_OFFSET: u64 = i64::MAX as u64;
 /// The greatest size of a file: its blocks can be counted in 32 bits.
 pub(super) const MOST_SIZE: u64 = 1 << 40;
 
+/// For fewer bytes the host is not asked: allocating them costs as much.
+const MUCH: usize = 1 << 16;
+
 impl Files {
     /// Reads on from where a descriptor is: how much was read, 0 at the end.
     pub(crate) fn read(&mut self, fd: i32, into: &mut [u8]) -> Result<usize, Errno> {
@@ -90,11 +93,11 @@ impl Files {
 
     /// Writes to a file, as much as there is space for: how much that is, and at least something.
     fn put(&mut self, inode: u64, offset: u64, bytes: &[u8]) -> Result<usize, Errno> {
-        let missing = match &self.tree.node(inode)?.kind {
-            Kind::File(contents) => contents.missing(offset, bytes.len()).min(self.tree.room()),
-            _ => return Err(Errno::INVAL),
-        };
-        self.expect_host(missing)?;
+        if let Kind::File(contents) = &self.tree.node(inode)?.kind
+            && bytes.len() >= MUCH
+        {
+            self.expect_host(contents.missing(offset, bytes).min(self.tree.room()))?;
+        }
         match self.tree.change(inode, |contents, room| contents.write(offset, bytes, room))? {
             0 if !bytes.is_empty() => Err(Errno::NOSPC),
             count => Ok(count),
@@ -116,7 +119,7 @@ impl Files {
             (SEEK_SET, _) => offset,
             (SEEK_CUR, _) => at.checked_add(offset).ok_or(Errno::OVERFLOW)?,
             (SEEK_END, Some(size)) => size.checked_add(offset).ok_or(Errno::OVERFLOW)?,
-            // Files have no holes but the one behind their end.
+            // As a file system may have it that tells of no holes but the one behind the end.
             (SEEK_DATA | SEEK_HOLE, Some(size)) if !(0..size).contains(&offset) => return Err(Errno::NXIO),
             (SEEK_DATA, Some(_)) => offset,
             (SEEK_HOLE, Some(size)) => size,

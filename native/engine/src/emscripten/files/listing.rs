@@ -3,6 +3,7 @@
 use super::directory::FIRST_POSITION;
 use super::flags::{S_IFDIR, S_IFLNK};
 use super::tree::DESCRIPTORS;
+use super::work::DESCRIPTOR;
 use super::{Errno, Files};
 
 /// An entry as it is listed.
@@ -45,6 +46,7 @@ impl Files {
         let mut goes_on =
             [itself, parent].into_iter().filter(|entry| entry.position > description.offset).all(&mut take);
         if description.inode == DESCRIPTORS {
+            self.work.add(DESCRIPTOR * self.descriptors.open.len() as u64);
             for fd in self.descriptors.open.keys() {
                 let position = FIRST_POSITION + u64::from(fd.unsigned_abs());
                 if goes_on && position > description.offset {

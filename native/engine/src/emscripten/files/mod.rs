@@ -94,13 +94,8 @@ impl Files {
     ///
     /// # Errors
     /// Any: [`take_shortage`](Self::take_shortage) is asked before it is told.
-    fn expect_host(&mut self, bytes: u64) -> Result<(), Errno> {
-        /// Fewer bytes are not asked for: allocating them costs as much.
-        const MUCH: u64 = 1 << 16;
-
-        let has_room =
-            bytes < MUCH || usize::try_from(bytes).is_ok_and(|size| Vec::<u8>::new().try_reserve_exact(size).is_ok());
-        if has_room {
+    fn expect_host(&self, bytes: u64) -> Result<(), Errno> {
+        if usize::try_from(bytes).is_ok_and(|size| Vec::<u8>::new().try_reserve_exact(size).is_ok()) {
             return Ok(());
         }
         self.work.note_shortage();

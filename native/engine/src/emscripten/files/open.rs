@@ -5,6 +5,7 @@ use super::flags::*;
 use super::node::{Kind, Node};
 use super::path::{Follow, Last, Target};
 use super::sparse::Contents;
+use super::work::DESCRIPTOR;
 use super::{Errno, Files};
 
 impl Files {
@@ -22,7 +23,7 @@ impl Files {
             return Err(Errno::INVAL);
         }
         // Before anything is made or emptied.
-        self.descriptors.free(0)?;
+        self.free(0)?;
         let inode = if flags & O_CREAT == 0 {
             let follow = if flags & O_NOFOLLOW == 0 { Follow::Always } else { Follow::WithSlash };
             match self.walk(at, path, follow)?.target {
@@ -86,6 +87,12 @@ impl Files {
         Ok(fd)
     }
 
+    /// The lowest descriptor that is free, and not below `least`.
+    fn free(&self, least: i32) -> Result<i32, Errno> {
+        self.work.add(DESCRIPTOR * self.descriptors.open.len() as u64);
+        self.descriptors.free(least)
+    }
+
     pub(crate) fn close(&mut self, fd: i32) -> Result<(), Errno> {
         if let Some(inode) = self.descriptors.remove(fd)? {
             self.tree.release(inode);
@@ -99,7 +106,7 @@ impl Files {
         if !(0..MOST_DESCRIPTORS).contains(&least) {
             return Err(Errno::INVAL);
         }
-        let new = self.descriptors.free(least)?;
+        let new = self.free(least)?;
         self.descriptors.share(fd, new, close_on_exec)?;
         Ok(new)
     }

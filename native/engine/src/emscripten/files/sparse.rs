@@ -1,7 +1,7 @@
 //! What a file holds: pages, of which those that are all zeros take nothing.
 //!
-//! So no operation takes longer than the bytes that it is given, a size is only a number, and a copy shares all pages
-//! until one side writes.
+//! So no operation takes longer than the bytes that it is given, or the pages that it lets go; a size is only a number, and
+//! a copy shares all pages until one side writes.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -70,11 +70,12 @@ impl Contents {
         count
     }
 
-    /// Bytes that the pages take more, at most, when so many are written at an offset.
-    pub(super) fn missing(&self, offset: u64, count: usize) -> u64 {
-        let (first, end) = (offset / PAGE as u64, offset.saturating_add(count as u64).div_ceil(PAGE as u64));
-        let there = self.pages.range(first..end.max(first)).count() as u64;
-        end.saturating_sub(first).saturating_sub(there).saturating_mul(PAGE as u64)
+    /// Bytes that the pages take more when these are written at an offset.
+    pub(super) fn missing(&self, offset: u64, bytes: &[u8]) -> u64 {
+        let is_missing = |part: &Part| {
+            !self.pages.contains_key(&part.page) && !is_zero(bytes.get(part.bytes.clone()).unwrap_or_default())
+        };
+        parts(offset, bytes.len()).filter(is_missing).count() as u64 * PAGE as u64
     }
 
     /// Writes at an offset, and over the end, as much as `room` more bytes of pages allow: how much that is.
@@ -230,9 +231,10 @@ mod tests {
         let mut contents = Contents::default();
         contents.resize(1 << 60);
         assert_eq!((contents.size(), contents.taken()), (1 << 60, 0));
-        assert_eq!(contents.missing(1 << 59, 1), PAGE as u64);
+        assert_eq!(contents.missing(1 << 59, b"x"), PAGE as u64);
+        assert_eq!(contents.missing(1 << 59, b"\0"), 0);
         assert_eq!(contents.write(1 << 59, b"x", PAGE as u64), 1);
-        assert_eq!(contents.missing((1 << 59) - 1, 2), PAGE as u64);
+        assert_eq!(contents.missing((1 << 59) - 1, b"xx"), PAGE as u64);
         let mut read = [1; 3];
         assert_eq!(contents.read((1 << 59) - 1, &mut read), 3);
         assert_eq!(read, *b"\0x\0");

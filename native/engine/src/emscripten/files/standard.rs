@@ -48,6 +48,8 @@ impl Files {
         };
         // Nothing of this can fail: that all of it is there is tested.
         let _ = files.furnish();
+        // That is nobody's work, and has to be none: the same file system also comes out of a snapshot.
+        files.work = Work::default();
         files
     }
 

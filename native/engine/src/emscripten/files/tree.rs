@@ -198,14 +198,15 @@ impl Tree {
         Ok(true)
     }
 
-    /// The path of a place from the root on.
+    /// The path of a place from the root on. `each` is told of each step.
     ///
     /// # Errors
     /// `ENOENT` where there is none any longer, `ENAMETOOLONG` for what no path can say.
-    pub(super) fn path(&self, inode: u64) -> Result<Vec<u8>, Errno> {
+    pub(super) fn path(&self, inode: u64, mut each: impl FnMut()) -> Result<Vec<u8>, Errno> {
         let mut names: Vec<&[u8]> = Vec::new();
         let (mut at, mut size) = (inode, 0);
         while at != ROOT {
+            each();
             let Place { directory, position } = self.node(at)?.place;
             let (name, _) = self.directory(directory)?.at(position).ok_or(Errno::NOENT)?;
             size += name.len() + 1;

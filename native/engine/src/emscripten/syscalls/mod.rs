@@ -11,7 +11,7 @@ use control::{fcntl, ioctl, poll};
 use layout::{Counts, put_stat, put_statfs};
 
 /// The longest path and its NUL, in bytes.
-const PATH_MAX: u64 = 4096;
+const PATH_MAX: usize = 4096;
 
 macro_rules! functions {
     ($($name:literal $shape:literal $kind:ident $call:ident,)*) => {
@@ -88,13 +88,10 @@ fn path<'a>(memory: &'a Memory<'_>, at: u64) -> Result<&'a [u8], Errno> {
     if at == 0 {
         return Err(Errno::FAULT);
     }
-    // No further than a path can reach; where the memory ends before, up to its end.
-    match memory.get(at, PATH_MAX) {
-        Ok(bytes) => {
-            let end = memchr::memchr(0, bytes).ok_or(Errno::NAMETOOLONG)?;
-            bytes.get(..end).ok_or(Errno::NAMETOOLONG)
-        }
-        Err(_) => Ok(memory.string(at)?),
+    // No further than a path can reach.
+    match memory.text(at, PATH_MAX)? {
+        text if text.len() < PATH_MAX => Ok(memory.string(at)?),
+        _ => Err(Errno::NAMETOOLONG),
     }
 }
 

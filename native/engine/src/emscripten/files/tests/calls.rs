@@ -99,6 +99,31 @@ fn parts_are_written_and_read() {
 }
 
 #[test]
+fn no_call_moves_more_than_64_mebibytes() {
+    const PART: usize = 1 << 20;
+
+    each_width(|mut guest| {
+        guest.bytes.resize(SIZE + PART, 0);
+        let fd = i64::from(guest.open("/f", NEW));
+        guest.state.files.truncate_open(fd as i32, 1 << 35, NOW).unwrap();
+        guest.memory().put_u8(SIZE as u64, 1).unwrap();
+        let step = guest.width.bytes();
+        for at in (0x1000..).step_by(2 * step as usize).take(100) {
+            guest.memory().put_pointer(at, SIZE as u64).unwrap();
+            guest.memory().put_pointer(at + step, PART as u64).unwrap();
+        }
+        assert_eq!(guest.call("fd_read", &[fd, 0x1000, 100, INTO as i64]), 0);
+        assert_eq!(guest.told(), 64 << 20);
+        assert_eq!(guest.call("fd_write", &[fd, 0x1000, 100, INTO as i64]), 0);
+        assert_eq!(guest.told(), 64 << 20);
+        assert_eq!(guest.call("fd_pread", &[fd, 0x1000, 64, 7, INTO as i64]), 0);
+        assert_eq!(guest.told(), 64 << 20);
+        assert_eq!(guest.call("fd_pread", &[fd, 0x1000, 63, 7, INTO as i64]), 0);
+        assert_eq!(guest.told(), 63 << 20);
+    });
+}
+
+#[test]
 fn what_was_done_before_a_bad_address_is_told() {
     each_width(|mut guest| {
         let end = SIZE as u64;

@@ -210,5 +210,25 @@ fn steps_are_counted() {
     files.take_work();
     files.rename((HERE, b"/other"), (HERE, b"moved"), NOW).unwrap();
     assert!(files.take_work() > 400 * one / 2);
+    files.working_directory().unwrap();
+    assert!(files.take_work() > 400 * one / 2);
     assert_eq!(files.take_work(), 0);
+}
+
+#[test]
+fn descriptors_that_are_passed_over_are_counted() {
+    let mut files = Files::new();
+    let mut one = 0;
+    for _ in 0..1000 {
+        files.duplicate(1, 0, false).unwrap();
+        one = files.take_work();
+    }
+    assert!(one > 5000);
+    files.open(HERE, b"/dev/null", 0, 0, NOW).unwrap();
+    assert!(files.take_work() > one);
+}
+
+#[test]
+fn a_new_file_system_has_done_nothing() {
+    assert_eq!(Files::new().take_work(), 0);
 }
