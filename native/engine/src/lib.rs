@@ -17,6 +17,7 @@ mod import;
 mod instance;
 mod limits;
 pub mod lower;
+mod ranges;
 pub mod reaper;
 pub mod snapshot;
 mod state;

@@ -21,6 +21,7 @@ mod tests;
 
 use crate::config;
 use crate::error::Error;
+use crate::ranges::merged;
 use sections::Additions;
 use std::borrow::Cow;
 use std::ops::Range;
@@ -153,19 +154,6 @@ fn memories(survey: &Survey<'_>, additions: &mut Additions) -> Vec<MemoryAt> {
         data: memory.written.clone().map(merged),
     };
     memories.map(place).collect()
-}
-
-/// The same bytes in ascending ranges that do not touch.
-fn merged(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
-    ranges.sort_unstable_by_key(|range| range.start);
-    let mut merged: Vec<Range<u64>> = Vec::new();
-    for range in ranges {
-        match merged.last_mut() {
-            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
-            _ => merged.push(range),
-        }
-    }
-    merged
 }
 
 fn tables(survey: &Survey<'_>, additions: &mut Additions) -> Vec<TableAt> {

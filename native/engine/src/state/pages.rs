@@ -1,5 +1,6 @@
 //! Memories page by page: what is zeros, or there already, is not written.
 
+use crate::ranges::merged;
 use crate::snapshot::PAGE;
 use std::ops::Range;
 
@@ -37,16 +38,7 @@ pub(super) fn whole(bytes: usize) -> Vec<Range<usize>> {
     if bytes == 0 { Vec::new() } else { std::iter::once(0..bytes).collect() }
 }
 
-/// Both lists of ascending ranges as one, in which none touch.
-pub(super) fn union(mut one: Vec<Range<usize>>, other: &[Range<usize>]) -> Vec<Range<usize>> {
-    one.extend_from_slice(other);
-    one.sort_unstable_by_key(|range| range.start);
-    let mut merged: Vec<Range<usize>> = Vec::with_capacity(one.len());
-    for range in one {
-        match merged.last_mut() {
-            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
-            _ => merged.push(range),
-        }
-    }
-    merged
+/// Both lists of ranges as one, ascending, in which none touch.
+pub(super) fn union(one: Vec<Range<usize>>, other: &[Range<usize>]) -> Vec<Range<usize>> {
+    merged([one.as_slice(), other].concat())
 }

@@ -2,12 +2,11 @@
 //!
 //! `round_trips` writes random states and chains and reads them; `damage` breaks files at random; `hostile` builds
 //! files that no writer makes, with checks and ids of their own; `vectors` holds what `docs/snapshot.md` shows against
-//! what is written and read; `speed` measures, on request.
+//! what is written and read.
 
 mod damage;
 mod hostile;
 mod round_trips;
-mod speed;
 mod states;
 mod support;
 mod vectors;
