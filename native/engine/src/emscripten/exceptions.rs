@@ -7,8 +7,8 @@
 
 use super::abi::Kind::Own;
 use super::abi::{Args, Fault, Function, Host, Memory, Width, int};
-use super::files::Sink;
 use super::serve::{call_export, with_host};
+use super::sink::Sink;
 use crate::task::Data;
 use wasmtime::StoreContextMut;
 

@@ -17,7 +17,7 @@
 //! | `time/` | clocks and the calendar, from the caller's clock |
 //! | `files/`, `syscalls/`, `wasi` | the file system and the calls that reach it |
 //! | `startup` | constructors and `main` |
-//! | `state` | what of all this is state of the instance |
+//! | `state`, `sink` | what of all this is state of the instance, and that as bytes |
 
 mod abi;
 mod exceptions;
@@ -27,6 +27,7 @@ mod link;
 mod memory;
 mod process;
 mod serve;
+mod sink;
 mod startup;
 mod state;
 mod syscalls;

@@ -1,7 +1,8 @@
 //! What the host keeps for an instance between its calls, and that as bytes.
 
 use super::exceptions::Exceptions;
-use super::files::{Files, MOST_BYTES, Sink};
+use super::files::{Files, MOST_BYTES};
+use super::sink::{Counted, Expected, Sink};
 use crate::error::Error;
 
 /// A page of a snapshot: what starts at a multiple of it stays apart from what changes before it.
@@ -65,28 +66,15 @@ impl State {
     }
 
     fn put(&self, into: &mut impl Sink) {
-        const ZEROS: [u8; PAGE] = [0; PAGE];
-
-        let mut size = HEADER;
-        let mut pad = |into: &mut _, part: usize, multiple: usize| {
-            let end = (size + part).next_multiple_of(multiple);
-            let mut missing = end - size - part;
-            while missing > 0 {
-                let zeros = ZEROS.get(..missing).unwrap_or(&ZEROS);
-                Sink::put(into, zeros);
-                missing -= zeros.len();
-            }
-            size = end;
-        };
-        let (files, exceptions) = (self.files.encoded_size(), self.exceptions.encoded_size());
-        into.put(&(files as u64).to_le_bytes());
-        into.put(&(exceptions as u64).to_le_bytes());
-        into.put(&self.temp_ret.to_le_bytes());
-        pad(into, 0, PAGE);
-        self.files.encode(into);
-        pad(into, files, PAGE);
-        self.exceptions.encode(into);
-        pad(into, exceptions, UNIT);
+        let mut out = Counted::new(into);
+        out.u64(self.files.encoded_size() as u64);
+        out.u64(self.exceptions.encoded_size() as u64);
+        out.u32(self.temp_ret as u32);
+        out.pad(PAGE);
+        self.files.encode(&mut out);
+        out.pad(PAGE);
+        self.exceptions.encode(&mut out);
+        out.pad(UNIT);
     }
 
     /// Room for the bytes of a state, of which so many pages are not all zeros.
@@ -134,9 +122,11 @@ impl State {
             temp_ret: i32::from_le_bytes(temp_ret),
         };
         // One state has one encoding: whatever else these bytes say would be lost.
-        let mut expected = Expected { bytes, is_met: state.encoded_size() == bytes.len() };
-        state.put(&mut expected);
-        if expected.is_met { Ok(state) } else { Err("the state of the host is not as it is written") }
+        let mut expected = Expected::new(bytes);
+        if state != State::default() {
+            state.put(&mut expected);
+        }
+        if expected.is_met() { Ok(state) } else { Err("the state of the host is not as it is written") }
     }
 }
 
@@ -146,19 +136,4 @@ fn room(size: usize) -> Result<Vec<u8>, Error> {
     let room = bytes.try_reserve_exact(size);
     room.map_err(|_| Error::Host("no room for the state of the host".into()))?;
     Ok(bytes)
-}
-
-/// A sink that knows what should come.
-struct Expected<'a> {
-    bytes: &'a [u8],
-    is_met: bool,
-}
-
-impl Sink for Expected<'_> {
-    fn put(&mut self, bytes: &[u8]) {
-        match self.bytes.strip_prefix(bytes) {
-            Some(rest) => self.bytes = rest,
-            None => self.is_met = false,
-        }
-    }
 }

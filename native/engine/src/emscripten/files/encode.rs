@@ -27,6 +27,7 @@
 use super::Files;
 use super::node::{Kind, Node};
 use super::sparse::{Contents, PAGE};
+use crate::emscripten::sink::{Counted, Sink};
 
 /// What an encoding starts with.
 pub(super) const VERSION: u64 = u64::from_le_bytes(*b"files 01");
@@ -38,21 +39,10 @@ pub(super) const DESCRIPTION_BYTES: usize = 24;
 pub(super) const DESCRIPTOR_BYTES: usize = 12;
 pub(super) const HEADER_BYTES: usize = 48;
 
-/// Where an encoding goes.
-pub(crate) trait Sink {
-    fn put(&mut self, bytes: &[u8]);
-}
-
-impl Sink for Vec<u8> {
-    fn put(&mut self, bytes: &[u8]) {
-        self.extend_from_slice(bytes);
-    }
-}
-
 impl Files {
     /// Equal file systems give equal bytes, and [`decode`](Files::decode) gives an equal file system.
     pub(crate) fn encode(&self, into: &mut impl Sink) {
-        let mut out = Counted { sink: into, size: 0 };
+        let mut out = Counted::new(into);
         let counts = [self.tree.nodes.len(), self.descriptors.descriptions.len(), self.descriptors.open.len()];
         for number in [VERSION, self.tree.next_inode, self.working_directory] {
             out.u64(number);
@@ -79,7 +69,7 @@ impl Files {
                 out.put(page.get(..contents.size() as usize).unwrap_or_default());
             }
         }
-        out.pad();
+        out.pad(PAGE);
         for contents in self.contents().filter(|contents| !is_short(contents.size())) {
             for page in contents.pages().values() {
                 out.put(page.as_slice());
@@ -122,37 +112,6 @@ impl Files {
 /// Whether contents of a size are among the short ones.
 pub(super) fn is_short(size: u64) -> bool {
     size < PAGE as u64
-}
-
-/// A sink that counts what goes there.
-struct Counted<'a, S> {
-    sink: &'a mut S,
-    size: usize,
-}
-
-impl<S: Sink> Counted<'_, S> {
-    fn put(&mut self, bytes: &[u8]) {
-        self.sink.put(bytes);
-        self.size += bytes.len();
-    }
-
-    fn u16(&mut self, number: u16) {
-        self.put(&number.to_le_bytes());
-    }
-
-    fn u32(&mut self, number: u32) {
-        self.put(&number.to_le_bytes());
-    }
-
-    fn u64(&mut self, number: u64) {
-        self.put(&number.to_le_bytes());
-    }
-
-    /// Zeros up to the next page.
-    fn pad(&mut self) {
-        let padding = self.size.next_multiple_of(PAGE) - self.size;
-        self.put([0; PAGE].get(..padding).unwrap_or_default());
-    }
 }
 
 fn put_node(out: &mut Counted<'_, impl Sink>, inode: u64, node: &Node) {

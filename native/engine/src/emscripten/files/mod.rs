@@ -39,7 +39,6 @@ mod work;
 mod tests;
 
 pub(crate) use descriptors::MOST_DESCRIPTORS;
-pub(crate) use encode::Sink;
 pub(crate) use errno::Errno;
 pub(crate) use metadata::{SetTime, Space};
 pub(crate) use node::{Stat, Time};
