@@ -675,7 +675,7 @@ imports_of(Device) ->
     end.
 
 math_answers_a_guest_test() ->
-    {ok, Handle, _, _} = hb_beamr:start(hb_test:guest("imports")),
+    {ok, Handle, _, _} = hb_beamr:start(hb_support:guest("imports")),
     Import = imports_of(<<"test-math@1.0">>),
     ?assertMatch({ok, [55], _}, hb_beamr:call(Handle, "call_many", [10], Import, #{}, ?IGNORE)).
 
@@ -700,7 +700,7 @@ kv_keeps_its_data_in_the_state_test_() ->
 wasi_gathers_what_the_vectors_name_test_() ->
     [
         {integer_to_list(Bits), fun() ->
-            {ok, Handle, _, _} = hb_beamr:start(hb_test:guest("memory")),
+            {ok, Handle, _, _} = hb_beamr:start(hb_support:guest("memory")),
             Vectors = <<64:Bits/little, 7:Bits/little, 71:Bits/little, 6:Bits/little>>,
             ok = hb_beamr_io:write(Handle, 256, Vectors),
             State = hb_private:set(
@@ -718,7 +718,7 @@ wasi_gathers_what_the_vectors_name_test_() ->
     ].
 
 another_process_works_in_the_memory_of_the_waiting_guest_test() ->
-    {ok, Handle, _, _} = hb_beamr:start(hb_test:guest("imports")),
+    {ok, Handle, _, _} = hb_beamr:start(hb_support:guest("imports")),
     Import = imports_of(<<"test-remote@1.0">>),
     {ok, [], State} = hb_beamr:call(Handle, "call_log", [], Import, #{}, ?IGNORE),
     ?assertMatch(#{<<"log">> := [<<"Hello, host!">>]}, State),

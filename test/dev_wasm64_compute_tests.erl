@@ -4,8 +4,8 @@
 
 -include_lib("eunit/include/eunit.hrl").
 
--import(dev_wasm64_test, [on_both/2, on_edge/2, ok/1, started/1, started/2, reread/1, compute/3, result/1]).
--import(dev_wasm64_test, [get/2, instance/1, brief/1]).
+-import(dev_wasm64_support, [on_both/2, on_edge/2, ok/1, started/1, started/2, reread/1, compute/3, result/1]).
+-import(dev_wasm64_support, [get/2, instance/1, brief/1]).
 
 %%% The function and its parameters
 
@@ -109,7 +109,7 @@ a_base_from_the_cache_computes_test_() ->
         Numbered = Keys#{<<"parameters">> => #{<<"1">> => 1, <<"2">> => 4, <<"3">> => 3.0, <<"4">> => 5.0}},
         [
             begin
-                Read = reread(dev_wasm64_test:base("numbers", Given)),
+                Read = reread(dev_wasm64_support:base("numbers", Given)),
                 M = ok(hb_ao:resolve(Read, <<"init">>, #{})),
                 ?assertEqual([ok, [4, 5.0, 1, 3.0]], result(hb_ao:resolve(M, <<"compute">>, #{}))),
                 Asked = (reread(Given))#{<<"path">> => <<"compute">>},
@@ -219,7 +219,7 @@ results_may_be_links_test_() ->
         Others = #{<<"other">> => #{<<"a">> => <<"1">>}, <<"wasm">> => #{<<"b">> => <<"2">>}},
         [
             begin
-                Base = dev_wasm64_test:base("numbers", #{<<"output-prefix">> => Prefix, <<"results">> => Others}),
+                Base = dev_wasm64_support:base("numbers", #{<<"output-prefix">> => Prefix, <<"results">> => Others}),
                 Read = reread(Base),
                 M = ok(compute(ok(hb_ao:resolve(Read, <<"init">>, #{})), <<"two">>, [])),
                 Path = [<<"results">> | binary:split(Prefix, <<"/">>, [global, trim_all])],

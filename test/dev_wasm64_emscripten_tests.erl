@@ -4,7 +4,7 @@
 
 -include_lib("eunit/include/eunit.hrl").
 
--import(dev_wasm64_test, [on_both/2, ok/1, started/1, started/2, compute/3, result/1, library/1]).
+-import(dev_wasm64_support, [on_both/2, ok/1, started/1, started/2, compute/3, result/1, library/1]).
 
 -define(CLOCK, "emscripten/clock64").
 
@@ -49,7 +49,7 @@ an_import_that_neither_knows_is_recorded_and_answered_with_zeros_test_() ->
         M = started("emscripten/longjmp64"),
         Answer = compute(M, <<"import_in_invoke">>, [1]),
         ?assertEqual([ok, [0]], result(Answer)),
-        ?assertMatch([#{<<"func">> := <<"host_call">>}], dev_wasm64_test:get(<<"state/results/undefined-calls">>, ok(Answer)))
+        ?assertMatch([#{<<"func">> := <<"host_call">>}], dev_wasm64_support:get(<<"state/results/undefined-calls">>, ok(Answer)))
     end).
 
 an_import_that_is_left_to_the_engine_and_not_served_there_is_told_by_its_name_test_() ->
@@ -72,7 +72,7 @@ devices_for_other_modules_are_not_asked_test_() ->
 %% What the clock showed to constructors, by a global and by the memory.
 clocks(M) -> [result(compute(M, Func, [])) || Func <- [<<"constructed">>, <<"noted">>]].
 
-init_at(Keys) -> hb_ao:resolve(dev_wasm64_test:base("emscripten/starting"), Keys#{<<"path">> => <<"init">>}, #{}).
+init_at(Keys) -> hb_ao:resolve(dev_wasm64_support:base("emscripten/starting"), Keys#{<<"path">> => <<"init">>}, #{}).
 
 constructors_find_the_timestamp_of_the_init_test_() ->
     on_both(?FUNCTION_NAME, fun() ->
@@ -90,7 +90,7 @@ a_snapshot_of_constructors_at_some_time_brings_that_time_back_test_() ->
         [begin
              Snapshot = ok(hb_ao:resolve(ok(init_at(Keys)), <<"snapshot">>, #{})),
              ?assertEqual(HasRest, is_map_key(<<"wasm-state">>, Snapshot)),
-             M = dev_wasm64_test:base("emscripten/starting", #{<<"snapshot">> => Snapshot}),
+             M = dev_wasm64_support:base("emscripten/starting", #{<<"snapshot">> => Snapshot}),
              ?assertEqual([ok, [Time]], result(compute_at(M, <<"constructed">>, #{<<"timestamp">> => 9})))
          end || {Keys, Time, HasRest} <- [{#{<<"timestamp">> => 5}, 5.0, true}, {#{}, 0.0, false}]]
     end).

@@ -4,8 +4,8 @@
 
 -include_lib("eunit/include/eunit.hrl").
 
--import(dev_wasm64_test, [on_both/2, ok/1, base/1, started/1, started/2, compute/3, compute/4, result/1]).
--import(dev_wasm64_test, [instance/1, brief/1, library/1]).
+-import(dev_wasm64_support, [on_both/2, ok/1, base/1, started/1, started/2, compute/3, compute/4, result/1]).
+-import(dev_wasm64_support, [instance/1, brief/1, library/1]).
 
 %%% Results
 
@@ -63,8 +63,8 @@ every_vm_finds_the_same_texts_test_() ->
         Paths = [Path || Path <- code:get_path(), filelib:is_file(filename:join(Path, "hb_ao.beam"))],
         There = [
             begin
-                Peer = hb_test:peer(),
-                Found = hb_test:on_peer(Peer, fun() ->
+                Peer = hb_support:peer(),
+                Found = hb_support:on_peer(Peer, fun() ->
                     ok = code:add_paths(Paths),
                     [result(fail(Row)) || {Row, _} <- failures()]
                 end),
@@ -201,7 +201,7 @@ an_error_in_a_stack_is_that_of_the_device_test_() ->
             <<"device">> => <<"stack@1.0">>,
             <<"device-stack">> => [<<"message@1.0">>, <<"wasm-64@1.0">>],
             <<"stack-keys">> => [<<"init">>, <<"compute">>],
-            <<"image">> => hb_test:guest("loop")
+            <<"image">> => hb_support:guest("loop")
         },
         M = ok(hb_ao:resolve(Stack, <<"init">>, #{})),
         Opts = #{wasm_timeout => 50, error_strategy => stop},
@@ -215,8 +215,8 @@ a_killed_compute_frees_the_instance_test_() ->
     on_both(?FUNCTION_NAME, fun() ->
         M = started("loop"),
         Pid = spawn(fun() -> compute(M, <<"spin">>, []) end),
-        ?assert(hb_test:wait_until(fun() -> hb_wasm64:status(instance(M)) =:= {ok, running} end)),
-        hb_test:gone(Pid),
+        ?assert(hb_support:wait_until(fun() -> hb_wasm64:status(instance(M)) =:= {ok, running} end)),
+        hb_support:gone(Pid),
         ?assertEqual([ok, [3]], result(compute(M, <<"count">>, [3], #{wasm_timeout => 10_000})))
     end).
 

@@ -4,8 +4,8 @@
 
 -include_lib("eunit/include/eunit.hrl").
 
--import(dev_wasm64_test, [on_both/2, ok/1, base/2, started/1, started/2, compute/3, result/1, instance/1, instance/2]).
--import(dev_wasm64_test, [library/1]).
+-import(dev_wasm64_support, [on_both/2, ok/1, base/2, started/1, started/2, compute/3, result/1, instance/1, instance/2]).
+-import(dev_wasm64_support, [library/1]).
 
 %%% Hashpaths
 
@@ -122,7 +122,7 @@ without_hashpaths_there_are_none_test_() ->
         Opts = #{hashpath => ignore},
         M = ok(hb_ao:resolve(base("imports", math()), <<"init">>, Opts)),
         {After, Counts} = ao_core_counter:count(fun() ->
-            ok(dev_wasm64_test:compute(M, <<"call_many">>, [10], Opts))
+            ok(dev_wasm64_support:compute(M, <<"call_many">>, [10], Opts))
         end),
         ?assertEqual([ok, [55]], result({ok, After})),
         ?assertNot(is_map_key({hb_path, hashpath}, Counts)),
@@ -136,7 +136,7 @@ a_compute_takes_few_calls_of_ao_core_test_() ->
     on_both(?FUNCTION_NAME, fun() ->
         M = started("numbers", #{<<"output-prefix">> => <<"wasm">>}),
         {Answer, Counts} = ao_core_counter:count(fun() -> compute(M, <<"fac">>, [5]) end),
-        ?assertEqual([120.0], dev_wasm64_test:get(<<"results/wasm/output">>, ok(Answer))),
+        ?assertEqual([120.0], dev_wasm64_support:get(<<"results/wasm/output">>, ok(Answer))),
         Count = fun(Name) -> maps:get(Name, Counts, 0) end,
         %% The caller's own.
         ?assertEqual(1, Count({hb_ao, resolve}), Counts),

@@ -4,8 +4,8 @@
 
 -include_lib("eunit/include/eunit.hrl").
 
--import(dev_wasm64_test, [on_both/2, ok/1, started/1, started/2, reread/1, compute/3, result/1, get/2, instance/1, quiet/1]).
--import(dev_wasm64_test, [brief/1, importer/2, library/1]).
+-import(dev_wasm64_support, [on_both/2, ok/1, started/1, started/2, reread/1, compute/3, result/1, get/2, instance/1, quiet/1]).
+-import(dev_wasm64_support, [brief/1, importer/2, library/1]).
 
 %%% Undefined imports
 
@@ -81,7 +81,7 @@ undefined_imports_are_recorded_under_the_output_prefix_test_() ->
 undefined_imports_are_recorded_over_links_test_() ->
     on_both(?FUNCTION_NAME, fun() ->
         State = #{<<"kept">> => 1, <<"results">> => #{<<"undefined-calls">> => [#{<<"func">> => <<"old">>}], <<"b">> => 2}},
-        Read = reread(dev_wasm64_test:base("imports", #{<<"state">> => State})),
+        Read = reread(dev_wasm64_support:base("imports", #{<<"state">> => State})),
         M = ok(compute(ok(hb_ao:resolve(Read, <<"init">>, #{})), <<"call_add">>, [1, 2])),
         ?assertEqual([1, 2], [get(Key, M) || Key <- [<<"state/kept">>, <<"state/results/b">>]]),
         ?assertMatch([#{<<"func">> := <<"add">>}, #{<<"func">> := <<"old">>}], undefined_calls([], M))
@@ -294,7 +294,7 @@ a_library_whose_device_does_not_exist_fails_the_import_test_() ->
 a_failed_import_in_a_nested_compute_is_a_result_of_that_test_() ->
     on_both(?FUNCTION_NAME, fun() ->
         Callback = fun(#{<<"state">> := State}, _, Opts) ->
-            Nested = ok(dev_wasm64_test:compute(State, <<"call_add">>, [1, 2], Opts)),
+            Nested = ok(dev_wasm64_support:compute(State, <<"call_add">>, [1, 2], Opts)),
             {ok, #{<<"state">> => Nested#{<<"inner">> => result({ok, Nested})}, <<"results">> => [7]}}
         end,
         M = started("imports", env(#{callback => Callback, add => fun() -> {error, no} end})),

@@ -4,8 +4,8 @@
 
 -include_lib("eunit/include/eunit.hrl").
 
--import(dev_wasm64_test, [on_both/2, ok/1, base/2, started/2, reread/1, compute/3, result/1, get/2, instance/1, instance/2]).
--import(dev_wasm64_test, [brief/1, importer/2, library/1]).
+-import(dev_wasm64_support, [on_both/2, ok/1, base/2, started/2, reread/1, compute/3, result/1, get/2, instance/1, instance/2]).
+-import(dev_wasm64_support, [brief/1, importer/2, library/1]).
 
 %%% Devices that answer
 
@@ -59,7 +59,7 @@ the_options_of_the_node_reach_the_device_test_() ->
             {ok, #{<<"state">> => State, <<"results">> => [hb_opts:get(mine, 0, Opts)]}}
         end,
         M = started("imports", env(#{add => Add})),
-        ?assertEqual([ok, [9]], result(dev_wasm64_test:compute(M, <<"call_add">>, [1, 2], #{mine => 9})))
+        ?assertEqual([ok, [9]], result(dev_wasm64_support:compute(M, <<"call_add">>, [1, 2], #{mine => 9})))
     end).
 
 %%% The state
@@ -141,7 +141,7 @@ the_instance_after_a_compute_is_the_one_before_test_() ->
 %%% What a device may do while the guest waits
 
 wasi_prints_what_lies_in_the_memory_test_() ->
-    hb_test:with_shared("test-print.wasm", fun(Image) ->
+    hb_support:with_shared("test-print.wasm", fun(Image) ->
         on_both(?FUNCTION_NAME, fun() ->
             Wasi = #{<<"stdlib">> => #{<<"wasi_snapshot_preview1">> => #{<<"device">> => <<"test-wasi@1.0">>}}},
             M = started(Image, #{<<"output-prefix">> => <<"wasm">>, <<"wasm">> => Wasi}),
@@ -176,7 +176,7 @@ write_and_read_work_in_the_waiting_guest_test_() ->
             end),
             {Pointer, Text} = receive {wrote, P, T} -> {P, T} after 5000 -> {0, waits_for_itself} end,
             %% Where it waits, this ends the wait.
-            hb_test:gone(Helper),
+            hb_support:gone(Helper),
             {ok, #{<<"state">> => State#{<<"text">> => Text}, <<"results">> => [Pointer]}}
         end,
         After = ok(compute(started("imports", env(#{callback => Callback})), <<"call_callback">>, [1])),
@@ -189,7 +189,7 @@ write_and_read_work_in_the_waiting_guest_test_() ->
 a_device_may_compute_on_the_waiting_instance_test_() ->
     on_both(?FUNCTION_NAME, fun() ->
         Callback = fun(#{<<"state">> := State}, #{<<"args">> := [K]}, Opts) ->
-            Nested = ok(dev_wasm64_test:compute(State, <<"nest">>, [K], Opts)),
+            Nested = ok(dev_wasm64_support:compute(State, <<"nest">>, [K], Opts)),
             {ok, #{<<"state">> => Nested, <<"results">> => get(<<"results/output">>, Nested)}}
         end,
         M = started("imports", env(#{callback => Callback})),
@@ -206,7 +206,7 @@ a_device_may_compute_on_another_instance_test_() ->
         Add = fun(#{<<"state">> := State}, #{<<"args">> := Args}, Opts) ->
             {ok, #{
                 <<"state">> => State,
-                <<"results">> => get(<<"results/output">>, ok(dev_wasm64_test:compute(Other, <<"add_i32">>, Args, Opts)))
+                <<"results">> => get(<<"results/output">>, ok(dev_wasm64_support:compute(Other, <<"add_i32">>, Args, Opts)))
             }}
         end,
         ?assertEqual([ok, [55]], result(compute(started("imports", env(#{add => Add})), <<"call_many">>, [10])))
@@ -238,7 +238,7 @@ the_resolver_may_be_another_one_test_() ->
             {ok, [A * B + hb_opts:get(mine, 0, Opts)], State#{<<"asked">> => true}}
         end,
         M = hb_private:set(started("imports", env(<<"test-math@1.0">>)), <<"import-resolver">>, Mine, #{}),
-        After = ok(dev_wasm64_test:compute(M, <<"call_add">>, [6, 7], #{mine => 1})),
+        After = ok(dev_wasm64_support:compute(M, <<"call_add">>, [6, 7], #{mine => 1})),
         ?assertEqual([ok, [43]], result({ok, After})),
         ?assertMatch(#{<<"asked">> := true}, After),
         ?assertEqual(Mine, instance(<<"import-resolver">>, After))

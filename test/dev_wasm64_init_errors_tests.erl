@@ -4,7 +4,7 @@
 
 -include_lib("eunit/include/eunit.hrl").
 
--import(dev_wasm64_test, [on_both/2, on_edge/2, quiet/1, brief/1]).
+-import(dev_wasm64_support, [on_both/2, on_edge/2, quiet/1, brief/1]).
 
 %%% What there is no image in
 
@@ -15,7 +15,7 @@ what_is_neither_id_nor_message_nor_image_is_refused_test_() ->
     refused(?FUNCTION_NAME, 400, <<"image">>, [
         #{<<"image">> => Image}
      || Image <- [
-            1, 1.5, an_atom, [hb_test:guest("numbers")], fun() -> ok end,
+            1, 1.5, an_atom, [hb_support:guest("numbers")], fun() -> ok end,
             %% Binaries are images, unless they have the size of an ID.
             <<>>, <<"numbers.wasm">>, <<0, "as">>
         ]
@@ -24,7 +24,7 @@ what_is_neither_id_nor_message_nor_image_is_refused_test_() ->
 a_body_that_is_no_binary_is_no_image_test_() ->
     refused(?FUNCTION_NAME, 400, <<"image">>, [
         #{<<"body">> => Body}
-     || Body <- [1, atom, [], #{<<"body">> => hb_test:guest("numbers")}]
+     || Body <- [1, atom, [], #{<<"body">> => hb_support:guest("numbers")}]
     ]).
 
 a_broken_body_is_named_test_() ->
@@ -49,7 +49,7 @@ an_id_that_nobody_knows_is_not_found_test_() ->
 %% A path of the cache is no ID, nor an image.
 the_path_of_a_binary_is_no_id_test_() ->
     on_both(?FUNCTION_NAME, fun() ->
-        {ok, Path} = hb_cache:write(hb_test:guest("numbers"), #{}),
+        {ok, Path} = hb_cache:write(hb_support:guest("numbers"), #{}),
         ?assertMatch(<<"data/", _/binary>>, Path),
         ?assertMatch({error, #{<<"key">> := <<"image">>, <<"status">> := 400}}, init(#{<<"image">> => Path}))
     end).
@@ -87,9 +87,9 @@ an_id_of_something_without_image_is_refused_test_() ->
         [
             ?assertMatch({error, #{<<"key">> := <<"image">>, <<"status">> := 400}}, Refused(Message))
          || Message <- [
-                #{<<"data">> => hb_test:guest("numbers")},
+                #{<<"data">> => hb_support:guest("numbers")},
                 #{<<"body">> => <<"no image">>},
-                #{<<"body">> => #{<<"body">> => hb_test:guest("numbers")}}
+                #{<<"body">> => #{<<"body">> => hb_support:guest("numbers")}}
             ]
         ]
     end).
@@ -100,8 +100,8 @@ an_image_message_needs_a_body_that_is_an_image_test_() ->
     refused(?FUNCTION_NAME, 400, <<"image">>, [
         #{<<"image">> => Message}
      || Message <- [
-            #{}, #{<<"image">> => hb_test:guest("numbers")}, #{<<"body">> => 1}, #{<<"body">> => #{}},
-            #{<<"body">> => [hb_test:guest("numbers")]}, #{<<"body">> => <<>>}, #{<<"body">> => broken()}
+            #{}, #{<<"image">> => hb_support:guest("numbers")}, #{<<"body">> => 1}, #{<<"body">> => #{}},
+            #{<<"body">> => [hb_support:guest("numbers")]}, #{<<"body">> => <<>>}, #{<<"body">> => broken()}
         ]
     ]).
 
@@ -113,10 +113,10 @@ a_broken_image_is_refused_with_the_reason_test_() ->
         {broken(), "not a WebAssembly module: "},
         {<<"(module)">>, "not "},
         {Component, "not supported: "},
-        {hb_test:guest("component"), "not supported: "},
-        {hb_test:guest("shared_memory"), "not supported: "},
-        {hb_test:guest("imported_memory"), "the import env.memory is a memory; only functions can be imported"},
-        {hb_test:guest("start_trap"), "trap: unreachable"}
+        {hb_support:guest("component"), "not supported: "},
+        {hb_support:guest("shared_memory"), "not supported: "},
+        {hb_support:guest("imported_memory"), "the import env.memory is a memory; only functions can be imported"},
+        {hb_support:guest("start_trap"), "trap: unreachable"}
     ],
     on_both(?FUNCTION_NAME, fun() ->
         [
@@ -135,10 +135,10 @@ an_endless_start_function_ends_with_the_timeout_test_() ->
     on_both(?FUNCTION_NAME, fun() ->
         Test = self(),
         Pid = spawn(fun() ->
-            Test ! {init, init(#{<<"image">> => hb_test:guest("start_spin")}, #{wasm_timeout => 100})}
+            Test ! {init, init(#{<<"image">> => hb_support:guest("start_spin")}, #{wasm_timeout => 100})}
         end),
         Answer = receive {init, Given} -> Given after 30_000 -> still_running end,
-        hb_test:gone(Pid),
+        hb_support:gone(Pid),
         ?assertMatch({error, #{<<"key">> := <<"image">>, <<"status">> := 504}}, Answer)
     end).
 
@@ -146,7 +146,7 @@ an_endless_start_function_ends_with_the_timeout_test_() ->
 
 an_unknown_mode_is_refused_test_() ->
     refused(?FUNCTION_NAME, 400, <<"mode">>, [
-        #{<<"image">> => hb_test:guest("numbers"), <<"mode">> => Mode}
+        #{<<"image">> => hb_support:guest("numbers"), <<"mode">> => Mode}
      || Mode <- [<<"JIT">>, <<>>, <<"wasm">>, wasm, 1, [], #{}]
     ]).
 
@@ -155,14 +155,14 @@ an_unknown_mode_is_named_with_the_input_prefix_test_() ->
     refused(?FUNCTION_NAME, 400, <<"process/sub/mode">>, [
         #{
             <<"input-prefix">> => <<"Process/sub">>,
-            <<"process">> => #{<<"sub">> => #{<<"image">> => hb_test:guest("numbers"), <<"mode">> => Mode}}
+            <<"process">> => #{<<"sub">> => #{<<"image">> => hb_support:guest("numbers"), <<"mode">> => Mode}}
         }
      || Mode <- [<<"JIT">>, <<"Fold">>, <<"Map">>]
     ]).
 
 aot_is_not_implemented_where_the_node_allows_it_test_() ->
     on_both(?FUNCTION_NAME, fun() ->
-        Keys = #{<<"image">> => hb_test:guest("numbers"), <<"mode">> => <<"AOT">>},
+        Keys = #{<<"image">> => hb_support:guest("numbers"), <<"mode">> => <<"AOT">>},
         ?assertMatch(
             {error, #{<<"key">> := <<"mode">>, <<"status">> := 501, <<"body">> := <<"mode: ", _/binary>>}},
             init(Keys, #{wasm_allow_aot => true})
@@ -209,10 +209,10 @@ an_error_is_a_message_of_plain_values_test_() ->
 
 a_failed_init_leaves_no_instance_test_() ->
     on_both(?FUNCTION_NAME, fun() ->
-        Images = [broken(), hb_test:guest("start_trap"), hb_test:guest("imported_memory")],
-        {_, Instances} = dev_wasm64_test:instances_of(fun() -> [init(#{<<"image">> => Image}) || Image <- Images] end),
+        Images = [broken(), hb_support:guest("start_trap"), hb_support:guest("imported_memory")],
+        {_, Instances} = dev_wasm64_support:instances_of(fun() -> [init(#{<<"image">> => Image}) || Image <- Images] end),
         ?assertMatch([_], Instances),
-        [?assert(dev_wasm64_test:is_gone(Instance)) || Instance <- Instances]
+        [?assert(dev_wasm64_support:is_gone(Instance)) || Instance <- Instances]
     end).
 
 %%% Support
@@ -221,7 +221,7 @@ init(Keys) -> init(Keys, #{}).
 
 init(Keys, Opts) -> hb_ao:resolve(Keys#{<<"device">> => <<"wasm-64@1.0">>}, <<"init">>, Opts).
 
-broken() -> binary:part(hb_test:guest("numbers"), 0, 500).
+broken() -> binary:part(hb_support:guest("numbers"), 0, 500).
 
 %% The init of each of these is refused with this status, for this key.
 refused(Title, Status, Key, Bases) ->

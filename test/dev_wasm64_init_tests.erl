@@ -4,7 +4,7 @@
 
 -include_lib("eunit/include/eunit.hrl").
 
--import(dev_wasm64_test, [on_both/2, ok/1, instance/1, instance/2, is_instance_of/2]).
+-import(dev_wasm64_support, [on_both/2, ok/1, instance/1, instance/2, is_instance_of/2]).
 
 %%% Where the image is
 
@@ -28,7 +28,7 @@ an_image_is_the_body_of_a_message_test_() ->
 %% Its body is a link there.
 an_image_is_the_body_of_a_message_from_the_cache_test_() ->
     on_both(?FUNCTION_NAME, fun() ->
-        Read = dev_wasm64_test:reread(#{<<"body">> => image(), <<"content-type">> => <<"application/wasm">>}),
+        Read = dev_wasm64_support:reread(#{<<"body">> => image(), <<"content-type">> => <<"application/wasm">>}),
         ?assert(starts(#{<<"image">> => Read}))
     end).
 
@@ -69,7 +69,7 @@ without_an_image_the_body_is_taken_test_() ->
 
 an_image_goes_before_the_body_test_() ->
     on_both(?FUNCTION_NAME, fun() ->
-        ?assert(starts(#{<<"image">> => image(), <<"body">> => hb_test:guest("memory")}))
+        ?assert(starts(#{<<"image">> => image(), <<"body">> => hb_support:guest("memory")}))
     end).
 
 a_base_from_the_cache_starts_test_() ->
@@ -80,7 +80,7 @@ a_base_from_the_cache_starts_test_() ->
             #{<<"body">> => image()},
             #{<<"input-prefix">> => <<"process">>, <<"process">> => #{<<"image">> => #{<<"body">> => image()}}}
         ],
-        [?assert(starts(dev_wasm64_test:reread(Base#{<<"device">> => <<"wasm-64@1.0">>}))) || Base <- Bases]
+        [?assert(starts(dev_wasm64_support:reread(Base#{<<"device">> => <<"wasm-64@1.0">>}))) || Base <- Bases]
     end).
 
 %%% Under an input prefix
@@ -122,7 +122,7 @@ wasm_is_a_mode_test_() ->
 %% The image decides, as long as the node does not allow artifacts.
 aot_is_wasm_on_a_node_that_does_not_allow_it_test_() ->
     on_both(?FUNCTION_NAME, fun() ->
-        Base = dev_wasm64_test:base("numbers", #{<<"mode">> => <<"AOT">>}),
+        Base = dev_wasm64_support:base("numbers", #{<<"mode">> => <<"AOT">>}),
         [
             ?assert(is_instance_of(image(), instance(ok(hb_ao:resolve(Base, <<"init">>, Opts)))))
          || Opts <- [#{}, #{wasm_allow_aot => false}, #{wasm_allow_aot => <<"true">>}]
@@ -133,7 +133,7 @@ aot_is_wasm_on_a_node_that_does_not_allow_it_test_() ->
 the_mode_of_a_stack_is_none_of_the_image_test_() ->
     on_both(?FUNCTION_NAME, fun() ->
         [?assert(starts(#{<<"image">> => image(), <<"mode">> => Mode})) || Mode <- [<<"Fold">>, <<"Map">>]],
-        Stack = dev_wasm64_test:base("numbers", #{
+        Stack = dev_wasm64_support:base("numbers", #{
             <<"device">> => <<"stack@1.0">>, <<"device-stack">> => [<<"wasm-64@1.0">>], <<"mode">> => <<"Fold">>
         }),
         ?assert(is_instance_of(image(), instance(ok(hb_ao:resolve(Stack, <<"init">>, #{})))))
@@ -143,7 +143,7 @@ the_mode_of_a_stack_is_none_of_the_image_test_() ->
 
 the_private_state_has_what_other_devices_need_test_() ->
     on_both(?FUNCTION_NAME, fun() ->
-        M = dev_wasm64_test:started("imports"),
+        M = dev_wasm64_support:started("imports"),
         ?assert(is_reference(instance(M))),
         ?assert(is_function(instance(<<"import-resolver">>, M), 3)),
         Write = instance(<<"write">>, M),
@@ -162,9 +162,9 @@ the_private_state_is_under_the_output_prefix_test_() ->
     on_both(?FUNCTION_NAME, fun() ->
         [
             begin
-                M = dev_wasm64_test:started("imports", #{<<"output-prefix">> => Prefix}),
-                ?assert(is_instance_of(hb_test:guest("imports"), instance(<<Prefix/binary, "/instance">>, M))),
-                ?assert(is_instance_of(hb_test:guest("imports"), instance(Path, M))),
+                M = dev_wasm64_support:started("imports", #{<<"output-prefix">> => Prefix}),
+                ?assert(is_instance_of(hb_support:guest("imports"), instance(<<Prefix/binary, "/instance">>, M))),
+                ?assert(is_instance_of(hb_support:guest("imports"), instance(Path, M))),
                 ?assertEqual(not_found, instance(M))
             end
          || {Prefix, Path} <- [
@@ -178,7 +178,7 @@ the_private_state_is_under_the_output_prefix_test_() ->
 %% As HyperBEAM's JSON interface asks for them.
 write_and_read_are_found_by_the_prefix_of_the_stack_test_() ->
     on_both(?FUNCTION_NAME, fun() ->
-        M = dev_wasm64_test:started("imports", #{<<"output-prefix">> => <<"WASM">>}),
+        M = dev_wasm64_support:started("imports", #{<<"output-prefix">> => <<"WASM">>}),
         Prefix = dev_stack:prefix(M, #{}, #{}),
         {ok, Pointer} = (hb_private:get(<<Prefix/binary, "/write">>, M, #{}))(<<"text">>),
         ?assertEqual({ok, <<"text">>}, (hb_private:get(<<Prefix/binary, "/read">>, M, #{}))([Pointer]))
@@ -189,7 +189,7 @@ what_else_is_private_stays_test_() ->
         Private = #{<<"other">> => #{<<"key">> => 1}, <<"wasm">> => #{<<"more">> => 2}},
         [
             begin
-                M = dev_wasm64_test:started("numbers", #{<<"output-prefix">> => Prefix, <<"priv">> => Private}),
+                M = dev_wasm64_support:started("numbers", #{<<"output-prefix">> => Prefix, <<"priv">> => Private}),
                 ?assertEqual([1, 2], [instance(Path, M) || Path <- [<<"other/key">>, <<"wasm/more">>]])
             end
          || Prefix <- [<<>>, <<"wasm">>, <<"other">>, <<"other/x">>]
@@ -198,7 +198,7 @@ what_else_is_private_stays_test_() ->
 
 nothing_public_changes_test_() ->
     on_both(?FUNCTION_NAME, fun() ->
-        Base = dev_wasm64_test:base("numbers", #{<<"output-prefix">> => <<"wasm">>, <<"kept">> => #{<<"a">> => [1]}}),
+        Base = dev_wasm64_support:base("numbers", #{<<"output-prefix">> => <<"wasm">>, <<"kept">> => #{<<"a">> => [1]}}),
         ?assert(maps:remove(<<"priv">>, ok(hb_ao:resolve(Base, <<"init">>, #{}))) =:= Base)
     end).
 
@@ -211,16 +211,16 @@ both_names_are_this_device_test_() ->
 %% Each init is an instance of its own.
 init_starts_a_new_instance_test_() ->
     on_both(?FUNCTION_NAME, fun() ->
-        One = dev_wasm64_test:started("numbers"),
+        One = dev_wasm64_support:started("numbers"),
         Two = ok(hb_ao:resolve(One, <<"init">>, #{})),
         ?assertNotEqual(instance(One), instance(Two)),
-        Count = fun(M) -> dev_wasm64_test:result(dev_wasm64_test:compute(M, <<"count">>, [1])) end,
+        Count = fun(M) -> dev_wasm64_support:result(dev_wasm64_support:compute(M, <<"count">>, [1])) end,
         ?assertEqual([[ok, [8]], [ok, [9]], [ok, [8]]], [Count(One), Count(One), Count(Two)])
     end).
 
 %%% Support
 
-image() -> hb_test:guest("numbers").
+image() -> hb_support:guest("numbers").
 
 %% Whether the init of a message with these keys starts the image.
 starts(Keys) -> starts(image(), Keys).

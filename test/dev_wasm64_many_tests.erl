@@ -3,7 +3,7 @@
 
 -include_lib("eunit/include/eunit.hrl").
 
--import(dev_wasm64_test, [on_both/2, ok/1, started/2, compute/3, get/2, instance/2]).
+-import(dev_wasm64_support, [on_both/2, ok/1, started/2, compute/3, get/2, instance/2]).
 
 -define(MANY, 1000).
 
@@ -33,17 +33,17 @@ a_thousand_processes_count_right_and_leave_nothing_test_() ->
     on_both(?FUNCTION_NAME, fun() ->
         Counted = count_all(),
         ?assertEqual(lists:seq(1, ?MANY), lists:sort([N || {N, _} <- Counted])),
-        ?assertEqual([], [N || {N, Instance} <- Counted, not dev_wasm64_test:is_gone(Instance)]),
+        ?assertEqual([], [N || {N, Instance} <- Counted, not dev_wasm64_support:is_gone(Instance)]),
         _ = count_all(),
         erlang:garbage_collect(),
-        {Rss, Memory, Processes} = {hb_test:rss(), erlang:memory(total), erlang:system_info(process_count)},
+        {Rss, Memory, Processes} = {hb_support:rss(), erlang:memory(total), erlang:system_info(process_count)},
         [?assertEqual(?MANY, length(count_all())) || _ <- [once, more]],
         %% What has been dropped is taken apart a little later.
         Growth = fun() ->
             erlang:garbage_collect(),
-            {hb_test:rss() - Rss, erlang:memory(total) - Memory}
+            {hb_support:rss() - Rss, erlang:memory(total) - Memory}
         end,
-        ?assert(hb_test:wait_until(fun() -> {R, M} = Growth(), R < 50_000_000 andalso M < 20_000_000 end, 20_000), Growth()),
+        ?assert(hb_support:wait_until(fun() -> {R, M} = Growth(), R < 50_000_000 andalso M < 20_000_000 end, 20_000), Growth()),
         ?assert(erlang:system_info(process_count) =< Processes + 5)
     end).
 
@@ -96,16 +96,16 @@ ten_thousand_computes_take_no_memory_test_() ->
         Library = #{<<"device">> => <<"test-math@1.0">>},
         M = started("imports", #{<<"stdlib">> => #{<<"env">> => Library}}),
         Run = fun(Count) ->
-            hb_test:in_process(fun() ->
+            hb_support:in_process(fun() ->
                 lists:foldl(fun(_, Before) -> ok(compute(Before, <<"call_add">>, [1, 2])) end, M, lists:seq(1, Count))
             end)
         end,
         Size = fun(Message) -> erts_debug:flat_size(Message) end,
         First = Run(1000),
-        {Rss, Memory} = {hb_test:settled_rss(), erlang:memory(total)},
+        {Rss, Memory} = {hb_support:settled_rss(), erlang:memory(total)},
         Last = Run(10_000),
         ?assertEqual(Size(First), Size(Last)),
-        ?assertEqual(true, hb_test:flat(Rss, 50_000_000)),
+        ?assertEqual(true, hb_support:flat(Rss, 50_000_000)),
         Growth = fun() -> erlang:garbage_collect(), erlang:memory(total) - Memory end,
-        ?assert(hb_test:wait_until(fun() -> Growth() < 20_000_000 end), Growth())
+        ?assert(hb_support:wait_until(fun() -> Growth() < 20_000_000 end), Growth())
     end).

@@ -3,7 +3,7 @@
 
 -include_lib("eunit/include/eunit.hrl").
 
--import(dev_wasm64_test, [on_both/2, brief/1]).
+-import(dev_wasm64_support, [on_both/2, brief/1]).
 
 -define(RUNS, 500).
 
@@ -81,7 +81,7 @@ answered(M, Request) ->
     end.
 
 %% Images are named in what PropEr makes, so that it can show it.
-filled({guest, Name}) -> hb_test:guest(Name);
+filled({guest, Name}) -> hb_support:guest(Name);
 filled(Map) when is_map(Map) -> maps:map(fun(_, Value) -> filled(Value) end, Map);
 filled(Other) -> Other.
 
@@ -173,7 +173,7 @@ from(Type, Fun) -> proper_types:bind(Type, fun(Value) -> proper_types:exactly(Fu
 %% The generator is made where it is used: copied to another process, what its parts share would be many times as large.
 property(Title, Generator, Run) ->
     on_both(Title, fun() ->
-        {Result, Instances} = dev_wasm64_test:instances_of(fun() ->
+        {Result, Instances} = dev_wasm64_support:instances_of(fun() ->
             Property = proper:forall(Generator(), fun(X) -> element(1, Run(X)) =:= true end),
             case proper:quickcheck(Property, [quiet, long_result, {numtests, ?RUNS}]) of
                 true -> true;
@@ -181,5 +181,5 @@ property(Title, Generator, Run) ->
             end
         end),
         ?assertEqual(true, Result),
-        ?assertEqual([], [Instance || Instance <- Instances, not dev_wasm64_test:is_gone(Instance)])
+        ?assertEqual([], [Instance || Instance <- Instances, not dev_wasm64_support:is_gone(Instance)])
     end).

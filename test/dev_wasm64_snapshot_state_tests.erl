@@ -5,7 +5,7 @@
 
 -include_lib("eunit/include/eunit.hrl").
 
--import(dev_wasm64_test, [on_both/2, ok/1, base/2, started/1, compute/3, result/1, instance/1]).
+-import(dev_wasm64_support, [on_both/2, ok/1, base/2, started/1, compute/3, result/1, instance/1]).
 
 a_snapshot_keeps_the_globals_test_() ->
     on_both(?FUNCTION_NAME, fun() ->
@@ -55,7 +55,7 @@ a_compute_restores_all_of_the_state_test_() ->
         Base = restored("state", M),
         Expected = result(compute(M, <<"mix">>, [7])),
         [?assertEqual({Name, Expected}, {Name, result(compute(Given, <<"mix">>, [7]))})
-         || {Name, Given} <- [{direct, Base}, {reread, dev_wasm64_test:reread(Base)}]]
+         || {Name, Given} <- [{direct, Base}, {reread, dev_wasm64_support:reread(Base)}]]
     end).
 
 in_a_stack_all_of_the_state_is_under_the_device_key_test_() ->
@@ -150,9 +150,9 @@ a_rest_that_does_not_fit_is_named_test_() ->
                     none -> {base("state", #{<<"snapshot">> => Snapshot}), <<"snapshot/wasm-state">>};
                     _ -> {base("state", #{<<"device-key">> => Key, <<"snapshot">> => #{Key => Snapshot}}), <<"snapshot/2/wasm-state">>}
                 end,
-                {Answer, Instances} = dev_wasm64_test:instances_of(fun() -> dev_wasm64_test:brief(hb_ao:resolve(Base, Step, #{})) end),
+                {Answer, Instances} = dev_wasm64_support:instances_of(fun() -> dev_wasm64_support:brief(hb_ao:resolve(Base, Step, #{})) end),
                 ?assertMatch({Name, {error, #{<<"key">> := Path, <<"status">> := 400, <<"body">> := <<_, _/binary>>}}}, {Name, Answer}),
-                ?assert(lists:all(fun dev_wasm64_test:is_gone/1, Instances), Name)
+                ?assert(lists:all(fun dev_wasm64_support:is_gone/1, Instances), Name)
             end
          || {Name, Body, State} <- [
                 {damaged, Memory, <<Half/binary, (Byte bxor 1), After/binary>>}, {cut, Memory, Half}, {empty, Memory, <<>>},
@@ -181,9 +181,9 @@ snapshot(M) -> maps:remove(<<"priv">>, ok(hb_ao:resolve(M, <<"snapshot">>, #{}))
 %% The guest of all kinds of state, after changes to everything.
 changed() ->
     M = started("state"),
-    _ = hb_state_test:run(instance(M), hb_state_test:everything()),
+    _ = hb_state_support:run(instance(M), hb_state_support:everything()),
     M.
 
-hash(M) -> hb_state_test:hash(instance(M)).
+hash(M) -> hb_state_support:hash(instance(M)).
 
-looked(M) -> hb_state_test:observe(instance(M)).
+looked(M) -> hb_state_support:observe(instance(M)).

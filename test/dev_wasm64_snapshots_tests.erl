@@ -4,8 +4,8 @@
 
 -include_lib("eunit/include/eunit.hrl").
 
--import(dev_wasm64_test, [on_both/2, ok/1, base/2, started/1, started/2, reread/1, compute/3, result/1, instance/1, instance/2]).
--import(dev_wasm64_test, [brief/1, instances_of/1]).
+-import(dev_wasm64_support, [on_both/2, ok/1, base/2, started/1, started/2, reread/1, compute/3, result/1, instance/1, instance/2]).
+-import(dev_wasm64_support, [brief/1, instances_of/1]).
 
 %%% Snapshots
 
@@ -164,7 +164,7 @@ ledger(M, Action, Tags) ->
     Env = "{\"Process\":{\"Id\":\"P\",\"Owner\":\"alice\",\"Tags\":[]}}",
     Pointers = [element(2, {ok, _} = (instance(<<"wasm/write">>, M))(iolist_to_binary(Text))) || Text <- [Message, Env]],
     After = ok(compute(M, <<"handle">>, Pointers)),
-    {ok, Answer} = (instance(<<"wasm/read">>, After))(dev_wasm64_test:get(<<"results/wasm/output">>, After)),
+    {ok, Answer} = (instance(<<"wasm/read">>, After))(dev_wasm64_support:get(<<"results/wasm/output">>, After)),
     {After, Answer}.
 
 %%% The literal snapshot
@@ -213,7 +213,7 @@ a_snapshot_that_does_not_fit_is_named_test_() ->
             begin
                 {Answer, Instances} = instances_of(fun() -> brief(hb_ao:resolve(Base, Step, #{})) end),
                 ?assertMatch({error, #{<<"key">> := Key, <<"status">> := 400}}, Answer),
-                ?assertEqual({1, true}, {length(Instances), lists:all(fun dev_wasm64_test:is_gone/1, Instances)})
+                ?assertEqual({1, true}, {length(Instances), lists:all(fun dev_wasm64_support:is_gone/1, Instances)})
             end
          || Guest <- ["traps", "numbers"],
             {Base, Key} <- [
@@ -298,7 +298,7 @@ an_instance_that_nobody_has_any_more_is_gone_test_() ->
             done
         end),
         ?assertMatch([_], Instances),
-        ?assert(lists:all(fun dev_wasm64_test:is_gone/1, Instances))
+        ?assert(lists:all(fun dev_wasm64_support:is_gone/1, Instances))
     end).
 
 %%% Other devices
@@ -309,7 +309,7 @@ other_devices_ask_for_the_instance_test_() ->
             begin
                 M = started("memory", #{<<"output-prefix">> => Prefix}),
                 Handle = dev_wasm64:instance(M, #{}, #{}),
-                ?assert(dev_wasm64_test:is_instance_of(hb_test:guest("memory"), Handle)),
+                ?assert(dev_wasm64_support:is_instance_of(hb_support:guest("memory"), Handle)),
                 ?assertEqual(not_found, dev_wasm64:instance(M#{<<"output-prefix">> => <<"other">>}, #{}, #{}))
             end
          || Prefix <- [<<>>, <<"wasm">>, <<"A/b">>]

@@ -3,7 +3,7 @@
 
 -include_lib("eunit/include/eunit.hrl").
 
--import(dev_wasm64_test, [on_both/2, ok/1, reread/1, compute/3, get/2, instance/2, brief/1, instances_of/1]).
+-import(dev_wasm64_support, [on_both/2, ok/1, reread/1, compute/3, get/2, instance/2, brief/1, instances_of/1]).
 
 %%% A process: an interface before the guest and after it, two passes for each message
 
@@ -32,7 +32,7 @@ a_process_answers_message_after_message_test_() ->
 a_message_calls_the_guest_once_test_() ->
     on_both(?FUNCTION_NAME, fun() ->
         Stack = (stack([<<"wasm-64@1.0">>, <<"multipass@1.0">>]))#{
-            <<"image">> => hb_test:guest("numbers"), <<"passes">> => 3, <<"output-prefix">> => <<"wasm">>
+            <<"image">> => hb_support:guest("numbers"), <<"passes">> => 3, <<"output-prefix">> => <<"wasm">>
         },
         M1 = ok(compute(initialized(Stack), <<"count">>, [1])),
         M2 = ok(compute(M1, <<"count">>, [1])),
@@ -41,7 +41,7 @@ a_message_calls_the_guest_once_test_() ->
 
 a_process_from_the_cache_starts_test_() ->
     on_both(?FUNCTION_NAME, fun() ->
-        {ok, Image} = hb_cache:write(#{<<"body">> => hb_test:guest("ledger")}, #{}),
+        {ok, Image} = hb_cache:write(#{<<"body">> => hb_support:guest("ledger")}, #{}),
         Process = maps:without([<<"wasm">>], (ledger())#{<<"image">> => Image}),
         {_, Minted} = say(initialized(reread(Process)), "Mint", "alice", [{"Quantity", "5"}]),
         %% Nobody answers the import.
@@ -52,7 +52,7 @@ a_process_from_the_cache_starts_test_() ->
 a_process_has_prefixes_test_() ->
     on_both(?FUNCTION_NAME, fun() ->
         Process = maps:without([<<"image">>], (ledger())#{
-            <<"input-prefix">> => <<"process">>, <<"process">> => #{<<"image">> => hb_test:guest("ledger")}
+            <<"input-prefix">> => <<"process">>, <<"process">> => #{<<"image">> => hb_support:guest("ledger")}
         }),
         {M, Minted} = say(initialized(Process), "Mint", "alice", [{"Quantity", "5"}]),
         ?assertEqual(<<"Minted 5, journal 1">>, data(Minted)),
@@ -110,8 +110,8 @@ a_checkpoint_in_the_cache_is_loaded_test_() ->
 each_device_has_its_image_and_its_results_test_() ->
     on_both(?FUNCTION_NAME, fun() ->
         M = initialized(two("memory", "tables")),
-        ?assert(dev_wasm64_test:is_instance_of(hb_test:guest("memory"), instance(<<"one/instance">>, M))),
-        ?assert(dev_wasm64_test:is_instance_of(hb_test:guest("tables"), instance(<<"out/two/instance">>, M))),
+        ?assert(dev_wasm64_support:is_instance_of(hb_support:guest("memory"), instance(<<"one/instance">>, M))),
+        ?assert(dev_wasm64_support:is_instance_of(hb_support:guest("tables"), instance(<<"out/two/instance">>, M))),
         After = ok(compute(M, <<"size">>, [])),
         ?assertMatch(
             #{
@@ -208,7 +208,7 @@ a_failed_checkpoint_leaves_no_instance_test_() ->
 %%% Real images
 
 print_test_() ->
-    hb_test:with_shared("test-print.wasm", fun(Image) ->
+    hb_support:with_shared("test-print.wasm", fun(Image) ->
         on_both(wasi_is_a_device_of_the_stack, fun() ->
             Stack = (stack([<<"test-wasi@1.0">>, <<"wasm-64@1.0">>]))#{
                 <<"image">> => Image, <<"output-prefix">> => <<"wasm">>,
@@ -220,7 +220,7 @@ print_test_() ->
     end).
 
 aos_test_() ->
-    hb_test:with_shared("aos-2-pure-xs.wasm", fun(Image) ->
+    hb_support:with_shared("aos-2-pure-xs.wasm", fun(Image) ->
         on_both(aos_evaluates_before_and_after_a_checkpoint, fun() ->
             M0 = initialized((process(Image))#{<<"env">> => <<
                 "{\"Process\":{\"Id\":\"AOS\",\"Owner\":\"FOOBAR\",\"Tags\":[{\"name\":\"Name\",\"value\":\"Thomas\"},"
@@ -260,7 +260,7 @@ process(Image) ->
     }.
 
 ledger() ->
-    (process(hb_test:guest("ledger")))#{
+    (process(hb_support:guest("ledger")))#{
         <<"env">> => <<"{\"Process\":{\"Id\":\"P\",\"Owner\":\"alice\",\"Tags\":[]}}">>,
         <<"wasm">> => #{<<"stdlib">> => #{<<"ledger">> => #{<<"device">> => #{audit => fun audit/3}}}}
     }.
@@ -294,8 +294,8 @@ two(One, Two) ->
     (stack([<<"wasm-64@1.0">>, <<"wasm64@1.0">>]))#{
         <<"input-prefixes">> => [<<"in/one">>, <<"two">>],
         <<"output-prefixes">> => [<<"one">>, <<"out/two">>],
-        <<"in">> => #{<<"one">> => #{<<"image">> => hb_test:guest(One)}},
-        <<"two">> => #{<<"image">> => hb_test:guest(Two)}
+        <<"in">> => #{<<"one">> => #{<<"image">> => hb_support:guest(One)}},
+        <<"two">> => #{<<"image">> => hb_support:guest(Two)}
     }.
 
 outputs(M) -> [get(Key, M) || Key <- [<<"results/one/output">>, <<"results/out/two/output">>]].

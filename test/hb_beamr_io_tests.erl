@@ -115,7 +115,7 @@ many_processes_read_and_write_one_memory_test() ->
             ok = hb_beamr_io:write(H, At, Bytes),
             {ok, Bytes} = hb_beamr_io:read(H, At, 64)
         end || K <- lists:seq(1, 100)],
-        hb_test:flush()
+        hb_support:flush()
     end,
     Workers = [spawn_monitor(fun() -> exit({left, Work(N)}) end) || N <- lists:seq(1, 50)],
     [receive {'DOWN', Monitor, process, Pid, Reason} -> ?assertEqual({left, []}, Reason) end
@@ -139,7 +139,7 @@ an_import_function_reads_and_writes_while_the_guest_waits_test() ->
 another_process_may_do_so_for_the_import_function_test() ->
     H = start("imports"),
     Import = fun(_, #{instance := I, args := [At]}, _) ->
-        Text = hb_test:in_process(fun() ->
+        Text = hb_support:in_process(fun() ->
             {ok, <<7:32/little>>} = hb_beamr_io:read(I, At, 4),
             ok = hb_beamr_io:write(I, At, <<8:32/little>>),
             {ok, Ptr} = hb_beamr_io:write_string(I, "from elsewhere"),
@@ -320,12 +320,12 @@ the_functions_leave_no_messages_behind_test() ->
     ok = hb_beamr_io:free(H, Ptr),
     ok = hb_beamr:stop(H),
     {error, stopped} = hb_beamr_io:size(H),
-    ?assertEqual([], hb_test:flush()).
+    ?assertEqual([], hb_support:flush()).
 
 %% HyperBEAM's own images, as its tests use them
 
 the_memory_of_a_printing_program_test_() ->
-    hb_test:with_shared("test-print.wasm", fun(Image) ->
+    hb_support:with_shared("test-print.wasm", fun(Image) ->
         {"test-print.wasm", fun() ->
             H = start_image(Image),
             ?assertEqual({ok, ?PAGE}, hb_beamr_io:size(H)),
@@ -338,7 +338,7 @@ the_memory_of_a_printing_program_test_() ->
     end).
 
 the_allocator_of_a_program_in_c_test_() ->
-    hb_test:with_shared("test-calling.wasm", fun(Image) ->
+    hb_support:with_shared("test-calling.wasm", fun(Image) ->
         {"test-calling.wasm", fun() ->
             H = start_image(Image),
             {ok, Ptr} = hb_beamr_io:malloc(H, 100),
@@ -352,7 +352,7 @@ the_allocator_of_a_program_in_c_test_() ->
     end).
 
 the_memory_of_aos_test_() ->
-    hb_test:with_shared("aos-2-pure-xs.wasm", fun(Image) ->
+    hb_support:with_shared("aos-2-pure-xs.wasm", fun(Image) ->
         {"aos-2-pure-xs.wasm", {timeout, 60, fun() ->
             H = start_image(Image),
             ?assertEqual({ok, 192 * ?PAGE}, hb_beamr_io:size(H)),
@@ -361,7 +361,7 @@ the_memory_of_aos_test_() ->
         end}}
     end).
 
-start(Guest) -> start_image(hb_test:guest(Guest)).
+start(Guest) -> start_image(hb_support:guest(Guest)).
 
 start_image(Image) ->
     {ok, H, _, _} = hb_beamr:start(Image),

@@ -9,7 +9,7 @@
 %% Starting
 
 start_gives_a_reference_and_the_imports_and_exports_test() ->
-    {ok, H, Imports, Exports} = hb_beamr:start(hb_test:guest("imports")),
+    {ok, H, Imports, Exports} = hb_beamr:start(hb_support:guest("imports")),
     ?assert(is_reference(H)),
     ?assertEqual(
         [{func, "env", "add", "(ii)i"}, {func, "env", "wide", "(I)I"}, {func, "env", "single", "(f)f"},
@@ -30,16 +30,16 @@ start_gives_a_reference_and_the_imports_and_exports_test() ->
 
 the_lists_are_those_of_describe_test() ->
     [begin
-        {ok, H, Imports, Exports} = hb_beamr:start(hb_test:guest(Guest)),
+        {ok, H, Imports, Exports} = hb_beamr:start(hb_support:guest(Guest)),
         ?assertMatch({ok, #{imports := Imports, exports := Exports}}, hb_wasm64:describe(H))
     end || Guest <- ["imports", "numbers", "exceptions", "many_memories"]].
 
 a_module_without_imports_has_an_empty_list_test() ->
     ?assertMatch({ok, _, [], [{memory, "memory", []}, {func, "get", "()i"}, {func, "get_memory", "()i"}]},
-        hb_beamr:start(hb_test:guest("start_ok"))).
+        hb_beamr:start(hb_support:guest("start_ok"))).
 
 start_in_mode_wasm_is_start_test() ->
-    Image = hb_test:guest("numbers"),
+    Image = hb_support:guest("numbers"),
     {ok, _, Imports, Exports} = hb_beamr:start(Image),
     {ok, H, Imports, Exports} = hb_beamr:start(Image, wasm),
     ?assertEqual({ok, [120.0]}, hb_beamr:call(H, "fac", [5.0])).
@@ -53,23 +53,23 @@ start_in_mode_wasm_takes_no_aot_file_test() ->
     ?assertMatch({error, {unsupported, _}}, hb_beamr:start(<<0, "aot", 3:32/little, 0:1000>>)).
 
 start_says_what_is_wrong_with_an_image_test() ->
-    <<Half:100/binary, _/binary>> = hb_test:guest("numbers"),
+    <<Half:100/binary, _/binary>> = hb_support:guest("numbers"),
     [?assertMatch({error, {invalid_module, _}}, hb_beamr:start(Image))
         || Image <- [<<>>, <<"no wasm">>, Half, <<0, "asm">>]],
-    ?assertMatch({error, {unsupported, _}}, hb_beamr:start(hb_test:guest("component"))),
-    ?assertMatch({error, {unsupported, _}}, hb_beamr:start(hb_test:guest("shared_memory"))),
+    ?assertMatch({error, {unsupported, _}}, hb_beamr:start(hb_support:guest("component"))),
+    ?assertMatch({error, {unsupported, _}}, hb_beamr:start(hb_support:guest("shared_memory"))),
     ?assertMatch({error, {link, #{module := "env", name := "memory", kind := memory}}},
-        hb_beamr:start(hb_test:guest("imported_memory"))),
-    ?assertMatch({error, {trap, #{code := unreachable}}}, hb_beamr:start(hb_test:guest("start_trap"))).
+        hb_beamr:start(hb_support:guest("imported_memory"))),
+    ?assertMatch({error, {trap, #{code := unreachable}}}, hb_beamr:start(hb_support:guest("start_trap"))).
 
 start_refuses_what_is_no_image_or_no_mode_test() ->
     [?assertMatch({error, _}, hb_beamr:start(Image)) || Image <- ["list", an_atom, 1, <<1:3>>]],
-    [?assertMatch({error, _}, hb_beamr:start(hb_test:guest("numbers"), Mode)) || Mode <- [jit, "wasm", 1, #{}]].
+    [?assertMatch({error, _}, hb_beamr:start(hb_support:guest("numbers"), Mode)) || Mode <- [jit, "wasm", 1, #{}]].
 
 a_start_function_runs_and_its_imports_are_answered_with_zeros_test() ->
-    {ok, H, [], _} = hb_beamr:start(hb_test:guest("start_ok")),
+    {ok, H, [], _} = hb_beamr:start(hb_support:guest("start_ok")),
     ?assertEqual({ok, [42]}, hb_beamr:call(H, "get", [])),
-    {ok, I, [{func, "env", "hello", "()i"}], _} = hb_beamr:start(hb_test:guest("start_import")),
+    {ok, I, [{func, "env", "hello", "()i"}], _} = hb_beamr:start(hb_support:guest("start_import")),
     ?assertEqual({ok, [0]}, hb_beamr:call(I, "get", [])).
 
 instances_of_one_image_are_apart_test() ->
@@ -240,9 +240,9 @@ a_handle_of_another_node_is_not_local_test() ->
     ?assertEqual({error, not_local}, hb_beamr_io:size(Foreign)).
 
 an_instance_serves_other_processes_and_outlives_who_started_it_test() ->
-    Handle = hb_test:in_process(fun() -> start("imports") end),
+    Handle = hb_support:in_process(fun() -> start("imports") end),
     ?assertEqual({ok, [5]}, hb_beamr:call(Handle, "add_to_global", [5])),
-    ?assertEqual({ok, [12]}, hb_test:in_process(fun() -> hb_beamr:call(Handle, "add_to_global", [7]) end)).
+    ?assertEqual({ok, [12]}, hb_support:in_process(fun() -> hb_beamr:call(Handle, "add_to_global", [7]) end)).
 
 calls_leave_no_messages_and_no_monitors_behind_test() ->
     H = start("imports"),
@@ -257,7 +257,7 @@ calls_leave_no_messages_and_no_monitors_behind_test() ->
     L = start("crunch"),
     {ok, [1857859]} = hb_beamr:call(L, "sieve", [30_000_000]),
     ok = hb_beamr:stop(H),
-    ?assertEqual([], hb_test:flush()),
+    ?assertEqual([], hb_support:flush()),
     ?assertEqual(Before, watchers(self())).
 
 stub_answers_zero_and_keeps_the_state_test() ->
@@ -271,7 +271,7 @@ stop_may_be_repeated_and_ends_only_that_instance_test() ->
     [A, B] = [start("numbers") || _ <- "ab"],
     ?assertEqual(ok, hb_beamr:stop(A)),
     ?assertEqual(ok, hb_beamr:stop(A)),
-    ?assertEqual(ok, hb_test:in_process(fun() -> hb_beamr:stop(A) end)),
+    ?assertEqual(ok, hb_support:in_process(fun() -> hb_beamr:stop(A) end)),
     ?assertEqual({error, stopped}, hb_beamr:call(A, "fac", [5.0])),
     ?assertEqual({error, stopped, state}, hb_beamr:call(A, "fac", [5.0], fun hb_beamr:stub/3, state)),
     ?assertEqual({error, stopped}, hb_beamr:serialize(A)),
@@ -381,7 +381,7 @@ what_is_no_image_is_refused_test() ->
 %% HyperBEAM's own images
 
 fac_in_the_image_of_hyperbeam_test_() ->
-    [hb_test:with_shared(File, fun(Image) ->
+    [hb_support:with_shared(File, fun(Image) ->
         {File, fun() ->
             {ok, H, Imports, Exports} = hb_beamr:start(Image),
             ?assertEqual({[], [{func, "fac", "(F)F"}]}, {Imports, Exports}),
@@ -391,7 +391,7 @@ fac_in_the_image_of_hyperbeam_test_() ->
     end) || File <- ["test.wasm", "test-64.wasm"]].
 
 pow_multiplies_by_an_import_test_() ->
-    hb_test:with_shared("pow_calculator.wasm", fun(Image) ->
+    hb_support:with_shared("pow_calculator.wasm", fun(Image) ->
         {"pow_calculator.wasm", fun() ->
             {ok, H, Imports, Exports} = hb_beamr:start(Image),
             ?assertEqual({func, "my_lib", "mul", "(ii)i"}, hd(Imports)),
@@ -407,7 +407,7 @@ pow_multiplies_by_an_import_test_() ->
     end).
 
 a_wasi_write_reads_the_memory_of_the_guest_that_waits_test_() ->
-    hb_test:with_shared("test-print.wasm", fun(Image) ->
+    hb_support:with_shared("test-print.wasm", fun(Image) ->
         {"test-print.wasm", fun() ->
             {ok, H, Imports, Exports} = hb_beamr:start(Image),
             ?assertEqual([{func, "wasi_snapshot_preview1", "fd_write", "(iiii)i"}], Imports),
@@ -419,7 +419,7 @@ a_wasi_write_reads_the_memory_of_the_guest_that_waits_test_() ->
     end).
 
 a_program_for_64_bits_prints_its_arguments_test_() ->
-    hb_test:with_shared("test-calling.wasm", fun(Image) ->
+    hb_support:with_shared("test-calling.wasm", fun(Image) ->
         {"test-calling.wasm", fun() ->
             {ok, H, Imports, _} = hb_beamr:start(Image),
             ?assertEqual([{func, "wasi_snapshot_preview1", "proc_exit", "(i)"},
@@ -439,7 +439,7 @@ a_program_for_64_bits_prints_its_arguments_test_() ->
     end).
 
 aos_evaluates_and_its_memory_goes_to_another_instance_test_() ->
-    hb_test:with_shared("aos-2-pure-xs.wasm", fun(Image) ->
+    hb_support:with_shared("aos-2-pure-xs.wasm", fun(Image) ->
         {"aos-2-pure-xs.wasm", {timeout, 60, fun() ->
             {ok, A, Imports, Exports} = hb_beamr:start(Image),
             ?assertEqual(14, length(Imports)),
@@ -489,7 +489,7 @@ write_vectors(Written, I, Fd, Vectors, {Size, Bits}) ->
     {ok, [0], [{Fd, Text} | Written]}.
 
 start(Guest) ->
-    {ok, H, _, _} = hb_beamr:start(hb_test:guest(Guest)),
+    {ok, H, _, _} = hb_beamr:start(hb_support:guest(Guest)),
     H.
 
 add(State, #{args := [A, B]}, _) -> {ok, [A + B], State}.
@@ -500,7 +500,7 @@ raise(exit, Reason) -> exit(Reason).
 
 %% What watches a process apart from other processes.
 watchers(Pid) ->
-    hb_test:in_process(fun() ->
+    hb_support:in_process(fun() ->
         {monitored_by, Watchers} = process_info(Pid, monitored_by),
         [Watcher || Watcher <- Watchers, not is_pid(Watcher)]
     end).

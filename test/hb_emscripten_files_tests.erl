@@ -26,7 +26,7 @@
 
 each(Test) ->
     [{Guest, fun() ->
-        {ok, H} = hb_wasm64:start(hb_test:guest("emscripten/" ++ Guest)),
+        {ok, H} = hb_wasm64:start(hb_support:guest("emscripten/" ++ Guest)),
         Test(H)
     end} || Guest <- ["files", "files64", "files_old"]].
 

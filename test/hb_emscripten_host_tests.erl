@@ -10,7 +10,7 @@
 guests(Name) -> [lists:concat(["emscripten/", Name, Width]) || Width <- ["", "64", "_old"]].
 
 start(Guest) ->
-    {ok, H} = hb_wasm64:start(hb_test:guest(Guest)),
+    {ok, H} = hb_wasm64:start(hb_support:guest(Guest)),
     H.
 
 each(Name, Test) -> [{Guest, fun() -> Test(start(Guest)) end} || Guest <- guests(Name)].
@@ -370,7 +370,7 @@ clocks(H) ->
      end || Func <- ["constructed", "noted", "ran"]].
 
 starting(Options) ->
-    {ok, H} = hb_wasm64:start(hb_test:guest("emscripten/starting"), Options),
+    {ok, H} = hb_wasm64:start(hb_support:guest("emscripten/starting"), Options),
     H.
 
 what_runs_at_the_start_is_an_option_test() ->
@@ -378,7 +378,7 @@ what_runs_at_the_start_is_an_option_test() ->
     ?assertEqual([0.0, 0.0, -1.0], clocks(starting(#{initialize => true}))),
     ?assertEqual([-1.0, 0.0, -1.0], clocks(starting(#{initialize => false}))),
     ?assertEqual([0.0, 0.0, 0.0], clocks(starting(#{initialize => main}))),
-    Image = hb_test:guest("emscripten/starting"),
+    Image = hb_support:guest("emscripten/starting"),
     [?assertEqual({error, {invalid_option, initialize, How}}, hb_wasm64:start(Image, #{initialize => How}))
      || How <- [yes, 1, <<"main">>]].
 
@@ -390,11 +390,11 @@ the_clock_of_a_start_shows_its_time_test() ->
     ?assertEqual([-1.0, 0.0, -1.0], clocks(starting(#{time => ?TIME, initialize => false}))),
     %% It ends with the start.
     ?assertEqual({ok, [0.0]}, hb_wasm64:call(H, "now", [])),
-    {ok, Other} = hb_wasm64:start(hb_test:guest("imports"), #{time => ?TIME}),
+    {ok, Other} = hb_wasm64:start(hb_support:guest("imports"), #{time => ?TIME}),
     ?assertEqual({ok, idle}, hb_wasm64:status(Other)).
 
 a_time_of_a_start_that_is_none_is_refused_test() ->
-    Image = hb_test:guest("emscripten/starting"),
+    Image = hb_support:guest("emscripten/starting"),
     {ok, Memory, none} = hb_wasm64:read_state(starting(#{})),
     [?assertEqual({error, {invalid_option, time, Time}}, hb_wasm64:start(Image, Options#{time => Time}))
      || Options <- [#{}, #{snapshot => {raw, Memory, none}}], Time <- [-1, 1.5, (1 bsl 53) + 1, <<"1">>, none, undefined]],
@@ -403,13 +403,13 @@ a_time_of_a_start_that_is_none_is_refused_test() ->
 %% What constructors have made of another time is a difference from a fresh
 %% instance, and comes along like any other.
 an_instance_started_at_some_time_keeps_that_in_its_state_test_() ->
-    Image = hb_test:guest("emscripten/starting"),
+    Image = hb_support:guest("emscripten/starting"),
     [{atom_to_list(Name), fun() ->
         H = starting(#{time => ?TIME}),
         New = Way(Image, H),
         ?assertEqual([?TIME * 1.0, ?TIME * 1.0, -1.0], clocks(New)),
-        ?assert(hb_state_test:hash(H) =:= hb_state_test:hash(New))
-    end} || {Name, Way} <- hb_state_test:ways()].
+        ?assert(hb_state_support:hash(H) =:= hb_state_support:hash(New))
+    end} || {Name, Way} <- hb_state_support:ways()].
 
 raw_memory_alone_means_an_instance_started_without_a_time_test() ->
     {ok, Memory, none} = hb_wasm64:read_state(starting(#{})),
@@ -430,7 +430,7 @@ raw_memory_alone_goes_into_an_instance_that_starts_as_it_is_told_test() ->
     ?assertEqual([-1.0, Time, -1.0], clocks(starting(Raw#{time => 5, initialize => false}))).
 
 a_snapshot_was_taken_after_everything_that_runs_at_a_start_test() ->
-    Image = hb_test:guest("emscripten/starting"),
+    Image = hb_support:guest("emscripten/starting"),
     Kept = starting(#{time => 5}),
     {ok, Whole} = hb_wasm64:snapshot(Kept),
     {ok, Memory, Rest} = hb_wasm64:read_state(Kept),
@@ -448,7 +448,7 @@ a_start_has_nobody_to_ask_test() ->
 
 %% The guest with another name in place of one that it exports.
 without(Guest, Name) ->
-    Image = hb_test:guest("emscripten/" ++ Guest),
+    Image = hb_support:guest("emscripten/" ++ Guest),
     {_, _} = binary:match(Image, Name),
     binary:replace(Image, Name, binary:replace(Name, <<"r">>, <<"_">>), [global]).
 
@@ -463,12 +463,12 @@ an_image_that_lacks_what_an_invoke_takes_is_refused_test_() ->
     ]].
 
 an_image_that_lacks_the_twin_of_a_function_with_wide_integers_is_refused_test() ->
-    Image = binary:replace(hb_test:guest("emscripten/legal"), <<"dynCall_jj">>, <<"dynCall_ji">>),
+    Image = binary:replace(hb_support:guest("emscripten/legal"), <<"dynCall_jj">>, <<"dynCall_ji">>),
     Text = <<"the import env.invoke_jj takes dynCall_jj, which the image does not export">>,
     ?assertEqual({error, {unsupported, Text}}, hb_wasm64:start(Image)).
 
 an_invoke_of_another_type_is_an_import_like_others_test() ->
-    {ok, H} = hb_wasm64:start(dev_wasm64_test:importer(<<"env">>, <<"invoke_v">>)),
+    {ok, H} = hb_wasm64:start(dev_wasm64_support:importer(<<"env">>, <<"invoke_v">>)),
     Import = fun(State, #{func := "invoke_v", args := []}, _) -> {ok, [5], State} end,
     ?assertEqual({ok, [5], state}, hb_wasm64:call(H, "go", [], Import, state, #{})).
 

@@ -56,10 +56,10 @@ a_million_pcalls_leave_the_memory_as_it_was_test_() ->
         Pcalls = fun(N) -> eval(H, <<"for i = 1, ", (integer_to_binary(N))/binary, " do pcall(error, 1) end return 'done'">>) end,
         ?assertMatch({_, _}, binary:match(Pcalls(10_000), <<"done">>)),
         {ok, Before} = hb_wasm64:memory_size(H),
-        Resident = hb_test:settled_rss(),
+        Resident = hb_support:settled_rss(),
         ?assertMatch({_, _}, binary:match(Pcalls(1_000_000), <<"done">>)),
         ?assertEqual({ok, Before}, hb_wasm64:memory_size(H)),
-        ?assertEqual(true, hb_test:flat(Resident, 20 bsl 20)),
+        ?assertEqual(true, hb_support:flat(Resident, 20 bsl 20)),
         ok = hb_wasm64:stop(H)
     end).
 

@@ -4,7 +4,7 @@
 
 -include_lib("eunit/include/eunit.hrl").
 
--import(hb_emscripten_test, [start/1, call/4, gives/2, numbers/2, stack/1]).
+-import(hb_emscripten_support, [start/1, call/4, gives/2, numbers/2, stack/1]).
 
 -define(JUMP, {exception, #{tag => "__c_longjmp", values => []}}).
 
@@ -12,7 +12,7 @@
 %% bits with a table whose indices are as wide.
 guests() -> ["longjmp", "longjmp64", "longjmp_old", "longjmp_table64"].
 
-each(Test) -> hb_emscripten_test:each(guests(), Test).
+each(Test) -> hb_emscripten_support:each(guests(), Test).
 
 %% A jump to the wrong place gives another number.
 jumps_arrive_where_they_should_test_() -> each(fun(H) -> gives(H, rows()) end).
@@ -52,7 +52,7 @@ halves_of_wide_values_go_by_way_of_the_guest_test() ->
 %% Constructors run when the instance starts, once, unless that is not wanted.
 constructors_have_run_test_() ->
     [{Guest, fun() ->
-        Image = hb_test:guest("emscripten/" ++ Guest),
+        Image = hb_support:guest("emscripten/" ++ Guest),
         [begin
              {ok, H} = hb_wasm64:start(Image, Options),
              ?assertEqual({Options, {ok, [Runs]}}, {Options, hb_wasm64:call(H, "constructed", [])})
@@ -64,11 +64,11 @@ many_jumps_leave_nothing_behind_test_() ->
         {ok, [0]} = hb_wasm64:call(H, "heap_used", []),
         {ok, _} = hb_wasm64:call(H, "direct", [5]),
         Size = hb_wasm64:memory_size(H),
-        Before = hb_test:settled_rss(),
+        Before = hb_support:settled_rss(),
         ?assertEqual({ok, [5_000_050_000]}, hb_wasm64:call(H, "rounds", [100_000])),
         ?assertEqual({ok, [0]}, hb_wasm64:call(H, "heap_used", [])),
         ?assertEqual(Size, hb_wasm64:memory_size(H)),
-        ?assertEqual(true, hb_test:flat(Before, 30_000_000))
+        ?assertEqual(true, hb_support:flat(Before, 30_000_000))
     end).
 
 the_stack_is_where_it_was_after_a_jump_test_() ->
@@ -191,7 +191,7 @@ a_guest_that_jumps_for_ever_can_be_killed_test_() ->
     each(fun(H) ->
         Pid = spawn(fun() -> hb_wasm64:call(H, "spin_jumps", []) end),
         timer:sleep(50),
-        hb_test:gone(Pid),
+        hb_support:gone(Pid),
         is_usable(H)
     end).
 
@@ -199,17 +199,17 @@ a_guest_that_jumps_for_ever_can_be_killed_test_() ->
 %% was thrown.
 a_snapshot_between_jumps_changes_nothing_test_() ->
     [{lists:concat([Guest, ", by ", Name]), {timeout, 60, fun() ->
-        Image = hb_test:guest("emscripten/" ++ Guest),
+        Image = hb_support:guest("emscripten/" ++ Guest),
         {ok, H} = hb_wasm64:start(Image),
-        _ = hb_state_test:run(H, [{"direct", [5]}, {"levels", [5]}, {"uncaught", [5]}, {"trap_in_invoke", [0]}]),
+        _ = hb_state_support:run(H, [{"direct", [5]}, {"levels", [5]}, {"uncaught", [5]}, {"trap_in_invoke", [0]}]),
         New = Way(Image, H),
-        ?assert(hb_state_test:hash(H) =:= hb_state_test:hash(New)),
+        ?assert(hb_state_support:hash(H) =:= hb_state_support:hash(New)),
         gives(New, [{"count", [], [1]}, {"constructed", [], [1]}]),
         gives(New, [{Func, Args, Results} || {Func, Args, Results} <- rows(), Func =/= "count"]),
         gives(H, [{"count", [], [1]}]),
         gives(H, [{Func, Args, Results} || {Func, Args, Results} <- rows(), Func =/= "count"]),
-        ?assert(hb_state_test:hash(H) =:= hb_state_test:hash(New))
-    end}} || Guest <- guests(), {Name, Way} <- hb_state_test:ways()].
+        ?assert(hb_state_support:hash(H) =:= hb_state_support:hash(New))
+    end}} || Guest <- guests(), {Name, Way} <- hb_state_support:ways()].
 
 %% The same calls with the same failures, twice: the same state.
 equal_calls_lead_to_equal_states_test_() ->
@@ -217,8 +217,8 @@ equal_calls_lead_to_equal_states_test_() ->
         Calls = [{"direct", [5]}, {"uncaught", [5]}, {"exit_in_invoke", [3]}, {"stack_moved", [9]}, {"import_in_invoke", [7]}],
         [Hash, Hash] = [begin
             H = start(Guest),
-            _ = hb_state_test:run(H, Calls),
-            hb_state_test:hash(H)
+            _ = hb_state_support:run(H, Calls),
+            hb_state_support:hash(H)
         end || _ <- [1, 2]]
     end} || Guest <- guests()].
 

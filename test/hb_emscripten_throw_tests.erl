@@ -5,13 +5,13 @@
 
 -include_lib("eunit/include/eunit.hrl").
 
--import(hb_emscripten_test, [call/4, gives/2, numbers/2, stack/1]).
+-import(hb_emscripten_support, [call/4, gives/2, numbers/2, stack/1]).
 
 %% 32 bits, 64 bits, 32 bits as older versions of Emscripten have them, 64 bits
 %% as later ones have them, and 64 bits with a table whose indices are as wide.
 guests() -> ["throw", "throw64", "throw_old", "throw_new64", "throw_table64"].
 
-each(Test) -> hb_emscripten_test:each(guests(), Test).
+each(Test) -> hb_emscripten_support:each(guests(), Test).
 
 exceptions_arrive_where_they_should_test_() ->
     each(fun(H) ->
@@ -55,11 +55,11 @@ many_exceptions_leave_nothing_behind_test_() ->
     each(fun(H) ->
         {ok, [42]} = hb_wasm64:call(H, "throw_int", [42]),
         Size = hb_wasm64:memory_size(H),
-        Before = hb_test:settled_rss(),
+        Before = hb_support:settled_rss(),
         ?assertEqual({ok, [50_005_000]}, hb_wasm64:call(H, "rounds", [10_000])),
         nothing_is_left(H),
         ?assertEqual(Size, hb_wasm64:memory_size(H)),
-        ?assertEqual(true, hb_test:flat(Before, 30_000_000))
+        ?assertEqual(true, hb_support:flat(Before, 30_000_000))
     end).
 
 %% As with std::current_exception and std::rethrow_exception.
@@ -166,7 +166,7 @@ a_guest_that_throws_for_ever_can_be_killed_test_() ->
     each(fun(H) ->
         Pid = spawn(fun() -> hb_wasm64:call(H, "spin_throws", []) end),
         timer:sleep(50),
-        hb_test:gone(Pid),
+        hb_support:gone(Pid),
         is_usable(H)
     end).
 
@@ -174,31 +174,31 @@ a_guest_that_throws_for_ever_can_be_killed_test_() ->
 %% the host has noted as being caught when the call ended: all of it is state.
 a_snapshot_holds_what_is_thrown_and_caught_test_() ->
     [{lists:concat([Guest, ", by ", Name]), {timeout, 60, fun() ->
-        Image = hb_test:guest("emscripten/" ++ Guest),
+        Image = hb_support:guest("emscripten/" ++ Guest),
         {ok, H} = hb_wasm64:start(Image),
         {ok, [1]} = hb_wasm64:call(H, "keep", [5]),
         {error, {exception, _}} = hb_wasm64:call(H, "uncaught_below", [5]),
         {error, {import_failed, why}, s} = call(H, {"import_in_handler", [7]}, fun(s, _, _) -> {error, why, s} end, s),
         New = Way(Image, H),
-        ?assert(hb_state_test:hash(H) =:= hb_state_test:hash(New)),
+        ?assert(hb_state_support:hash(H) =:= hb_state_support:hash(New)),
         Looks = [{"alive", []}, {"destroyed_so_far", []}, {"uncaught_count", []}, {"throw_kept", []}, {"rethrow", [5]},
                  {"current_type", [0]}, {"forget", []}],
-        Seen = hb_state_test:run(H, Looks),
+        Seen = hb_state_support:run(H, Looks),
         ?assertMatch([[_], [3], [_], [_], [_], [_], [_]], Seen),
-        ?assertEqual(Seen, hb_state_test:run(New, Looks)),
-        ?assert(hb_state_test:hash(H) =:= hb_state_test:hash(New))
-    end}} || Guest <- guests(), {Name, Way} <- hb_state_test:ways()].
+        ?assertEqual(Seen, hb_state_support:run(New, Looks)),
+        ?assert(hb_state_support:hash(H) =:= hb_state_support:hash(New))
+    end}} || Guest <- guests(), {Name, Way} <- hb_state_support:ways()].
 
 a_snapshot_between_exceptions_changes_nothing_test_() ->
     [{lists:concat([Guest, ", by ", Name]), {timeout, 60, fun() ->
-        Image = hb_test:guest("emscripten/" ++ Guest),
+        Image = hb_support:guest("emscripten/" ++ Guest),
         {ok, H} = hb_wasm64:start(Image),
         gives(H, [{"keep", [5], [1]}, {"by_second_base", [5], [2005]}]),
         New = Way(Image, H),
         gives(New, [{"throw_kept", [], [1005]}, {"throw_kept", [], [1005]}, {"forget", [], [0]}]),
         gives(New, rows()),
         nothing_is_left(New)
-    end}} || Guest <- guests(), {Name, Way} <- hb_state_test:ways()].
+    end}} || Guest <- guests(), {Name, Way} <- hb_state_support:ways()].
 
 %% No object of class Counted, no memory, and nothing on its way.
 nothing_is_left(H) ->

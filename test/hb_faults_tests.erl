@@ -91,9 +91,9 @@ snapshots_test_() ->
 
 %% On machines of their own, as what other tests leave would show.
 memory_test_() ->
-    [{setup, fun hb_test:peer/0, fun peer:stop/1,
+    [{setup, fun hb_support:peer/0, fun peer:stop/1,
         fun(Peer) ->
-            [{title(Row, Api), {timeout, 60, fun() -> hb_test:on_peer(Peer, fun() -> Test(Api) end) end}}
+            [{title(Row, Api), {timeout, 60, fun() -> hb_support:on_peer(Peer, fun() -> Test(Api) end) end}}
                 || {Row, Test} <- Rows]
         end}
         || Api <- apis(), Rows <- [[
@@ -312,7 +312,7 @@ nonsense_answers(Api) ->
     %% More than is wanted is no nonsense: HyperBEAM's devices answer so.
     ?assertEqual({ok, [], none}, call(Api, H, "call_none", [], answer([0]), none)),
     ?assertEqual({ok, [5], none}, call(Api, H, "call_add", [1, 2], answer([5, foo]), none)),
-    ?assertEqual([], hb_test:flush()).
+    ?assertEqual([], hb_support:flush()).
 
 no_answers(Api) ->
     H = start(Api, "imports"),
@@ -320,7 +320,7 @@ no_answers(Api) ->
             {failed_with(call(Api, H, "call_add", [1, 2], fun(_, _, _) -> Junk end, none)), Junk})
         || Junk <- [ok, {ok, [1], 2, 3}, [], 42, undefined, {error}, {ok, [1]}]],
     ?assertEqual({ok, [3], none}, call(Api, H, "call_add", [1, 2], fun add/3, none)),
-    ?assertEqual([], hb_test:flush()).
+    ?assertEqual([], hb_support:flush()).
 
 throwing_imports(Api) ->
     H = start(Api, "imports"),
@@ -342,7 +342,7 @@ throwing_imports(Api) ->
     {ok, [8], Inner} = call(Api, H, "call_callback", [1], Outer, none),
     ?assertEqual({failed, inner}, failed_with(Inner)),
     ?assertEqual({ok, [3], 0}, call(Api, H, "call_add", [1, 2], fun add/3, 0)),
-    ?assertEqual([], hb_test:flush()).
+    ?assertEqual([], hb_support:flush()).
 
 calling_back(Api) ->
     H = start(Api, "imports"),
@@ -374,7 +374,7 @@ calling_back(Api) ->
         {ok, [0], none}
     end,
     ?assertEqual({ok, [6], none}, call(Api, H, "mem_then_import", [4], Poke, none)),
-    ?assertEqual([], hb_test:flush()).
+    ?assertEqual([], hb_support:flush()).
 
 other_instances(Api) ->
     Run = fun(N) ->
@@ -398,7 +398,7 @@ killed_in_import(Api) ->
     [begin
         Caller = waits_in_import(Api, H, Depth),
         Queued = async(fun() -> call(Api, H, "call_add", [1, 2], fun add/3, queued) end),
-        hb_test:gone(Caller),
+        hb_support:gone(Caller),
         ?assertEqual({ok, [7], next}, call(Api, H, "call_add", [3, 4], fun add/3, next)),
         ?assertEqual({ok, [3], queued}, await(Queued))
     end || Depth <- [1, 2, 3, 1, 2, 3]].
@@ -412,11 +412,11 @@ killed_under_a_nested_call(Api) ->
     Wait = fun(_, _, _) -> Test ! nested, receive go_on -> {ok, [1], answered} end end,
     {Nested, _} = Job = async(fun() ->
         Result = call(Api, Scope, "call_callback", [0], Wait, none),
-        {Result, hb_test:flush(), watchers_left(self())}
+        {Result, hb_support:flush(), watchers_left(self())}
     end),
     receive nested -> ok end,
-    InLine = async(fun() -> {call(Api, Scope, 0, [7]), hb_test:flush(), watchers_left(self())} end),
-    hb_test:gone(Caller),
+    InLine = async(fun() -> {call(Api, Scope, 0, [7]), hb_support:flush(), watchers_left(self())} end),
+    hb_support:gone(Caller),
     ?assertEqual({ok, [7], next}, in_time(fun() -> call(Api, H, "call_add", [3, 4], fun add/3, next) end)),
     Nested ! go_on,
     ?assertMatch({{error, _, answered}, [], []}, await(Job)),
@@ -425,7 +425,7 @@ killed_under_a_nested_call(Api) ->
 
 killed_in_import_then_start(Api) ->
     Callers = [waits_in_import(Api, start(Api, "imports"), 1) || _ <- lists:seq(1, 50)],
-    lists:foreach(fun hb_test:gone/1, Callers),
+    lists:foreach(fun hb_support:gone/1, Callers),
     [?assertEqual({ok, [7], none}, call(Api, start(Api, "imports"), "call_add", [3, 4], fun add/3, none))
         || _ <- lists:seq(1, 50)].
 
@@ -436,20 +436,20 @@ killed_in_loop(Api) ->
         H = start(Api, "loop"),
         Tick = fun(_, _, _) -> {ok, [], none} end,
         Caller = spawn(fun() -> call(Api, H, Func, Args, Tick, none) end),
-        ?assert(hb_test:wait_until(fun() -> busy() end, 30_000)),
+        ?assert(hb_support:wait_until(fun() -> busy() end, 30_000)),
         Queued = [async(fun() -> call(Api, H, "count", [N]) end) || N <- [1000, 2000, 3000]],
         timer:sleep(10),
-        hb_test:gone(Caller),
+        hb_support:gone(Caller),
         ?assertEqual([{ok, [1000]}, {ok, [2000]}, {ok, [3000]}], [await(Job) || Job <- Queued]),
         ?assertEqual({ok, [4000]}, in_time(fun() -> call(Api, H, "count", [4000]) end)),
-        ?assert(hb_test:wait_until(fun() -> not busy() end))
+        ?assert(hb_support:wait_until(fun() -> not busy() end))
     end || {Func, Args} <- endless(), _ <- [1, 2, 3]].
 
 killed_in_start(Api) ->
     Starter = spawn(fun() -> start(Api, "start_spin") end),
-    ?assert(hb_test:wait_until(fun() -> busy() end, 30_000)),
-    hb_test:gone(Starter),
-    ?assert(hb_test:wait_until(fun() -> not busy() end)),
+    ?assert(hb_support:wait_until(fun() -> busy() end, 30_000)),
+    hb_support:gone(Starter),
+    ?assert(hb_support:wait_until(fun() -> not busy() end)),
     ?assertEqual({ok, [42]}, in_time(fun() -> call(Api, start(Api, "start_ok"), "get", []) end)).
 
 stopped_in_loop(Api) ->
@@ -457,23 +457,23 @@ stopped_in_loop(Api) ->
     N = 2 * erlang:system_info(schedulers) + erlang:system_info(dirty_cpu_schedulers),
     Handles = [start(Api, "loop") || _ <- lists:seq(1, N)],
     Callers = [async(fun() -> call(Api, H, "spin", [], fun add/3, none) end) || H <- Handles],
-    ?assert(hb_test:wait_until(fun() -> busy() end, 30_000)),
+    ?assert(hb_support:wait_until(fun() -> busy() end, 30_000)),
     [?assertEqual(ok, in_time(fun() -> stop(Api, H) end)) || H <- Handles],
     [?assertEqual({error, stopped, none}, await(Caller)) || Caller <- Callers],
-    ?assert(hb_test:wait_until(fun() -> not busy() end)).
+    ?assert(hb_support:wait_until(fun() -> not busy() end)).
 
 halted_in_loop(Api) ->
     process_flag(trap_exit, true),
-    Peer = hb_test:peer(),
-    Pid = hb_test:on_peer(Peer, fun() ->
+    Peer = hb_support:peer(),
+    Pid = hb_support:on_peer(Peer, fun() ->
         [spawn(fun() -> call(Api, start(Api, "loop"), "spin", []) end) || _ <- [1, 2, 3]],
-        true = hb_test:wait_until(fun() -> busy() end, 30_000),
+        true = hb_support:wait_until(fun() -> busy() end, 30_000),
         os:getpid()
     end),
     Proc = "/proc/" ++ Pid,
     ?assert(filelib:is_dir(Proc)),
     ok = peer:cast(Peer, erlang, halt, [0]),
-    Halted = hb_test:wait_until(fun() -> not filelib:is_dir(Proc) end, 15_000),
+    Halted = hb_support:wait_until(fun() -> not filelib:is_dir(Proc) end, 15_000),
     Halted orelse os:cmd("kill -9 " ++ Pid),
     ?assert(Halted).
 
@@ -481,7 +481,7 @@ timeout_in_loop() ->
     H = start(hb_wasm64, "loop"),
     Tick = fun(N, _, _) -> {ok, [], N + 1} end,
     [begin
-        {Micros, Result} = hb_test:micros(fun() -> hb_wasm64:call(H, Func, Args, Tick, 0, #{timeout => 100}) end),
+        {Micros, Result} = hb_support:micros(fun() -> hb_wasm64:call(H, Func, Args, Tick, 0, #{timeout => 100}) end),
         ?assertMatch({error, timeout, _}, Result),
         ?assert(Micros >= 90_000),
         ?assert(Micros < 5_000_000),
@@ -489,14 +489,14 @@ timeout_in_loop() ->
     end || {Func, Args} <- endless()],
     ?assertEqual({error, timeout}, hb_wasm64:call(H, "spin", [], #{timeout => 20})),
     ?assertEqual({ok, [100]}, hb_wasm64:call(H, "count", [100], #{timeout => 10_000})),
-    ?assertEqual([], hb_test:flush()).
+    ?assertEqual([], hb_support:flush()).
 
 timeout_in_start() ->
-    Image = hb_test:guest("start_spin"),
+    Image = hb_support:guest("start_spin"),
     ?assertEqual({error, timeout}, hb_wasm64:start(Image, #{timeout => 100})),
-    ?assert(hb_test:wait_until(fun() -> not busy() end)),
-    ?assertMatch({ok, _}, hb_wasm64:start(hb_test:guest("start_ok"), #{timeout => 10_000})),
-    ?assertEqual([], hb_test:flush()).
+    ?assert(hb_support:wait_until(fun() -> not busy() end)),
+    ?assertMatch({ok, _}, hb_wasm64:start(hb_support:guest("start_ok"), #{timeout => 10_000})),
+    ?assertEqual([], hb_support:flush()).
 
 fuel_in_loop() ->
     H = start(hb_wasm64, "loop"),
@@ -526,7 +526,7 @@ several_callers(Api) ->
             ?assertEqual({ok, [55 + 10 * Own], 10}, call(Api, H, "call_many", [10], Adding(Own), 0)),
             ?assertEqual({ok, [10 * Own]}, call(Api, H, 0, [Own]))
         end || _ <- lists:seq(1, 20)],
-        {hb_test:flush(), watchers(self())}
+        {hb_support:flush(), watchers(self())}
     end,
     Callers = [async(fun() -> Call(Own) end) || Own <- lists:seq(1, 50)],
     [?assertEqual({[], []}, await(Caller)) || Caller <- Callers].
@@ -535,10 +535,10 @@ read_during_call(Api) ->
     H = start(Api, "crunch"),
     ?assertEqual({ok, [25]}, call(Api, H, "sieve", [100])),
     %% Lasts for many slices.
-    Caller = async(fun() -> [call(Api, H, "sieve", [30_000_000]), call(Api, H, "fib", [10]), hb_test:flush()] end),
-    ?assert(hb_test:wait_until(fun() -> hb_wasm64:status(H) =:= {ok, running} end)),
+    Caller = async(fun() -> [call(Api, H, "sieve", [30_000_000]), call(Api, H, "fib", [10]), hb_support:flush()] end),
+    ?assert(hb_support:wait_until(fun() -> hb_wasm64:status(H) =:= {ok, running} end)),
     Readers = [async(fun() ->
-        [[write(Api, H, N, <<N>>), read(Api, H, N, 1), call(Api, H, "fib", [N])], hb_test:flush()]
+        [[write(Api, H, N, <<N>>), read(Api, H, N, 1), call(Api, H, "fib", [N])], hb_support:flush()]
     end) || N <- lists:seq(1, 20)],
     Fibs = [1, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987, 1597, 2584, 4181, 6765],
     [?assertEqual([[ok, {ok, <<N>>}, {ok, [Fib]}], []], await(Reader))
@@ -552,9 +552,9 @@ read_during_import(Api) ->
         Test ! {asked, self()},
         receive go_on -> {ok, [A * B], answered} end
     end,
-    Caller = async(fun() -> {call(Api, H, "call_add", [6, 7], Ask, none), hb_test:flush()} end),
+    Caller = async(fun() -> {call(Api, H, "call_add", [6, 7], Ask, none), hb_support:flush()} end),
     Handler = receive {asked, Pid} -> Pid end,
-    Reader = async(fun() -> Test ! reading, {read(Api, H, 64, 12), hb_test:flush()} end),
+    Reader = async(fun() -> Test ! reading, {read(Api, H, 64, 12), hb_support:flush()} end),
     receive reading -> ok end,
     timer:sleep(50),
     {ReaderPid, _} = Reader,
@@ -581,7 +581,7 @@ stray_messages(Api) ->
     ?assertEqual({ok, [0]}, call(Api, start(Api, "start_import"), "get", [])),
     ?assertEqual(ok, stop(Api, H)),
     ?assertEqual({error, stopped}, call(Api, H, 0, [7])),
-    ?assertEqual(Strays ++ [{execution_result, [998]}], hb_test:flush()).
+    ?assertEqual(Strays ++ [{execution_result, [998]}], hb_support:flush()).
 
 call_after_stop(Api) ->
     H = start(Api, "imports"),
@@ -617,7 +617,7 @@ call_after_start(Api) ->
     end || _ <- lists:seq(1, 100), {Guest, Func} <- [{"start_ok", "get"}, {"traps", "ok"}]],
     %% By many at once, and by others than the one who started it.
     Test = self(),
-    Image = hb_test:guest("start_ok"),
+    Image = hb_support:guest("start_ok"),
     [async(fun() -> Test ! {started, start_image(Api, Image)} end) || _ <- lists:seq(1, 100)],
     [receive {started, H} -> ?assertEqual({ok, [42]}, call(Api, H, "get", [])) end || _ <- lists:seq(1, 100)].
 
@@ -656,7 +656,7 @@ flat_reads(Api) ->
     end).
 
 flat_starts(Api) ->
-    Image = hb_test:guest("memory"),
+    Image = hb_support:guest("memory"),
     flat(1000, 20 * ?MB, fun(N) ->
         H = start_image(Api, Image),
         {ok, []} = call(Api, H, "fill", [0, N rem 256, 65536]),
@@ -665,7 +665,7 @@ flat_starts(Api) ->
 
 %% Each of them uses 64 KiB: 320 MB if they stayed.
 flat_forgotten(Api) ->
-    Image = hb_test:guest("memory"),
+    Image = hb_support:guest("memory"),
     flat(5000, 40 * ?MB, fun(N) ->
         H = start_image(Api, Image),
         {ok, []} = call(Api, H, "fill", [0, N rem 256, 65536])
@@ -675,13 +675,13 @@ flat_forgotten(Api) ->
 flat(N, Bound, Round) ->
     Rounds = fun(First, Last) ->
         %% In batches, so that what a round leaves to the collector goes soon.
-        [hb_test:in_process(fun() -> lists:foreach(Round, lists:seq(From, min(From + 499, Last))), ok end)
+        [hb_support:in_process(fun() -> lists:foreach(Round, lists:seq(From, min(From + 499, Last))), ok end)
             || From <- lists:seq(First, Last, 500)]
     end,
     Rounds(1, max(500, N div 5)),
-    Before = hb_test:settled_rss(),
+    Before = hb_support:settled_rss(),
     Rounds(1, N),
-    ?assertEqual({true, Bound}, {hb_test:flat(Before, Bound), Bound}).
+    ?assertEqual({true, Bound}, {hb_support:flat(Before, Bound), Bound}).
 
 %% Snapshots
 
@@ -691,18 +691,18 @@ complete_snapshots(Api) ->
     Looks = [{"numbers", []}, {"sizes", []}, {"table_sizes", []}, {"call", [0, 1]}, {"call_hidden", [1, 1]}, {"get2", [8]}, {"get3", [8]}],
     Changes = [{"set_i64", [5]}, {"grow2", [1]}, {"put2", [8, 5]}, {"put3", [8, 6]}, {"set", [0, 3]}, {"set_hidden", [1, 4]}, {"put1", [8, 7]}],
     H = start(Api, "state"),
-    _ = hb_state_test:run(H, Changes),
+    _ = hb_state_support:run(H, Changes),
     {ok, Memory, Rest} = hb_wasm64:read_state(H),
     ?assert({ok, Memory} =:= raw(Api, H)),
     New = start(Api, "state"),
     ?assertEqual(ok, hb_wasm64:write_state(New, Memory, Rest)),
-    Seen = hb_state_test:run(New, Looks),
-    ?assertEqual(hb_state_test:run(H, Looks), Seen),
-    ?assertNotEqual(hb_state_test:run(start(Api, "state"), Looks), Seen),
+    Seen = hb_state_support:run(New, Looks),
+    ?assertEqual(hb_state_support:run(H, Looks), Seen),
+    ?assertNotEqual(hb_state_support:run(start(Api, "state"), Looks), Seen),
     {ok, Snapshot} = hb_wasm64:snapshot(New),
     Again = start(Api, "state"),
     ?assertEqual(ok, hb_wasm64:restore(Again, Snapshot)),
-    ?assertEqual(Seen, hb_state_test:run(Again, Looks)).
+    ?assertEqual(Seen, hb_state_support:run(Again, Looks)).
 
 snapshots_too_large(Api) ->
     [
@@ -761,7 +761,7 @@ apis() -> [hb_beamr, hb_wasm64].
 
 title(Row, Api) -> Row ++ ": " ++ atom_to_list(Api).
 
-start(Api, Guest) -> start_image(Api, hb_test:guest(Guest)).
+start(Api, Guest) -> start_image(Api, hb_support:guest(Guest)).
 
 start_image(hb_beamr, Image) ->
     {ok, H, Imports, Exports} = hb_beamr:start(Image),
@@ -789,13 +789,13 @@ size(hb_wasm64, H) -> hb_wasm64:memory_size(H).
 
 %% The watchers of a process that do not go away. Those that another process's death made needless end a moment later.
 watchers_left(Pid) ->
-    _ = hb_test:wait_until(fun() -> watchers(Pid) =:= [] end, 1_000),
+    _ = hb_support:wait_until(fun() -> watchers(Pid) =:= [] end, 1_000),
     watchers(Pid).
 
 %% What watches a process apart from other processes: instances on which it has
 %% something under way.
 watchers(Pid) ->
-    hb_test:in_process(fun() ->
+    hb_support:in_process(fun() ->
         {monitored_by, Watchers} = process_info(Pid, monitored_by),
         [Watcher || Watcher <- Watchers, not is_pid(Watcher)]
     end).

@@ -6,7 +6,7 @@
 -include_lib("eunit/include/eunit.hrl").
 
 aos_test_() ->
-    hb_test:with_shared("aos-2-pure-xs.wasm", fun(Image) ->
+    hb_support:with_shared("aos-2-pure-xs.wasm", fun(Image) ->
         [{timeout, 120, {Title, fun() -> Test(Image) end}}
          || {Title, Test} <- [
              {"one and one is two, twice", fun one_and_one/1},
@@ -25,7 +25,7 @@ aos_test_() ->
 
 %% The image is described as its module says, and its memory is as it declares.
 aos_is_described_test_() ->
-    hb_test:with_shared("aos-2-pure-xs.wasm", fun(Image) ->
+    hb_support:with_shared("aos-2-pure-xs.wasm", fun(Image) ->
         [{timeout, 60, fun() ->
             {ok, H} = hb_wasm64:start(Image),
             {ok, #{imports := Imports, exports := Exports, memory := Memory}} = hb_wasm64:describe(H),
@@ -57,9 +57,9 @@ pcall_is_flat(Image) ->
     H = start(Image),
     Code = "local n = 0; for i = 1, 100000 do if not pcall(error, 1) then n = n + 1 end end; return n",
     ?assertEqual(<<"100000">>, eval(H, Code)),
-    Before = hb_test:settled_rss(),
+    Before = hb_support:settled_rss(),
     [?assertEqual(<<"100000">>, eval(H, Code)) || _ <- lists:seq(1, 9)],
-    ?assertEqual(true, hb_test:flat(Before, 20_000_000)).
+    ?assertEqual(true, hb_support:flat(Before, 20_000_000)).
 
 errors_are_caught(Image) ->
     H = start(Image),
@@ -111,9 +111,9 @@ same_bytes(Image) ->
         {Answers, Memory}
     end,
     {Answers, Memory} = Run(),
-    Busy = [spawn(fun() -> hb_wasm64:call(hb_test:start("loop"), "spin", []) end) || _ <- [1, 2, 3]],
+    Busy = [spawn(fun() -> hb_wasm64:call(hb_support:start("loop"), "spin", []) end) || _ <- [1, 2, 3]],
     {Answers2, Memory2} = Run(),
-    [hb_test:gone(Pid) || Pid <- Busy],
+    [hb_support:gone(Pid) || Pid <- Busy],
     ?assertEqual(Answers, Answers2),
     ?assert(Memory =:= Memory2).
 

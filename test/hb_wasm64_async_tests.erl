@@ -7,13 +7,13 @@
 -define(AWAIT(Pattern, Result), receive Pattern -> Result after 5_000 -> error({nothing_came, ??Pattern}) end).
 
 a_call_without_imports_is_done_with_one_message_test() ->
-    H = hb_test:start("numbers"),
+    H = hb_support:start("numbers"),
     {ok, Ref} = hb_wasm64:call_async(H, "add_i32", [1, 2], #{}),
     ?assertEqual({done, {ok, [3]}}, next(Ref)),
     ?assert(silent()).
 
 an_import_is_a_message_and_its_answer_lets_the_call_go_on_test() ->
-    H = hb_test:start("imports"),
+    H = hb_support:start("imports"),
     {ok, Ref} = hb_wasm64:call_async(H, "call_many", [3], #{}),
     [begin
          {import, IRef, Request} = next(Ref),
@@ -27,7 +27,7 @@ an_import_is_a_message_and_its_answer_lets_the_call_go_on_test() ->
 
 %% Errors come as the one done message, too, or at once.
 a_call_that_fails_is_done_once_test() ->
-    H = hb_test:start("imports"),
+    H = hb_support:start("imports"),
     {ok, Ref} = hb_wasm64:call_async(H, "peek", [-1], #{}),
     ?assertMatch({done, {error, {trap, #{code := memory_out_of_bounds}}}}, next(Ref)),
     [?assertEqual({error, Reason}, outcome(hb_wasm64:call_async(H, Name, Args, #{})))
@@ -40,7 +40,7 @@ a_call_that_fails_is_done_once_test() ->
     ?assert(silent()).
 
 a_refused_import_ends_the_call_with_the_reason_given_test() ->
-    H = hb_test:start("imports"),
+    H = hb_support:start("imports"),
     {Ref, IRef} = pending(H, "call_add", [1, 2]),
     ?assertEqual(ok, hb_wasm64:respond(IRef, {error, {any, "term"}})),
     ?assertEqual({done, {error, {import_failed, {any, "term"}}}}, next(Ref)),
@@ -49,7 +49,7 @@ a_refused_import_ends_the_call_with_the_reason_given_test() ->
 %% Answers that do not fit
 
 ill_fitting_answers_fail_the_import_test() ->
-    H = hb_test:start("imports"),
+    H = hb_support:start("imports"),
     Wrong = [{ok, []}, {ok, [foo]}, {ok, [1.0]}, {ok, foo}, {ok, [1 | 2]}, ok, foo, {ok, [1], more}, [1], {error, a, b}],
     [begin
          {Ref, IRef} = pending(H, "call_add", [1, 2]),
@@ -59,14 +59,14 @@ ill_fitting_answers_fail_the_import_test() ->
      end || Answer <- Wrong].
 
 surplus_results_are_dropped_test() ->
-    H = hb_test:start("imports"),
+    H = hb_support:start("imports"),
     {Ref, IRef} = pending(H, "call_none", []),
     ?assertEqual(ok, hb_wasm64:respond(IRef, {ok, [0]})),
     ?assertEqual({done, {ok, []}}, next(Ref)).
 
 %% The second answer must not reach the next import, or the next call.
 an_import_is_answered_once_test() ->
-    H = hb_test:start("imports"),
+    H = hb_support:start("imports"),
     {Ref, First} = pending(H, "call_many", [2]),
     ?assertEqual(ok, hb_wasm64:respond(First, {ok, [10]})),
     ?assertEqual({error, no_pending_import}, hb_wasm64:respond(First, {ok, [20]})),
@@ -79,7 +79,7 @@ an_import_is_answered_once_test() ->
     ?assert(silent()).
 
 late_answers_find_no_pending_import_test() ->
-    H = hb_test:start("imports"),
+    H = hb_support:start("imports"),
     %% After cancel.
     {Ref, IRef} = pending(H, "call_add", [1, 2]),
     ok = hb_wasm64:cancel(Ref),
@@ -90,14 +90,14 @@ late_answers_find_no_pending_import_test() ->
     ?assertEqual({error, no_pending_import}, hb_wasm64:respond(IRef2, {ok, [3]})),
     ?assertEqual({done, {error, stopped}}, next(Ref2)),
     %% After the instance has gone.
-    IRef3 = hb_test:in_process(fun() ->
-        {_, I} = pending(hb_test:start("imports"), "call_add", [1, 2]),
+    IRef3 = hb_support:in_process(fun() ->
+        {_, I} = pending(hb_support:start("imports"), "call_add", [1, 2]),
         I
     end),
-    ?assert(hb_test:wait_until(fun() -> hb_wasm64:respond(IRef3, {ok, [3]}) =:= {error, no_pending_import} end)).
+    ?assert(hb_support:wait_until(fun() -> hb_wasm64:respond(IRef3, {ok, [3]}) =:= {error, no_pending_import} end)).
 
 references_that_name_no_import_are_refused_test() ->
-    H = hb_test:start("imports"),
+    H = hb_support:start("imports"),
     ?assertEqual({error, no_pending_import}, hb_wasm64:respond(make_ref(), {ok, [3]})),
     ?assertEqual({error, no_pending_import}, hb_wasm64:respond(H, {ok, [3]})).
 
@@ -105,15 +105,15 @@ references_that_name_no_import_are_refused_test() ->
 
 nothing_comes_after_cancel_has_returned_test_() ->
     {timeout, 60, fun() ->
-        Loop = hb_test:start("loop"),
-        Imports = hb_test:start("imports"),
+        Loop = hb_support:start("loop"),
+        Imports = hb_support:start("imports"),
         Calls = [{Loop, "spin", []}, {Loop, "import_loop", []}, {Imports, "call_add", [1, 2]}, {Imports, "peek", [0]},
                  {Imports, "peek", [-1]}],
         [begin
              {ok, Ref} = hb_wasm64:call_async(H, Name, Args, #{}),
              timer:sleep(Wait),
              ?assertEqual(ok, hb_wasm64:cancel(Ref)),
-             _ = hb_test:flush(),
+             _ = hb_support:flush(),
              %% Whatever cancel/1 took back is settled: this stays silent.
              ?assert(silent()),
              %% And it was not a mere silence: the instance is free.
@@ -124,15 +124,15 @@ nothing_comes_after_cancel_has_returned_test_() ->
 
 %% Not even what had been sent before.
 cancel_takes_back_what_has_come_already_test() ->
-    H = hb_test:start("imports"),
+    H = hb_support:start("imports"),
     {ok, Ref} = hb_wasm64:call_async(H, "call_add", [1, 2], #{}),
     timer:sleep(20),
     ok = hb_wasm64:cancel(Ref),
-    ?assertEqual([], hb_test:flush()).
+    ?assertEqual([], hb_support:flush()).
 
 a_cancelled_call_frees_the_instance_test_() ->
     {timeout, 60, fun() ->
-        H = hb_test:start("loop"),
+        H = hb_support:start("loop"),
         [begin
              {ok, Ref} = hb_wasm64:call_async(H, "spin", [], #{}),
              timer:sleep(5),
@@ -143,7 +143,7 @@ a_cancelled_call_frees_the_instance_test_() ->
 
 %% One that waits for its turn: the one before it goes on as if nothing were.
 a_queued_call_can_be_cancelled_test() ->
-    H = hb_test:start("imports"),
+    H = hb_support:start("imports"),
     {First, IRef} = pending(H, "call_add", [1, 2]),
     {ok, Second} = hb_wasm64:call_async(H, "add_to_global", [5], #{}),
     {ok, Third} = hb_wasm64:call_async(H, "add_to_global", [1], #{}),
@@ -155,7 +155,7 @@ a_queued_call_can_be_cancelled_test() ->
 
 cancel_knows_no_other_references_and_does_not_mind_test() ->
     ?assertEqual(ok, hb_wasm64:cancel(make_ref())),
-    H = hb_test:start("numbers"),
+    H = hb_support:start("numbers"),
     {ok, Ref} = hb_wasm64:call_async(H, "nop", [], #{}),
     {done, {ok, []}} = next(Ref),
     ?assertEqual(ok, hb_wasm64:cancel(Ref)),
@@ -164,14 +164,14 @@ cancel_knows_no_other_references_and_does_not_mind_test() ->
 %% Several calls at a time
 
 each_call_has_messages_of_its_own_test() ->
-    Handles = [hb_test:start("imports") || _ <- lists:seq(1, 20)],
+    Handles = [hb_support:start("imports") || _ <- lists:seq(1, 20)],
     Calls = [{N, pending(H, "call_callback", [N])} || {N, H} <- lists:enumerate(Handles)],
     [ok = hb_wasm64:respond(IRef, {ok, [N * 2]}) || {N, {_, IRef}} <- lists:reverse(Calls)],
     [?assertEqual({done, {ok, [N * 2]}}, next(Ref)) || {N, {Ref, _}} <- Calls],
     ?assert(silent()).
 
 calls_on_one_instance_are_served_in_turn_test() ->
-    H = hb_test:start("imports"),
+    H = hb_support:start("imports"),
     {First, IRef} = pending(H, "call_add", [1, 2]),
     Refs = [element(2, {ok, _} = hb_wasm64:call_async(H, "add_to_global", [1], #{})) || _ <- lists:seq(1, 10)],
     ?assert(silent()),
@@ -183,7 +183,7 @@ calls_on_one_instance_are_served_in_turn_test() ->
 %% afterwards comes after it.
 calls_of_one_process_keep_their_order_test_() ->
     {timeout, 60, fun() ->
-        H = hb_test:start("imports"),
+        H = hb_support:start("imports"),
         [begin
              {ok, [Now]} = hb_wasm64:call(H, "add_to_global", [0]),
              {ok, Ref} = hb_wasm64:call_async(H, "add_to_global", [1], #{}),
@@ -196,7 +196,7 @@ calls_of_one_process_keep_their_order_test_() ->
 
 %% The caller gets done, the handler gets the imports.
 a_handler_in_another_process_answers_the_imports_test() ->
-    H = hb_test:start("imports"),
+    H = hb_support:start("imports"),
     Handler = handler(fun(#{instance := Scoped, args := [A, B]}) ->
         {ok, 65536} = hb_wasm64:memory_size(Scoped),
         {ok, [A + B]}
@@ -209,7 +209,7 @@ a_handler_in_another_process_answers_the_imports_test() ->
 %% It is the handler that owes the answer, so its plain handle is the scoped one.
 %% The plain handle belongs to no import, also for the one who answers it.
 the_plain_handle_waits_for_the_answer_test() ->
-    H = hb_test:start("imports"),
+    H = hb_support:start("imports"),
     {Ref, IRef} = pending(H, "call_add", [1, 2]),
     Test = self(),
     spawn_link(fun() -> Test ! {read, hb_wasm64:read(H, 0, 4)} end),
@@ -220,7 +220,7 @@ the_plain_handle_waits_for_the_answer_test() ->
 
 %% A handler that comes too late must not write into the calls of others.
 the_scope_of_a_cancelled_import_is_gone_test() ->
-    H = hb_test:start("imports"),
+    H = hb_support:start("imports"),
     {Ref, Scope} = pending(H, "call_add", [1, 2]),
     ok = hb_wasm64:cancel(Ref),
     ?assertEqual({error, cancelled}, hb_wasm64:write(Scope, 0, <<42>>)),
@@ -231,13 +231,13 @@ the_scope_of_a_cancelled_import_is_gone_test() ->
 
 %% Anybody may pass the answer on: the reference is what counts.
 any_process_may_answer_test() ->
-    H = hb_test:start("imports"),
+    H = hb_support:start("imports"),
     {Ref, IRef} = pending(H, "call_add", [1, 2]),
-    ?assertEqual(ok, hb_test:in_process(fun() -> hb_wasm64:respond(IRef, {ok, [9]}) end)),
+    ?assertEqual(ok, hb_support:in_process(fun() -> hb_wasm64:respond(IRef, {ok, [9]}) end)),
     ?assertEqual({done, {ok, [9]}}, next(Ref)).
 
 a_handler_that_dies_ends_the_call_and_the_instance_lives_test() ->
-    H = hb_test:start("imports"),
+    H = hb_support:start("imports"),
     Handler = spawn(fun() -> receive {hb_wasm64, _, {import, _, _}} -> exit(boom) end end),
     {ok, Ref} = hb_wasm64:call_async(H, "call_add", [1, 2], #{handler => Handler}),
     ?assertEqual({done, {error, {import_failed, handler_down}}}, next(Ref)),
@@ -245,7 +245,7 @@ a_handler_that_dies_ends_the_call_and_the_instance_lives_test() ->
     ?assert(silent()).
 
 a_killed_handler_ends_the_call_and_the_instance_lives_test() ->
-    H = hb_test:start("imports"),
+    H = hb_support:start("imports"),
     Test = self(),
     Handler = spawn(fun() -> receive {hb_wasm64, _, {import, _, _}} -> Test ! asked, timer:sleep(infinity) end end),
     {ok, Ref} = hb_wasm64:call_async(H, "call_add", [1, 2], #{handler => Handler}),
@@ -256,9 +256,9 @@ a_killed_handler_ends_the_call_and_the_instance_lives_test() ->
 
 %% Dead before it is asked.
 a_handler_that_is_dead_already_ends_the_call_test() ->
-    H = hb_test:start("imports"),
+    H = hb_support:start("imports"),
     Handler = spawn(fun() -> ok end),
-    hb_test:gone(Handler),
+    hb_support:gone(Handler),
     {ok, Ref} = hb_wasm64:call_async(H, "call_add", [1, 2], #{handler => Handler}),
     ?assertEqual({done, {error, {import_failed, handler_down}}}, next(Ref)),
     {ok, Ref2} = hb_wasm64:call_async(H, 0, [5], #{handler => Handler}),
@@ -266,7 +266,7 @@ a_handler_that_is_dead_already_ends_the_call_test() ->
 
 %% The handler dies between two imports, while the guest runs.
 a_handler_that_dies_after_its_answer_ends_the_call_at_the_next_import_test() ->
-    H = hb_test:start("imports"),
+    H = hb_support:start("imports"),
     Handler = spawn(fun() ->
         receive {hb_wasm64, _, {import, IRef, _}} -> ok = hb_wasm64:respond(IRef, {ok, [1]}) end
     end),
@@ -276,24 +276,24 @@ a_handler_that_dies_after_its_answer_ends_the_call_at_the_next_import_test() ->
 
 %% The death of a process that has nothing to answer any more is nobody's business.
 a_handler_may_die_when_all_is_answered_test() ->
-    H = hb_test:start("imports"),
+    H = hb_support:start("imports"),
     Handler = handler(fun(_) -> {ok, [3]} end),
     {ok, Ref} = hb_wasm64:call_async(H, "call_add", [1, 2], #{handler => Handler}),
     ?assertEqual({done, {ok, [3]}}, next(Ref)),
-    hb_test:gone(Handler),
+    hb_support:gone(Handler),
     ?assertEqual({ok, [50]}, hb_wasm64:call(H, 0, [5])),
     ?assert(silent()).
 
 %% The caller is the one whom the call belongs to, not the handler.
 a_caller_that_dies_ends_the_call_of_a_handler_test() ->
-    H = hb_test:start("imports"),
+    H = hb_support:start("imports"),
     Test = self(),
     Caller = spawn(fun() ->
         {ok, _} = hb_wasm64:call_async(H, "call_add", [1, 2], #{handler => Test}),
         timer:sleep(infinity)
     end),
     IRef = ?AWAIT({hb_wasm64, _, {import, I, _}}, I),
-    hb_test:gone(Caller),
+    hb_support:gone(Caller),
     ?assertEqual({ok, [50]}, hb_wasm64:call(H, 0, [5])),
     ?assertEqual({error, no_pending_import}, hb_wasm64:respond(IRef, {ok, [3]})),
     ?assert(silent()).
@@ -301,7 +301,7 @@ a_caller_that_dies_ends_the_call_of_a_handler_test() ->
 %% Options
 
 limits_hold_for_asynchronous_calls_test() ->
-    H = hb_test:start("loop"),
+    H = hb_support:start("loop"),
     {ok, Ref} = hb_wasm64:call_async(H, "spin", [], #{timeout => 30}),
     ?assertEqual({done, {error, timeout}}, next(Ref)),
     {ok, Ref2} = hb_wasm64:call_async(H, "spin", [], #{fuel => 100_000}),
@@ -310,7 +310,7 @@ limits_hold_for_asynchronous_calls_test() ->
 
 %% An import that nobody answers counts as time, too.
 a_timeout_ends_a_call_that_waits_for_an_answer_test() ->
-    H = hb_test:start("imports"),
+    H = hb_support:start("imports"),
     {ok, Ref} = hb_wasm64:call_async(H, "call_add", [1, 2], #{timeout => 50}),
     {import, IRef, _} = next(Ref),
     ?assertEqual({done, {error, timeout}}, next(Ref)),
@@ -322,12 +322,12 @@ a_timeout_ends_a_call_that_waits_for_an_answer_test() ->
 %% The next message of a call.
 next(Ref) ->
     receive {hb_wasm64, Ref, Message} -> Message
-    after 5_000 -> error({nothing_came, hb_test:flush()})
+    after 5_000 -> error({nothing_came, hb_support:flush()})
     end.
 
 silent() ->
     timer:sleep(30),
-    case hb_test:flush() of
+    case hb_support:flush() of
         [] -> true;
         Messages -> {false, Messages}
     end.

@@ -4,15 +4,15 @@
 
 -include_lib("eunit/include/eunit.hrl").
 
--import(hb_state_test, [image/0, run/2, snapshot/1, snapshot/2, hash/1]).
+-import(hb_state_support, [image/0, run/2, snapshot/1, snapshot/2, hash/1]).
 
 -define(EACH, 2_500).
 
 damaged_snapshots_are_refused_or_harmless_test_() ->
     [{lists:concat([?EACH, " damaged ones, ", Form]), {timeout, 120, fun() ->
-        Peer = hb_test:peer(),
+        Peer = hb_support:peer(),
         Seed = erlang:unique_integer([positive]) + erlang:system_time(),
-        {Counts, Growth} = hb_test:on_peer(Peer, fun() -> damage(Form, Seed) end),
+        {Counts, Growth} = hb_support:on_peer(Peer, fun() -> damage(Form, Seed) end),
         ok = peer:stop(Peer),
         ?assertEqual({[], Seed}, {maps:get(bad, Counts, []), Seed}),
         %% Nearly all of them are found out, by a check of some kind.
@@ -23,7 +23,7 @@ damaged_snapshots_are_refused_or_harmless_test_() ->
 damage(Form, Seed) ->
     _ = rand:seed(exsss, Seed),
     {Original, Good} = stored(Form),
-    H = hb_state_test:start(),
+    H = hb_state_support:start(),
     _ = run(H, [{"put1", [0, 7]}, {"grow1", [2]}, {"set_i32", [9]}]),
     Own = snapshot(H),
     Before = hash(H),
@@ -46,14 +46,14 @@ damage(Form, Seed) ->
     end,
     First = lists:foldl(fun(_, Counts) -> Try(Counts, damaged(Good)) end, #{}, lists:seq(1, ?EACH div 5)),
     erlang:garbage_collect(),
-    Rss = hb_test:rss(),
+    Rss = hb_support:rss(),
     All = lists:foldl(fun(N, Counts) ->
         N rem 100 =:= 0 andalso erlang:garbage_collect(),
         Try(Counts, damaged(Good))
     end, First, lists:seq(1, ?EACH * 4 div 5)),
     ?assertMatch([[3, 1, 1], [9 | _]], run(H, [{"sizes", []}, {"numbers", []}])),
-    Grown = fun() -> erlang:garbage_collect(), hb_test:rss() - Rss end,
-    {All, hb_test:wait_until(fun() -> Grown() < 50_000_000 end, 10_000) orelse {grown, Grown()}}.
+    Grown = fun() -> erlang:garbage_collect(), hb_support:rss() - Rss end,
+    {All, hb_support:wait_until(fun() -> Grown() < 50_000_000 end, 10_000) orelse {grown, Grown()}}.
 
 count(What, Counts) -> maps:update_with(What, fun(N) -> N + 1 end, 1, Counts).
 
@@ -62,9 +62,9 @@ bad(What, Counts) -> maps:update_with(bad, fun(Some) -> lists:sublist([What | So
 
 %% A state with much in it, in one of the forms, and its hash.
 stored(Form) ->
-    H = hb_state_test:start(),
+    H = hb_state_support:start(),
     Base = snapshot(H),
-    _ = run(H, hb_state_test:everything()),
+    _ = run(H, hb_state_support:everything()),
     Stored = case Form of
         whole -> [snapshot(H)];
         compressed -> [snapshot(H, #{compress => true})];
@@ -88,7 +88,7 @@ result({ok, H}, Original) -> same(H, Original);
 result({{ok, New}, none}, Original) -> same(New, Original);
 result({{error, {invalid_snapshot, <<_, _/binary>>}}, _}, _) -> refused;
 result({{error, {limit, Limit}}, _}, _) when Limit =:= memory; Limit =:= table -> refused;
-result({Other, _}, _) -> {unexpected, dev_wasm64_test:brief(Other)}.
+result({Other, _}, _) -> {unexpected, dev_wasm64_support:brief(Other)}.
 
 same(H, Original) ->
     case hash(H) of

@@ -9,7 +9,7 @@
 %% Catches a trap that comes under another code, as another error, or that
 %% breaks the instance.
 each_trap_has_its_code_and_the_instance_lives_test() ->
-    H = hb_test:start("traps"),
+    H = hb_support:start("traps"),
     Traps = [
         {"unreachable", [], unreachable},
         {"load_out_of_bounds", [], memory_out_of_bounds},
@@ -45,7 +45,7 @@ each_trap_has_its_code_and_the_instance_lives_test() ->
      end || {Name, Args, Code} <- Traps].
 
 a_backtrace_names_the_functions_innermost_first_test() ->
-    H = hb_test:start("traps"),
+    H = hb_support:start("traps"),
     {error, {trap, #{code := integer_division_by_zero, backtrace := Frames}}} = hb_wasm64:call(H, "outer", [1]),
     ?assertEqual(["inner", "middle", "outer"], [Name || #{name := Name} <- Frames]),
     [?assertEqual([function, name, offset], lists:sort(maps:keys(Frame))) || Frame <- Frames],
@@ -53,7 +53,7 @@ a_backtrace_names_the_functions_innermost_first_test() ->
     ?assertEqual([0, 1, 2], [F - hd(Functions) || F <- Functions]),
     Offsets = [O || #{offset := O} <- Frames],
     ?assertEqual(lists:usort(Offsets), Offsets),
-    ?assert(lists:last(Offsets) < byte_size(hb_test:guest("traps"))).
+    ?assert(lists:last(Offsets) < byte_size(hb_support:guest("traps"))).
 
 %% (module (func (export "f") unreachable)): no name section.
 a_frame_without_a_name_says_so_test() ->
@@ -63,7 +63,7 @@ a_frame_without_a_name_says_so_test() ->
 
 %% Endless recursion in an interpreter must not make a message of megabytes.
 a_backtrace_is_cut_at_some_length_test() ->
-    H = hb_test:start("traps"),
+    H = hb_support:start("traps"),
     {error, {trap, #{backtrace := Frames}}} = hb_wasm64:call(H, "stack_overflow", [0]),
     ?assert(length(Frames) > 1),
     ?assert(length(Frames) =< 1000).
@@ -74,7 +74,7 @@ a_backtrace_is_cut_at_some_length_test() ->
 %% times, so that nothing of it stays behind.
 a_stack_overflow_in_the_first_slice_leaves_the_node_alone_test_() ->
     {timeout, 60, fun() ->
-        H = hb_test:start("traps"),
+        H = hb_support:start("traps"),
         [?assertMatch({error, {trap, #{code := stack_overflow}}}, hb_wasm64:call(H, "stack_overflow", [0]))
          || _ <- lists:seq(1, 200)],
         ?assertEqual({ok, [42]}, hb_wasm64:call(H, "ok", []))
@@ -96,7 +96,7 @@ a_stack_overflow_in_a_later_slice_leaves_the_node_alone_test_() ->
                       16#0c, 1, 16#0b, 16#0b, 16#10, 0, 16#0b>>,
     {timeout, 60, fun() ->
         {ok, H} = hb_wasm64:start(Image),
-        {Micros, _} = hb_test:micros(fun() ->
+        {Micros, _} = hb_support:micros(fun() ->
             ?assertMatch({error, {trap, #{code := stack_overflow}}}, hb_wasm64:call(H, "late", [50_000_000]))
         end),
         %% It was a later slice.
@@ -108,7 +108,7 @@ a_stack_overflow_in_a_later_slice_leaves_the_node_alone_test_() ->
 %% The frames of the outer calls count: levels do not add up to a new stack each.
 a_stack_overflow_in_nested_calls_leaves_the_node_alone_test_() ->
     {timeout, 60, fun() ->
-        H = hb_test:start("imports"),
+        H = hb_support:start("imports"),
         Self = fun Deeper(S, #{instance := I}, _) ->
             case hb_wasm64:call(I, "call_callback", [1], Deeper, S + 1, #{}) of
                 {ok, [Depth], S1} -> {ok, [Depth + 1], S1};
@@ -123,7 +123,7 @@ a_stack_overflow_in_nested_calls_leaves_the_node_alone_test_() ->
     end}.
 
 deep_recursion_that_ends_is_no_overflow_test() ->
-    H = hb_test:start("loop"),
+    H = hb_support:start("loop"),
     ?assertEqual({ok, [5_000]}, hb_wasm64:call(H, "recurse", [5_000])).
 
 %% Two machines must give up at the same depth; so must two instances.
@@ -138,9 +138,9 @@ stack_overflow_comes_at_the_same_depth_each_time_test() ->
         bisect(1, 1_000_000, Fits)
     end,
     Plain = fun(H, N) -> hb_wasm64:call(H, "recurse", [N]) end,
-    A = Depth(hb_test:start("loop"), Plain),
-    ?assertEqual(A, Depth(hb_test:start("loop"), Plain)),
-    ?assertEqual(A, hb_test:in_process(fun() -> Depth(hb_test:start("loop"), Plain) end)).
+    A = Depth(hb_support:start("loop"), Plain),
+    ?assertEqual(A, Depth(hb_support:start("loop"), Plain)),
+    ?assertEqual(A, hb_support:in_process(fun() -> Depth(hb_support:start("loop"), Plain) end)).
 
 bisect(Yes, No, Fits) when No - Yes > 1 ->
     Middle = (Yes + No) div 2,
@@ -154,7 +154,7 @@ bisect(Yes, _, _) ->
 %% Images that are none
 
 broken_bytes_are_an_invalid_module_test() ->
-    Good = hb_test:guest("numbers"),
+    Good = hb_support:guest("numbers"),
     %% Every shorter piece of it but the bare header, which is a module.
     Truncated = [binary:part(Good, 0, N) || N <- lists:seq(0, byte_size(Good) - 1, 23), N =/= 8],
     <<Header:8/binary, Rest/binary>> = Good,
@@ -170,7 +170,7 @@ broken_bytes_are_an_invalid_module_test() ->
 %% Bytes changed within a real image: refused or run, but nothing crashes.
 a_damaged_image_is_refused_or_runs_test_() ->
     {timeout, 300, fun() ->
-        Good = hb_test:guest("exceptions"),
+        Good = hb_support:guest("exceptions"),
         [begin
              At = rand:uniform(byte_size(Good) - 8) + 7,
              <<Before:At/binary, Byte, After/binary>> = Good,
@@ -200,8 +200,8 @@ the_bare_header_is_a_module_test() ->
 
 valid_images_that_cannot_run_here_are_unsupported_test() ->
     Images = [
-        {component, hb_test:guest("component")}, {shared_memory, hb_test:guest("shared_memory")},
-        {typed_function_references, hb_test:guest("null_reference")},
+        {component, hb_support:guest("component")}, {shared_memory, hb_support:guest("shared_memory")},
+        {typed_function_references, hb_support:guest("null_reference")},
         {exact_function, <<0, "asm", 1:32/little, 1, 4, 1, 16#60, 0, 0, 2, 7, 1, 1, "m", 1, "f", 16#20, 0>>},
         {text, <<"(module)">>}, {text, <<"  \n(module (func))">>}, {text, <<"(component)">>},
         {aot, <<0, "aot", 3:32/little, 0:800>>}, {elf, <<16#7f, "ELF", 2, 1, 1, 0:800>>}
@@ -214,11 +214,11 @@ refusals_are_not_remembered_wrongly_test() ->
     Bad = <<0, "asm", 1:32/little, 99>>,
     [{error, {invalid_module, Text}} | More] = [hb_wasm64:start(Bad) || _ <- lists:seq(1, 5)],
     [?assertEqual({error, {invalid_module, Text}}, Result) || Result <- More],
-    ?assertMatch({ok, _}, hb_wasm64:start(hb_test:guest("numbers"))).
+    ?assertMatch({ok, _}, hb_wasm64:start(hb_support:guest("numbers"))).
 
 %% Both kinds of exception instructions in one module: the standard does not allow it.
 mixed_exception_instructions_are_refused_or_run_right_test() ->
-    case hb_wasm64:start(hb_test:guest("exceptions_mixed")) of
+    case hb_wasm64:start(hb_support:guest("exceptions_mixed")) of
         {ok, H} ->
             ?assertEqual(hb_wasm64:call(H, "new", [5]), hb_wasm64:call(H, "old", [5]));
         {error, Reason} ->
@@ -229,7 +229,7 @@ mixed_exception_instructions_are_refused_or_run_right_test() ->
 %% Imports that are no functions
 
 link_errors_name_what_is_missing_test() ->
-    [?assertEqual({error, {link, #{module => "env", name => Name, kind => Kind}}}, hb_wasm64:start(hb_test:guest(Guest)))
+    [?assertEqual({error, {link, #{module => "env", name => Name, kind => Kind}}}, hb_wasm64:start(hb_support:guest(Guest)))
      || {Guest, Name, Kind} <- [
          {"imported_tag", "t", tag}, {"imported_memory", "memory", memory},
          {"imported_global", "g", global}, {"imported_table", "table", table}
@@ -246,54 +246,54 @@ images_that_want_more_than_they_may_have_meet_a_limit_test() ->
     ?assertEqual({error, {limit, memory}}, hb_wasm64:start(<<0, "asm", 1:32/little, 5, 5, 1, 4, 16#81, 16#80, 16#10>>)),
     ?assertEqual({error, {limit, table}}, hb_wasm64:start(<<0, "asm", 1:32/little, 4, 7, 1, 16#70, 0, 16#81, 16#ad, 16#e2, 4>>)),
     %% And no more than that are as good as any other.
-    ?assertEqual({ok, [10_000_000]}, hb_wasm64:call(hb_test:start("big_table"), "size", [])).
+    ?assertEqual({ok, [10_000_000]}, hb_wasm64:call(hb_support:start("big_table"), "size", [])).
 
 %% To a guest a limit is what its own maximum is: growing fails.
 guests_are_told_that_they_cannot_grow_test() ->
-    H = hb_test:start("big_table"),
+    H = hb_support:start("big_table"),
     ?assertEqual({ok, [-1]}, hb_wasm64:call(H, "grow", [1])),
-    Memory = hb_test:start("big_memory"),
+    Memory = hb_support:start("big_memory"),
     ?assertEqual({ok, [262144]}, hb_wasm64:call(Memory, "size", [])),
     ok = hb_wasm64:stop(Memory).
 
 %% Start functions
 
 a_start_function_runs_before_start_returns_test() ->
-    H = hb_test:start("start_ok"),
+    H = hb_support:start("start_ok"),
     ?assertEqual({ok, [42]}, hb_wasm64:call(H, "get", [])),
     ?assertEqual({ok, [43]}, hb_wasm64:call(H, "get_memory", [])),
     ?assertEqual({ok, <<43:32/little>>}, hb_wasm64:read(H, 16, 4)).
 
 a_start_function_that_traps_makes_no_instance_test() ->
     ?assertMatch({error, {trap, #{code := unreachable, backtrace := [_ | _]}}},
-                 hb_wasm64:start(hb_test:guest("start_trap"))).
+                 hb_wasm64:start(hb_support:guest("start_trap"))).
 
 %% Nobody can answer yet: zeros.
 a_start_function_may_call_imports_test() ->
-    H = hb_test:start("start_import"),
+    H = hb_support:start("start_import"),
     ?assertEqual({ok, [0]}, hb_wasm64:call(H, "get", [])).
 
 an_endless_start_function_is_ended_by_the_timeout_test_() ->
     {timeout, 60, fun() ->
-        Image = hb_test:guest("start_spin"),
-        {Micros, Result} = hb_test:micros(fun() -> hb_wasm64:start(Image, #{timeout => 100}) end),
+        Image = hb_support:guest("start_spin"),
+        {Micros, Result} = hb_support:micros(fun() -> hb_wasm64:start(Image, #{timeout => 100}) end),
         ?assertEqual({error, timeout}, Result),
         ?assert(Micros >= 90_000),
         ?assert(Micros < 2_000_000),
-        ?assertEqual([], hb_test:flush())
+        ?assertEqual([], hb_support:flush())
     end}.
 
 %% Whatever the compile threads still have to say is nobody's message any more.
 a_start_that_has_no_time_leaves_nothing_in_the_mailbox_test_() ->
     {timeout, 60, fun() ->
         %% It has started in no time where this process was kept waiting by others until the image was there.
-        Outcome = hb_test:best_of(5, fun() ->
-            Image = hb_test:fresh(hb_test:guest("ledger")),
+        Outcome = hb_support:best_of(5, fun() ->
+            Image = hb_support:fresh(hb_support:guest("ledger")),
             Started = hb_wasm64:start(Image, #{timeout => 0}),
             %% Whoever has asked for an image that is being compiled is told before those who ask later.
             ?assertMatch({ok, _}, hb_wasm64:start(Image)),
             timer:sleep(300),
-            ?assertEqual([], hb_test:flush()),
+            ?assertEqual([], hb_support:flush()),
             Started =:= {error, timeout} orelse Started
         end),
         ?assertEqual(true, Outcome)
@@ -302,12 +302,12 @@ a_start_that_has_no_time_leaves_nothing_in_the_mailbox_test_() ->
 %% The C driver could not be stopped at all, and blocked a scheduler.
 an_endless_start_function_ends_with_its_caller_test_() ->
     {timeout, 60, fun() ->
-        Image = hb_test:guest("start_spin"),
+        Image = hb_support:guest("start_spin"),
         Pids = [spawn(fun() -> hb_wasm64:start(Image) end) || _ <- lists:seq(1, 8)],
         timer:sleep(100),
-        [hb_test:gone(Pid) || Pid <- Pids],
+        [hb_support:gone(Pid) || Pid <- Pids],
         %% The schedulers are free: nothing of it goes on.
-        ?assert(hb_test:wait_until(fun() -> dirty_schedulers_idle() end))
+        ?assert(hb_support:wait_until(fun() -> dirty_schedulers_idle() end))
     end}.
 
 dirty_schedulers_idle() ->
@@ -327,7 +327,7 @@ dirty_schedulers_idle() ->
 
 %% No function of the API raises for what it is given.
 nonsense_is_answered_and_not_raised_test() ->
-    H = hb_test:start("memory"),
+    H = hb_support:start("memory"),
     ?assertMatch({error, _}, hb_wasm64:read(H, foo, 1)),
     ?assertMatch({error, _}, hb_wasm64:read(H, 0, foo)),
     ?assertMatch({error, _}, hb_wasm64:read(H, 1.0, 1)),
@@ -346,7 +346,7 @@ nonsense_is_answered_and_not_raised_test() ->
 
 %% A limit that is none would otherwise be no limit at all.
 bad_options_are_refused_test() ->
-    H = hb_test:start("numbers"),
+    H = hb_support:start("numbers"),
     Import = fun(S, _, _) -> {ok, [], S} end,
     Bad = [{timeout, T} || T <- [-1, foo, 1.5, <<"1">>, "1", undefined]]
         ++ [{fuel, F} || F <- [-1, foo, 1.5, <<"1">>, undefined, 1 bsl 64]],
@@ -356,21 +356,21 @@ bad_options_are_refused_test() ->
          ?assertEqual(Refused, hb_wasm64:call_async(H, "nop", [], #{Key => Value})),
          ?assertEqual(erlang:append_element(Refused, s), hb_wasm64:call(H, "nop", [], Import, s, #{Key => Value}))
      end || {Key, Value} <- Bad],
-    [?assertEqual({error, {invalid_option, timeout, T}}, hb_wasm64:start(hb_test:guest("numbers"), #{timeout => T}))
+    [?assertEqual({error, {invalid_option, timeout, T}}, hb_wasm64:start(hb_support:guest("numbers"), #{timeout => T}))
      || {timeout, T} <- Bad],
     [?assertMatch({error, {invalid_option, _, Options}}, hb_wasm64:call(H, "nop", [], Options))
      || Options <- [foo, [], [{timeout, 1}], 1]],
     [?assertEqual({error, {invalid_option, handler, Handler}}, hb_wasm64:call_async(H, "nop", [], #{handler => Handler}))
      || Handler <- [foo, 1, make_ref(), undefined]],
-    ?assertEqual([], hb_test:flush()).
+    ?assertEqual([], hb_support:flush()).
 
 import_functions_that_are_none_are_refused_test() ->
-    H = hb_test:start("numbers"),
+    H = hb_support:start("numbers"),
     [?assertMatch({error, _, s}, hb_wasm64:call(H, "nop", [], Import, s, #{}))
      || Import <- [foo, fun() -> ok end, fun(_, _) -> ok end, undefined, {m, f}]].
 
 %% HyperBEAM hands its own options through.
 options_of_others_are_no_business_of_ours_test() ->
-    H = hb_test:start("numbers"),
+    H = hb_support:start("numbers"),
     ?assertEqual({ok, []}, hb_wasm64:call(H, "nop", [], #{store => [], <<"binary">> => 1, wasm_allow_aot => false})),
     ?assertEqual({ok, []}, hb_wasm64:call(H, "nop", [], #{timeout => infinity, fuel => infinity})).

@@ -6,7 +6,7 @@
 
 %% A rewriting that jumps to the wrong place gives another number.
 legacy_instructions_do_what_they_say_test() ->
-    H = hb_test:start("exceptions"),
+    H = hb_support:start("exceptions"),
     Same = fun(Name, Args) -> {Name, Args, Args} end,
     Rows = [
         {"ok", [], [42]},
@@ -39,14 +39,14 @@ legacy_instructions_do_what_they_say_test() ->
      || {Name, Args, Results} <- Rows].
 
 the_standard_instructions_give_the_same_test() ->
-    H = hb_test:start("exceptions_final"),
+    H = hb_support:start("exceptions_final"),
     Rows = [{"ok", [], [42]}, {"catch_i32", [5], [5]}, {"rethrow_all", [7, 2.5], [7, 2.5]}, {"rethrow_inner", [5], [1005]}]
         ++ numbers("order", [{0, 0}, {1, 11}, {2, 22}, {3, 30}, {4, 30}]) ++ numbers("trap_in_try", [{1, 1}]),
     [?assertEqual({Name, Args, {ok, Results}}, {Name, Args, hb_wasm64:call(H, Name, Args)})
      || {Name, Args, Results} <- Rows].
 
 vectors_and_references_come_out_of_exceptions_as_they_went_in_test() ->
-    H = hb_test:start("exceptions_refs"),
+    H = hb_support:start("exceptions_refs"),
     Vector = list_to_binary(lists:seq(1, 16)),
     ?assertEqual({ok, [Vector]}, hb_wasm64:call(H, "catch_v128", [Vector])),
     ?assertEqual({ok, [7, null, -1]}, hb_wasm64:call(H, "catch_refs", [7, null, -1])),
@@ -55,7 +55,7 @@ vectors_and_references_come_out_of_exceptions_as_they_went_in_test() ->
 %% The host sees the exported name of the tag and the values.
 an_exception_that_nobody_catches_is_an_error_with_its_values_test() ->
     [begin
-         H = hb_test:start(Guest),
+         H = hb_support:start(Guest),
          ?assertEqual({error, {exception, #{tag => "failure", values => [7, 2.5]}}}, hb_wasm64:call(H, Name, [7, 2.5])),
          ?assertEqual({error, {exception, #{tag => "failure", values => [-1, nan]}}}, hb_wasm64:call(H, Name, [-1, nan])),
          ?assertEqual({ok, [42]}, hb_wasm64:call(H, "ok", []))
@@ -63,54 +63,54 @@ an_exception_that_nobody_catches_is_an_error_with_its_values_test() ->
                               {"exceptions_final", "throw_uncaught"}]].
 
 an_exception_of_a_tag_without_a_name_is_an_error_all_the_same_test() ->
-    H = hb_test:start("exceptions"),
+    H = hb_support:start("exceptions"),
     ?assertEqual({error, {exception, #{tag => undefined, values => [5]}}}, hb_wasm64:call(H, "throw_unnamed", [5])),
     ?assertMatch({error, {exception, #{tag := undefined}}}, hb_wasm64:call(H, "bare_try", [1])),
     ?assertEqual({ok, [42]}, hb_wasm64:call(H, "ok", [])).
 
 %% The tag of the exceptions is listed with the exports.
 tags_are_described_test() ->
-    {ok, #{exports := Exports}} = hb_wasm64:describe(hb_test:start("exceptions")),
+    {ok, #{exports := Exports}} = hb_wasm64:describe(hb_support:start("exceptions")),
     ?assertMatch([_], [Tag || {tag, "failure", _} = Tag <- Exports]).
 
 %% An uncaught exception of a nested call ends that call only.
 an_exception_in_a_nested_call_does_not_reach_the_outer_guest_test() ->
-    H = hb_test:start("exceptions"),
+    H = hb_support:start("exceptions"),
     Fun = fun(_, #{instance := Scoped}, _) -> {ok, [3], hb_wasm64:call(Scoped, "throw_uncaught", [7, 2.5])} end,
     ?assertEqual({ok, [3], {error, {exception, #{tag => "failure", values => [7, 2.5]}}}},
                  hb_wasm64:call(H, "nested_import", [], Fun, none, #{})).
 
 traps_are_not_caught_test() ->
     [begin
-         H = hb_test:start(Guest),
+         H = hb_support:start(Guest),
          ?assertMatch({error, {trap, #{code := integer_division_by_zero}}}, hb_wasm64:call(H, "trap_in_try", [0])),
          ?assertEqual({ok, [1]}, hb_wasm64:call(H, "trap_in_try", [1]))
      end || Guest <- ["exceptions", "exceptions_final"]],
-    H = hb_test:start("exceptions"),
+    H = hb_support:start("exceptions"),
     ?assertMatch({error, {trap, #{code := stack_overflow}}}, hb_wasm64:call(H, "overflow_in_try", [])),
     ?assertEqual({ok, [42]}, hb_wasm64:call(H, "ok", [])).
 
 %% catch_all must not keep a guest from being stopped.
 a_guest_that_throws_for_ever_can_be_ended_test_() ->
     {timeout, 60, fun() ->
-        H = hb_test:start("exceptions"),
+        H = hb_support:start("exceptions"),
         ?assertEqual({error, timeout}, hb_wasm64:call(H, "spin", [], #{timeout => 300})),
         ?assertEqual({error, {limit, fuel}}, hb_wasm64:call(H, "spin", [], #{fuel => 1_000_000})),
         Pid = spawn(fun() -> hb_wasm64:call(H, "spin", []) end),
         timer:sleep(50),
-        hb_test:gone(Pid),
+        hb_support:gone(Pid),
         ?assertEqual({ok, [42]}, hb_wasm64:call(H, "ok", []))
     end}.
 
 %% Exceptions live on a heap of their own: it is collected.
 exceptions_do_not_pile_up_test_() ->
     {timeout, 60, fun() ->
-        H = hb_test:start("exceptions"),
+        H = hb_support:start("exceptions"),
         {ok, _} = hb_wasm64:call(H, "loop_throws", [100_000]),
-        Before = hb_test:settled_rss(),
+        Before = hb_support:settled_rss(),
         [{ok, _} = hb_wasm64:call(H, "loop_throws", [100_000]) || _ <- lists:seq(1, 10)],
         [{error, {exception, _}} = hb_wasm64:call(H, "throw_uncaught", [7, 2.5]) || _ <- lists:seq(1, 50_000)],
-        ?assertEqual(true, hb_test:flat(Before, 30_000_000))
+        ?assertEqual(true, hb_support:flat(Before, 30_000_000))
     end}.
 
 numbers(Name, Pairs) -> [{Name, [In], [Out]} || {In, Out} <- Pairs].

@@ -3,16 +3,16 @@
 
 -include_lib("eunit/include/eunit.hrl").
 
--import(hb_state_test, [run/2, snapshot/1, hash/1]).
+-import(hb_state_support, [run/2, snapshot/1, hash/1]).
 
 a_fork_is_in_the_state_of_the_original_test() ->
     H = changed(),
     {ok, F} = hb_wasm64:fork(H),
     ?assertNotEqual(H, F),
     ?assert(hash(H) =:= hash(F)),
-    ?assert(hb_state_test:raw(H) =:= hb_state_test:raw(F)),
+    ?assert(hb_state_support:raw(H) =:= hb_state_support:raw(F)),
     ?assertEqual(hb_wasm64:describe(H), hb_wasm64:describe(F)),
-    ?assertEqual(hb_state_test:observe(H), hb_state_test:observe(F)),
+    ?assertEqual(hb_state_support:observe(H), hb_state_support:observe(F)),
     ?assert(hash(H) =:= hash(F)).
 
 what_one_does_the_other_does_not_see_test() ->
@@ -36,9 +36,9 @@ what_one_does_the_other_does_not_see_test() ->
 a_fork_outlives_the_original_test() ->
     H = changed(),
     {ok, F} = hb_wasm64:fork(H),
-    Expected = hb_state_test:observe(H),
+    Expected = hb_state_support:observe(H),
     ok = hb_wasm64:stop(H),
-    ?assertEqual(Expected, hb_state_test:observe(F)),
+    ?assertEqual(Expected, hb_state_support:observe(F)),
     {ok, G} = hb_wasm64:fork(F),
     ok = hb_wasm64:stop(F),
     ?assertEqual([[5]], run(G, [{"get1", [65528]}])).
@@ -68,14 +68,14 @@ a_fork_of_a_fork_is_one_test() ->
 
 %% It runs once more, on zeros for imports, and nothing of that is seen.
 a_start_function_does_not_show_test() ->
-    {ok, H} = hb_wasm64:start(hb_test:guest("state_start")),
+    {ok, H} = hb_wasm64:start(hb_support:guest("state_start")),
     _ = run(H, [{"fill", [100_000, 0, 5000]}, {"grow", [1]}, {"clear", [4]}]),
     {ok, F} = hb_wasm64:fork(H),
     ?assertEqual([[1], [0], [4], [0], indirect_call_to_null], run(F, [{"starts", []}, {"answer", []}, {"size", []}, {"load8", [102_000]}, {"call", [4, 0]}])),
     ?assert(hash(H) =:= hash(F)).
 
 a_large_memory_is_forked_test() ->
-    H = hb_test:start("memory"),
+    H = hb_support:start("memory"),
     [[1]] = run(H, [{"grow", [1023]}]),
     Bytes = rand:bytes(8_000_000),
     ok = hb_wasm64:write(H, 30_000_001, Bytes),
@@ -88,26 +88,26 @@ a_large_memory_is_forked_test() ->
 %% No forks
 
 within_a_call_there_is_no_fork_test() ->
-    H = hb_state_test:start(),
-    {Seen, [7]} = hb_state_test:within_an_import(H, fun(Scope) -> [hb_wasm64:fork(Scope), hb_wasm64:fork(H)] end),
+    H = hb_state_support:start(),
+    {Seen, [7]} = hb_state_support:within_an_import(H, fun(Scope) -> [hb_wasm64:fork(Scope), hb_wasm64:fork(H)] end),
     [?assertMatch({error, {uncapturable, <<_, _/binary>>}}, Answer) || Answer <- Seen],
     ?assertEqual([[2]], [[hd(R)] || R <- run(H, [{"numbers", []}])]),
     ?assertMatch({ok, _}, hb_wasm64:fork(H)).
 
 a_fork_of_nothing_is_none_test() ->
-    H = hb_state_test:start(),
+    H = hb_state_support:start(),
     ok = hb_wasm64:stop(H),
     ?assertEqual({error, stopped}, hb_wasm64:fork(H)),
     ?assertEqual({error, not_local}, hb_wasm64:fork(make_ref())).
 
 %% A fork waits its turn, and is of what is there then.
 a_fork_waits_for_the_end_of_the_call_test() ->
-    H = hb_state_test:start(),
+    H = hb_state_support:start(),
     {ok, Ref} = hb_wasm64:call_async(H, "ask", [5], #{}),
     Import = receive {hb_wasm64, Ref, {import, I, _}} -> I after 5000 -> error(nothing) end,
     Test = self(),
     Forking = spawn_link(fun() -> Test ! {self(), hb_wasm64:fork(H)} end),
-    ?assert(hb_test:wait_until(fun() -> process_info(Forking, status) =:= {status, waiting} end)),
+    ?assert(hb_support:wait_until(fun() -> process_info(Forking, status) =:= {status, waiting} end)),
     ok = hb_wasm64:respond(Import, {ok, [1]}),
     ?assertMatch({done, {ok, [_]}}, receive {hb_wasm64, Ref, Done} -> Done after 5000 -> nothing end),
     {ok, F} = receive {Forking, Forked} -> Forked after 5000 -> error(nothing) end,
@@ -116,7 +116,7 @@ a_fork_waits_for_the_end_of_the_call_test() ->
 %% Who is killed while it forks leaves the original usable, and no fork.
 a_killed_forker_frees_the_original_test_() ->
     {timeout, 60, fun() ->
-        H = hb_test:start("memory"),
+        H = hb_support:start("memory"),
         [[1]] = run(H, [{"grow", [1023]}]),
         ok = hb_wasm64:write(H, 0, rand:bytes(30_000_000)),
         Before = hash(H),
@@ -124,7 +124,7 @@ a_killed_forker_frees_the_original_test_() ->
             begin
                 Forker = spawn(fun() -> hb_wasm64:fork(H) end),
                 timer:sleep(Delay),
-                hb_test:gone(Forker),
+                hb_support:gone(Forker),
                 ?assertEqual({ok, [1024]}, hb_wasm64:call(H, "size", [], #{timeout => 10_000}))
             end
          || Delay <- [0, 0, 1, 2, 5, 10]
@@ -161,15 +161,15 @@ a_thousand_refused_forks_leave_no_memory_behind_test_() ->
 %% in pages that were written.
 flat(Title, Cycle) ->
     {Title, {timeout, 60, fun() ->
-        Peer = hb_test:peer(),
-        Growth = hb_test:on_peer(Peer, fun() ->
+        Peer = hb_support:peer(),
+        Growth = hb_support:on_peer(Peer, fun() ->
             H = changed(),
             [[_], []] = run(H, [{"grow1", [16]}, {"fill1", [0, 7, 1_000_000]}]),
             ok = repeat(100, H, Cycle),
-            Before = hb_test:rss(),
+            Before = hb_support:rss(),
             ok = repeat(1000, H, Cycle),
-            Grown = fun() -> erlang:garbage_collect(), hb_test:rss() - Before end,
-            hb_test:wait_until(fun() -> Grown() < 50_000_000 end, 10_000) orelse Grown()
+            Grown = fun() -> erlang:garbage_collect(), hb_support:rss() - Before end,
+            hb_support:wait_until(fun() -> Grown() < 50_000_000 end, 10_000) orelse Grown()
         end),
         ok = peer:stop(Peer),
         ?assertEqual(true, Growth)
@@ -179,6 +179,6 @@ repeat(N, H, Cycle) ->
     lists:foreach(fun(I) -> _ = Cycle(H), I rem 100 =:= 0 andalso erlang:garbage_collect() end, lists:seq(1, N)).
 
 changed() ->
-    H = hb_state_test:start(),
-    _ = run(H, hb_state_test:everything() ++ [{"put1", [65528, 5]}]),
+    H = hb_state_support:start(),
+    _ = run(H, hb_state_support:everything() ++ [{"put1", [65528, 5]}]),
     H.

@@ -6,7 +6,7 @@
 %% Descriptions
 
 describe_tells_imports_and_exports_as_the_module_has_them_test() ->
-    {ok, Described} = hb_wasm64:describe(hb_test:start("loop")),
+    {ok, Described} = hb_wasm64:describe(hb_support:start("loop")),
     ?assertEqual([exports, image, imports, memory, mode, status], lists:sort(maps:keys(Described))),
     #{imports := Imports, exports := Exports} = Described,
     ?assertEqual([{func, "env", "tick", "()"}], Imports),
@@ -15,7 +15,7 @@ describe_tells_imports_and_exports_as_the_module_has_them_test() ->
                  Exports).
 
 describe_knows_every_kind_and_type_test() ->
-    {ok, #{imports := Imports, exports := Exports}} = hb_wasm64:describe(hb_test:start("imports")),
+    {ok, #{imports := Imports, exports := Exports}} = hb_wasm64:describe(hb_support:start("imports")),
     ?assertEqual([{func, "env", Name, Signature}
                   || {Name, Signature} <- [{"add", "(ii)i"}, {"wide", "(I)I"}, {"single", "(f)f"}, {"double", "(F)F"},
                                            {"vec", "(v)v"}, {"none", "()"}, {"pair", "(i)iI"}, {"extern", "(e)e"},
@@ -24,34 +24,34 @@ describe_knows_every_kind_and_type_test() ->
     Expected = [{memory, "memory", []}, {global, "total", []}, {table, "__indirect_function_table", []},
                 {func, "call_pair", "(i)iI"}, {func, "call_extern", "(e)e"}],
     [?assert(lists:member(Export, Exports), Export) || Export <- Expected],
-    {ok, #{exports := More}} = hb_wasm64:describe(hb_test:start("numbers")),
+    {ok, #{exports := More}} = hb_wasm64:describe(hb_support:start("numbers")),
     Expected2 = [{func, "id_funcref", "(u)u"}, {func, "mixed", "(iIfF)IFif"}, {global, "counter", []}],
     [?assert(lists:member(Export, More), Export) || Export <- Expected2],
-    {ok, #{exports := Last}} = hb_wasm64:describe(hb_test:start("exceptions")),
+    {ok, #{exports := Last}} = hb_wasm64:describe(hb_support:start("exceptions")),
     ?assert(lists:keymember("failure", 2, [E || {tag, _, _} = E <- Last])).
 
 %% What the host adds to an image is nobody's business.
 describe_shows_nothing_that_is_not_in_the_module_test() ->
-    {ok, #{exports := Exports}} = hb_wasm64:describe(hb_test:start("tables")),
+    {ok, #{exports := Exports}} = hb_wasm64:describe(hb_support:start("tables")),
     ?assertEqual(["call", "clear", "copy", "fill", "first", "get", "get2", "grow", "grow2", "second", "set", "set2",
                   "size", "size2"],
                  lists:sort([element(2, Export) || Export <- Exports])).
 
 describe_tells_the_image_and_the_memory_test() ->
-    Image = hb_test:guest("memory64"),
+    Image = hb_support:guest("memory64"),
     {ok, H} = hb_wasm64:start(Image),
     {ok, #{image := Hash, mode := wasm, memory := 65536, status := idle}} = hb_wasm64:describe(H),
     ?assertEqual(crypto:hash(sha256, Image), Hash),
     {ok, [1]} = hb_wasm64:call(H, "grow", [2]),
     ?assertMatch({ok, #{memory := 196608}}, hb_wasm64:describe(H)),
-    ?assertMatch({ok, #{memory := 0}}, hb_wasm64:describe(hb_test:start("numbers"))).
+    ?assertMatch({ok, #{memory := 0}}, hb_wasm64:describe(hb_support:start("numbers"))).
 
 %% And it waits for nobody.
 describe_tells_what_the_instance_is_doing_test() ->
-    Loop = hb_test:start("loop"),
+    Loop = hb_support:start("loop"),
     {ok, Spin} = hb_wasm64:call_async(Loop, "spin", [], #{}),
     Status = fun() -> {ok, #{status := S}} = hb_wasm64:describe(Loop), S end,
-    ?assertEqual(true, hb_test:wait_until(fun() -> Status() =:= running end)),
+    ?assertEqual(true, hb_support:wait_until(fun() -> Status() =:= running end)),
     ok = hb_wasm64:cancel(Spin),
     {ok, Ref} = hb_wasm64:call_async(Loop, "spin_after_import", [], #{}),
     receive {hb_wasm64, Ref, {import, _, _}} -> ok after 5000 -> error(no_import) end,
@@ -63,8 +63,8 @@ describe_tells_what_the_instance_is_doing_test() ->
 %% The C driver gave answers to the wrong caller, and let the others hang.
 a_hundred_callers_get_each_their_own_answer_test_() ->
     {timeout, 60, fun() ->
-        H = hb_test:start("imports"),
-        Numbers = hb_test:start("numbers"),
+        H = hb_support:start("imports"),
+        Numbers = hb_support:start("numbers"),
         Test = self(),
         Add = fun(S, #{args := [A, B]}, _) -> {ok, [A + B], S} end,
         Work = fun(N) ->
@@ -77,12 +77,12 @@ a_hundred_callers_get_each_their_own_answer_test_() ->
         end,
         [spawn_link(fun() -> Work(N) end) || N <- lists:seq(1, 100)],
         [receive {right, N} -> ok after 30_000 -> error({no_answer, N}) end || N <- lists:seq(1, 100)],
-        ?assertEqual([], hb_test:flush())
+        ?assertEqual([], hb_support:flush())
     end}.
 
 calls_are_served_in_the_order_in_which_they_came_test_() ->
     {timeout, 60, fun() ->
-        H = hb_test:start("imports"),
+        H = hb_support:start("imports"),
         {Ref, IRef} = pending(H),
         Test = self(),
         [begin
@@ -91,7 +91,7 @@ calls_are_served_in_the_order_in_which_they_came_test_() ->
                  Test ! {turn, N, Turn}
              end),
              %% It stands in line.
-             true = hb_test:wait_until(fun() -> waiting(Pid) end)
+             true = hb_support:wait_until(fun() -> waiting(Pid) end)
          end || N <- lists:seq(1, 20)],
         ok = hb_wasm64:respond(IRef, {ok, []}),
         Turns = [receive {turn, N, Turn} -> Turn after 5000 -> error({no_turn, N}) end || N <- lists:seq(1, 20)],
@@ -102,14 +102,14 @@ calls_are_served_in_the_order_in_which_they_came_test_() ->
 %% The C driver's read stole the result of the call.
 reads_and_writes_wait_for_the_call_in_progress_test_() ->
     {timeout, 60, fun() ->
-        H = hb_test:start("imports"),
+        H = hb_support:start("imports"),
         Test = self(),
         Read = fun(S, #{instance := I, args := [At]}, _) ->
             Pids = [spawn_link(fun() -> Test ! {Tag, Fun()} end)
                     || {Tag, Fun} <- [{read, fun() -> hb_wasm64:read(H, At, 4) end},
                                       {write, fun() -> hb_wasm64:write(H, At, <<7:32/little>>) end},
                                       {string, fun() -> hb_wasm64:read_string(H, 64) end}]],
-            [true = hb_test:wait_until(fun() -> waiting(Pid) end) || Pid <- Pids],
+            [true = hb_support:wait_until(fun() -> waiting(Pid) end) || Pid <- Pids],
             receive {T, R} when is_atom(T), R =/= turn -> error({did_not_wait, T, R}) after 50 -> ok end,
             ok = hb_wasm64:write(I, At, <<22:32/little>>),
             {ok, [0], S}
@@ -122,7 +122,7 @@ reads_and_writes_wait_for_the_call_in_progress_test_() ->
     end}.
 
 many_processes_start_one_image_at_the_same_time_test() ->
-    Image = hb_test:fresh(hb_test:guest("crunch")),
+    Image = hb_support:fresh(hb_support:guest("crunch")),
     Test = self(),
     [spawn_link(fun() ->
          {ok, H} = hb_wasm64:start(Image),
@@ -133,7 +133,7 @@ many_processes_start_one_image_at_the_same_time_test() ->
     ?assertEqual([Fib(N) || N <- lists:seq(1, 20)], Fibs).
 
 instances_of_one_image_share_nothing_test() ->
-    Image = hb_test:guest("imports"),
+    Image = hb_support:guest("imports"),
     {ok, A} = hb_wasm64:start(Image),
     {ok, B} = hb_wasm64:start(Image),
     {ok, [5]} = hb_wasm64:call(A, "add_to_global", [5]),
@@ -171,30 +171,30 @@ a_caller_killed_during_a_nested_call_frees_the_instance_test_() ->
 %% does other things.
 frees(Call) ->
     {timeout, 120, fun() ->
-        H = hb_test:start("loop"),
+        H = hb_support:start("loop"),
         Round = fun() ->
             Times = [begin
                 Pid = spawn(fun() -> Call(H) end),
                 timer:sleep(10 + N rem 3),
                 exit(Pid, kill),
-                {Micros, Result} = hb_test:micros(fun() -> hb_wasm64:call(H, "count", [3], #{timeout => 2000}) end),
+                {Micros, Result} = hb_support:micros(fun() -> hb_wasm64:call(H, "count", [3], #{timeout => 2000}) end),
                 ?assertEqual({N, {ok, [3]}}, {N, Result}),
                 Micros
             end || N <- lists:seq(1, 20)],
-            hb_test:median(Times) < 10_000 orelse Times
+            hb_support:median(Times) < 10_000 orelse Times
         end,
-        ?assertEqual(true, hb_test:best_of(5, Round))
+        ?assertEqual(true, hb_support:best_of(5, Round))
     end}.
 
 %% One who holds the scope makes a nested call and dies: the import is still
 %% pending, and its owner answers as if nothing had been.
 a_nested_caller_that_dies_leaves_the_import_pending_test_() ->
     {timeout, 60, fun() ->
-        H = hb_test:start("loop"),
+        H = hb_support:start("loop"),
         Fun = fun(N, #{instance := I}, _) ->
             Pid = spawn(fun() -> hb_wasm64:call(I, "spin", []) end),
             timer:sleep(20),
-            hb_test:gone(Pid),
+            hb_support:gone(Pid),
             {ok, [3]} = hb_wasm64:call(I, "count", [3]),
             case N of
                 3 -> {error, enough, N};
@@ -208,7 +208,7 @@ a_nested_caller_that_dies_leaves_the_import_pending_test_() ->
 %% The other way round: the call around it is gone, and with it what is nested.
 a_nested_call_of_another_process_is_cancelled_with_the_outer_one_test_() ->
     {timeout, 60, fun() ->
-        H = hb_test:start("loop"),
+        H = hb_support:start("loop"),
         Test = self(),
         Fun = fun(_, #{instance := I}, _) ->
             spawn_link(fun() -> process_flag(trap_exit, true), Test ! {nested, hb_wasm64:call(I, "spin", [])} end),
@@ -224,11 +224,11 @@ a_nested_call_of_another_process_is_cancelled_with_the_outer_one_test_() ->
 %% Those who stood in line and died are passed over.
 queued_calls_of_dead_processes_are_dropped_test_() ->
     {timeout, 60, fun() ->
-        H = hb_test:start("imports"),
+        H = hb_support:start("imports"),
         {Ref, IRef} = pending(H),
         Pids = [spawn(fun() -> hb_wasm64:call(H, "add_to_global", [1 bsl N]) end) || N <- lists:seq(0, 9)],
-        [true = hb_test:wait_until(fun() -> waiting(Pid) end) || Pid <- Pids],
-        [hb_test:gone(Pid) || Pid <- Pids],
+        [true = hb_support:wait_until(fun() -> waiting(Pid) end) || Pid <- Pids],
+        [hb_support:gone(Pid) || Pid <- Pids],
         ok = hb_wasm64:respond(IRef, {ok, []}),
         ?assertEqual({ok, [0]}, hb_wasm64:call(H, "add_to_global", [0])),
         done(Ref)
@@ -238,7 +238,7 @@ queued_calls_of_dead_processes_are_dropped_test_() ->
 
 a_timeout_ends_an_endless_guest_in_time_test_() ->
     {timeout, 60, fun() ->
-        H = hb_test:start("loop"),
+        H = hb_support:start("loop"),
         Good = fun(S, _, _) -> {ok, [], S} end,
         Calls = [
             fun() -> hb_wasm64:call(H, "spin", [], #{timeout => 50}) end,
@@ -248,50 +248,50 @@ a_timeout_ends_an_endless_guest_in_time_test_() ->
             fun() -> drop(s, hb_wasm64:call(H, "spin_after_import", [], Good, s, #{timeout => 50})) end
         ],
         InTime = fun(Call) ->
-            {Micros, Result} = hb_test:micros(Call),
+            {Micros, Result} = hb_support:micros(Call),
             ?assertEqual({error, timeout}, Result),
             ?assert(Micros >= 49_000),
             ?assertEqual({ok, [3]}, hb_wasm64:call(H, "count", [3])),
             Micros =< 60_000 orelse {Micros, us}
         end,
-        [?assertEqual(true, hb_test:best_of(5, fun() -> InTime(Call) end)) || Call <- Calls],
-        ?assertEqual([], hb_test:flush())
+        [?assertEqual(true, hb_support:best_of(5, fun() -> InTime(Call) end)) || Call <- Calls],
+        ?assertEqual([], hb_support:flush())
     end}.
 
 drop(State, {error, Reason, State}) -> {error, Reason}.
 
 a_call_that_ends_in_time_is_left_alone_test() ->
-    H = hb_test:start("loop"),
+    H = hb_support:start("loop"),
     ?assertEqual({ok, [1000]}, hb_wasm64:call(H, "count", [1000], #{timeout => 5000})),
     timer:sleep(20),
-    ?assertEqual([], hb_test:flush()).
+    ?assertEqual([], hb_support:flush()).
 
 %% Waiting in line is a part of the call.
 a_timeout_counts_while_others_have_their_turn_test_() ->
     {timeout, 60, fun() ->
-        H = hb_test:start("loop"),
+        H = hb_support:start("loop"),
         {ok, Ref} = hb_wasm64:call_async(H, "spin", [], #{}),
-        true = hb_test:wait_until(fun() -> {ok, #{status := S}} = hb_wasm64:describe(H), S =:= running end),
+        true = hb_support:wait_until(fun() -> {ok, #{status := S}} = hb_wasm64:describe(H), S =:= running end),
         InTime = fun() ->
-            {Micros, Result} = hb_test:micros(fun() -> hb_wasm64:call(H, "count", [3], #{timeout => 50}) end),
+            {Micros, Result} = hb_support:micros(fun() -> hb_wasm64:call(H, "count", [3], #{timeout => 50}) end),
             ?assertEqual({error, timeout}, Result),
             ?assert(Micros >= 49_000),
             Micros < 1_000_000 orelse {Micros, us}
         end,
-        ?assertEqual(true, hb_test:best_of(5, InTime)),
+        ?assertEqual(true, hb_support:best_of(5, InTime)),
         ok = hb_wasm64:cancel(Ref),
         ?assertEqual({ok, [3]}, hb_wasm64:call(H, "count", [3])),
-        ?assertEqual([], hb_test:flush())
+        ?assertEqual([], hb_support:flush())
     end}.
 
 a_timeout_of_nothing_is_a_timeout_test() ->
-    H = hb_test:start("loop"),
+    H = hb_support:start("loop"),
     ?assertEqual({error, timeout}, hb_wasm64:call(H, "spin", [], #{timeout => 0})),
     ?assertEqual({ok, [3]}, hb_wasm64:call(H, "count", [3])).
 
 %% The nested call's time is its own; the outer call goes on.
 a_timeout_in_a_nested_call_ends_that_call_only_test() ->
-    H = hb_test:start("loop"),
+    H = hb_support:start("loop"),
     Fun = fun(_, #{instance := I}, _) -> {error, enough, hb_wasm64:call(I, "spin", [], #{timeout => 20})} end,
     ?assertEqual({error, {import_failed, enough}, {error, timeout}}, hb_wasm64:call(H, "import_loop", [], Fun, s, #{})).
 
@@ -304,10 +304,10 @@ fuel_runs_out_at_the_same_instruction_each_time_test_() ->
                 {error, {limit, fuel}} -> false
             end
         end,
-        H = hb_test:start("loop"),
+        H = hb_support:start("loop"),
         Least = least(0, 1_000_000, fun(Fuel) -> Enough(H, Fuel) end),
         ?assert(Least > 1000),
-        Other = hb_test:start("loop"),
+        Other = hb_support:start("loop"),
         [?assertEqual({false, true}, {Enough(I, Least - 1), Enough(I, Least)}) || I <- [H, Other, H, Other]],
         %% Slices do not change it: this takes many of them.
         Run = fun(I) ->
@@ -330,7 +330,7 @@ least(_, Yes, _) ->
     Yes.
 
 an_instance_without_fuel_is_usable_test() ->
-    H = hb_test:start("loop"),
+    H = hb_support:start("loop"),
     ?assertEqual({error, {limit, fuel}}, hb_wasm64:call(H, "spin", [], #{fuel => 1_000_000})),
     ?assertEqual({error, {limit, fuel}}, hb_wasm64:call(H, "spin", [], #{fuel => 0})),
     %% What was left over or lacking is no matter of the next call.

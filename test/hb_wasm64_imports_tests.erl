@@ -34,7 +34,7 @@ imports_get_and_give_values_of_every_type_test() ->
 calls_import({Export, Args, Import, Signature, Results}) ->
     calls_import({Export, Args, Import, Signature, Results, Args});
 calls_import({Export, Args, Import, Signature, Results, Arrived}) ->
-    H = hb_test:start("imports"),
+    H = hb_support:start("imports"),
     Fun = fun(State, Request, Options) -> {ok, Results, [{Request, Options} | State]} end,
     {ok, Given, Seen} = hb_wasm64:call(H, Export, Args, Fun, [], #{some => thing}),
     ?assertEqual(Results, Given),
@@ -47,7 +47,7 @@ calls_import({Export, Args, Import, Signature, Results, Arrived}) ->
 
 %% What an import answers is converted as arguments are.
 answers_are_coerced_as_arguments_are_test() ->
-    H = hb_test:start("imports"),
+    H = hb_support:start("imports"),
     Answer = fun(Export, Args, Results) ->
         hb_wasm64:call(H, Export, Args, fun(S, _, _) -> {ok, Results, S} end, s, #{})
     end,
@@ -57,7 +57,7 @@ answers_are_coerced_as_arguments_are_test() ->
     ?assertEqual({ok, [16777216.0], s}, Answer("call_single", [0], [16777217])).
 
 without_an_import_function_zeros_are_answered_test() ->
-    H = hb_test:start("imports"),
+    H = hb_support:start("imports"),
     Rows = [
         {"call_add", [2, 3], [0]}, {"call_wide", [5], [0]}, {"call_single", [1.5], [0.0]},
         {"call_double", [1.5], [0.0]}, {"call_vec", [<<1:128>>], [<<0:128>>]}, {"call_none", [], []},
@@ -72,18 +72,18 @@ without_an_import_function_zeros_are_answered_test() ->
 %% State
 
 the_state_goes_from_import_to_import_and_back_test() ->
-    H = hb_test:start("imports"),
+    H = hb_support:start("imports"),
     Add = fun(Seen, #{args := [A, B]}, _) -> {ok, [A + B], [{A, B} | Seen]} end,
     {ok, [15], Seen} = hb_wasm64:call(H, "call_many", [5], Add, [], #{}),
     ?assertEqual([{0, 1}, {1, 2}, {3, 3}, {6, 4}, {10, 5}], lists:reverse(Seen)).
 
 a_call_without_imports_gives_the_state_back_test() ->
-    H = hb_test:start("imports"),
+    H = hb_support:start("imports"),
     ?assertEqual({ok, [0], state}, hb_wasm64:call(H, "peek", [512], fun unexpected/3, state, #{})).
 
 %% Every error of a call/6 carries the state.
 errors_carry_the_state_test() ->
-    H = hb_test:start("imports"),
+    H = hb_support:start("imports"),
     Call = fun(Name, Args) -> hb_wasm64:call(H, Name, Args, fun unexpected/3, state, #{}) end,
     ?assertEqual({error, {unknown_function, "nosuch"}, state}, Call("nosuch", [])),
     ?assertMatch({error, {invalid_args, #{position := 1}}, state}, Call("peek", [])),
@@ -98,7 +98,7 @@ errors_carry_the_state_test() ->
 
 %% The C driver was locked dead by a call back into the guest.
 an_import_may_call_back_into_the_guest_test() ->
-    H = hb_test:start("imports"),
+    H = hb_support:start("imports"),
     %% Three levels, then many.
     ?assertEqual({ok, [6], 3}, nest(H, 3, 0)),
     ?assertEqual({ok, [1275], 53}, nest(H, 50, 3)),
@@ -110,7 +110,7 @@ nest_again(Count, #{instance := Scoped, func := "callback", args := [K]}, _) -> 
 
 %% A call/3 nested in an import answers its own imports with zeros.
 a_nested_call_answers_its_own_imports_test() ->
-    H = hb_test:start("imports"),
+    H = hb_support:start("imports"),
     Fun = fun(S, #{instance := Scoped, args := [K]}, _) ->
         {ok, Results} = hb_wasm64:call(Scoped, "nest", [K]),
         {ok, Results, S}
@@ -118,7 +118,7 @@ a_nested_call_answers_its_own_imports_test() ->
     ?assertEqual({ok, [10 + 9], s}, hb_wasm64:call(H, "nest", [10], Fun, s, #{})).
 
 an_import_reads_and_writes_the_memory_of_the_waiting_guest_test() ->
-    H = hb_test:start("imports"),
+    H = hb_support:start("imports"),
     Fun = fun(S, #{instance := Scoped, args := [At]}, _) ->
         {ok, <<V:32/little>>} = hb_wasm64:read(Scoped, At, 4),
         {ok, 65536} = hb_wasm64:memory_size(Scoped),
@@ -129,7 +129,7 @@ an_import_reads_and_writes_the_memory_of_the_waiting_guest_test() ->
 
 %% As WASI's fd_write does, and as one that answers a string does.
 an_import_uses_strings_and_malloc_of_the_waiting_guest_test() ->
-    H = hb_test:start("imports"),
+    H = hb_support:start("imports"),
     Fun = fun(_, #{instance := Scoped, args := [At, Length]}, _) ->
         {ok, Text} = hb_wasm64:read(Scoped, At, Length),
         {ok, Same} = hb_wasm64:read_string(Scoped, At),
@@ -146,7 +146,7 @@ an_import_uses_strings_and_malloc_of_the_waiting_guest_test() ->
 %% Whoever owes the answer and uses the handle it started with would wait for
 %% itself: it means the scoped one.
 the_one_who_owes_the_answer_may_use_the_plain_handle_test() ->
-    H = hb_test:start("imports"),
+    H = hb_support:start("imports"),
     Fun = fun(S, #{args := [At]}, _) ->
         {ok, <<V:32/little>>} = hb_wasm64:read(H, At, 4),
         ok = hb_wasm64:write(H, At, <<(V + 1):32/little>>),
@@ -159,7 +159,7 @@ the_one_who_owes_the_answer_may_use_the_plain_handle_test() ->
 
 %% HyperBEAM's devices may run in processes of their own.
 the_scoped_handle_works_in_every_process_test() ->
-    H = hb_test:start("imports"),
+    H = hb_support:start("imports"),
     Fun = fun(_, #{instance := Scoped, args := [At]}, _) ->
         Use = fun() ->
             {ok, <<V:32/little>>} = hb_wasm64:read(Scoped, At, 4),
@@ -167,14 +167,14 @@ the_scoped_handle_works_in_every_process_test() ->
             {ok, [Sum]} = hb_wasm64:call(Scoped, "nest", [3]),
             Sum
         end,
-        Sums = [hb_test:in_process(Use) || _ <- [1, 2, 3]],
+        Sums = [hb_support:in_process(Use) || _ <- [1, 2, 3]],
         {ok, [0], Sums}
     end,
     ?assertEqual({ok, [10], [3, 3, 3]}, hb_wasm64:call(H, "mem_then_import", [7], Fun, s, #{})).
 
 %% Once answered, the scope is the plain instance.
 a_scoped_handle_is_a_plain_one_after_the_answer_test() ->
-    H = hb_test:start("imports"),
+    H = hb_support:start("imports"),
     Keep = fun(_, #{instance := Scoped}, _) -> {ok, [0], Scoped} end,
     {ok, _, Scoped} = hb_wasm64:call(H, "call_callback", [1], Keep, none, #{}),
     ?assertEqual({ok, [50]}, hb_wasm64:call(Scoped, 0, [5])),
@@ -186,8 +186,8 @@ a_scoped_handle_is_a_plain_one_after_the_answer_test() ->
 
 %% The scoped handle is as good as the plain one: it keeps the instance.
 a_scoped_handle_keeps_the_instance_alive_test() ->
-    Image = hb_test:guest("imports"),
-    Scoped = hb_test:in_process(fun() ->
+    Image = hb_support:guest("imports"),
+    Scoped = hb_support:in_process(fun() ->
         {ok, H} = hb_wasm64:start(Image),
         {ok, _, Scoped} = hb_wasm64:call(H, "call_callback", [1],
                                          fun(_, #{instance := I}, _) -> {ok, [0], I} end, none, #{}),
@@ -198,8 +198,8 @@ a_scoped_handle_keeps_the_instance_alive_test() ->
 
 %% A deadlock of the C driver where it had few threads.
 an_import_may_use_another_instance_test() ->
-    One = hb_test:start("imports"),
-    Other = hb_test:start("imports"),
+    One = hb_support:start("imports"),
+    Other = hb_support:start("imports"),
     Fun = fun(S, #{args := [K]}, _) ->
         {ok, [V], _} = hb_wasm64:call(Other, "nest", [K], fun(_, #{args := [L]}, _) -> {ok, [L], x} end, x, #{}),
         {ok, [V], S}
@@ -208,7 +208,7 @@ an_import_may_use_another_instance_test() ->
     ?assertEqual({ok, [12], s}, hb_wasm64:call(One, "nest", [5], Fun, s, #{})).
 
 globals_and_memory_survive_nested_calls_test() ->
-    H = hb_test:start("imports"),
+    H = hb_support:start("imports"),
     Fun = fun(S, #{instance := Scoped, args := [K]}, _) ->
         {ok, [_]} = hb_wasm64:call(Scoped, "add_to_global", [K]),
         nest_again(S, #{instance => Scoped, func => "callback", args => [K]}, #{})
@@ -219,7 +219,7 @@ globals_and_memory_survive_nested_calls_test() ->
 %% Import functions that fail
 
 an_answer_of_error_ends_the_call_and_the_instance_lives_test() ->
-    H = hb_test:start("imports"),
+    H = hb_support:start("imports"),
     Call = fun(Answer) -> hb_wasm64:call(H, "call_add", [1, 2], fun(_, _, _) -> Answer end, before, #{}) end,
     ?assertEqual({error, {import_failed, why}, 'after'}, Call({error, why, 'after'})),
     ?assertEqual({error, {import_failed, {some, "term", <<1>>, 2.5}}, before}, Call({error, {some, "term", <<1>>, 2.5}})),
@@ -227,7 +227,7 @@ an_answer_of_error_ends_the_call_and_the_instance_lives_test() ->
 
 %% The C driver hung for ever and left the instance dead.
 an_import_function_that_raises_ends_the_call_and_the_instance_lives_test() ->
-    H = hb_test:start("imports"),
+    H = hb_support:start("imports"),
     Raise = [fun() -> error(oops) end, fun() -> throw(oops) end, fun() -> exit(oops) end],
     [begin
          Fun = fun(_, _, _) -> R() end,
@@ -240,7 +240,7 @@ an_import_function_that_raises_ends_the_call_and_the_instance_lives_test() ->
 
 %% The state of the last import that went well is what the caller gets.
 the_state_after_a_failed_import_is_the_last_good_one_test() ->
-    H = hb_test:start("imports"),
+    H = hb_support:start("imports"),
     Third = fun(2, _, _) -> error(third);
                (N, _, _) -> {ok, [0], N + 1}
             end,
@@ -248,7 +248,7 @@ the_state_after_a_failed_import_is_the_last_good_one_test() ->
 
 %% The C driver crashed the node, or hung for ever.
 wrong_answers_fail_the_import_test() ->
-    H = hb_test:start("imports"),
+    H = hb_support:start("imports"),
     Wrong = [
         %% Missing.
         {"call_add", [1, 2], {ok, [], s}}, {"call_pair", [1], {ok, [1], s}},
@@ -271,7 +271,7 @@ wrong_answers_fail_the_import_test() ->
 
 %% HyperBEAM's devices answer [0] to imports without a result.
 surplus_results_are_dropped_test() ->
-    H = hb_test:start("imports"),
+    H = hb_support:start("imports"),
     Call = fun(Name, Args, Results) -> hb_wasm64:call(H, Name, Args, fun(_, _, _) -> {ok, Results, s} end, s, #{}) end,
     ?assertEqual({ok, [], s}, Call("call_none", [], [0])),
     ?assertEqual({ok, [], s}, Call("call_none", [], [foo, bar, {}])),
@@ -281,7 +281,7 @@ surplus_results_are_dropped_test() ->
 
 %% A failed import is no exception of the guest's: its catch_all must not see it.
 guests_cannot_catch_a_failed_import_test() ->
-    H = hb_test:start("exceptions"),
+    H = hb_support:start("exceptions"),
     Call = fun(Fun) -> hb_wasm64:call(H, "nested_import", [], Fun, s, #{}) end,
     ?assertEqual({ok, [7], s}, Call(fun(S, _, _) -> {ok, [7], S} end)),
     ?assertEqual({error, {import_failed, why}, s}, Call(fun(_, _, _) -> {error, why} end)),
@@ -292,7 +292,7 @@ guests_cannot_catch_a_failed_import_test() ->
 %% Only the innermost call is unwound: the import function sees its error and
 %% may answer for it.
 a_failed_nested_call_leaves_the_outer_one_as_it_is_test() ->
-    H = hb_test:start("imports"),
+    H = hb_support:start("imports"),
     Refuse = fun(_, _, _) -> {error, inner} end,
     Fun = fun(S, #{instance := Scoped}, _) ->
         Failed = hb_wasm64:call(Scoped, "call_add", [1, 2], Refuse, x, #{}),
@@ -309,19 +309,19 @@ a_failed_nested_call_leaves_the_outer_one_as_it_is_test() ->
 
 %% A stray message was taken for the answer by the C driver's caller.
 stray_messages_are_left_alone_test() ->
-    H = hb_test:start("imports"),
+    H = hb_support:start("imports"),
     Stray = [{execution_result, 1}, {hb_wasm64, make_ref(), {done, {ok, [666]}}},
              {hb_wasm64, make_ref(), {import, make_ref(), #{}}}, {hb_wasm64, self(), turn}, {done, {ok, [666]}}],
     [self() ! Message || Message <- Stray],
     Fun = fun(S, #{args := [A, B]}, _) -> {ok, [A + B], S} end,
     ?assertEqual({ok, [55], s}, hb_wasm64:call(H, "call_many", [10], Fun, s, #{})),
-    ?assertEqual(Stray, hb_test:flush()).
+    ?assertEqual(Stray, hb_support:flush()).
 
 %% Nothing of a call stays in the mailbox, whichever way it ends.
 calls_leave_nothing_in_the_mailbox_test_() ->
     {timeout, 60, fun() ->
-        H = hb_test:start("imports"),
-        Loop = hb_test:start("loop"),
+        H = hb_support:start("imports"),
+        Loop = hb_support:start("loop"),
         Good = fun(S, _, _) -> {ok, [0], S} end,
         Bad = fun(_, _, _) -> {error, bad} end,
         {ok, [_], s} = hb_wasm64:call(H, "call_many", [100], Good, s, #{}),
@@ -330,27 +330,27 @@ calls_leave_nothing_in_the_mailbox_test_() ->
         {error, timeout, s} = hb_wasm64:call(Loop, "import_loop", [], Good, s, #{timeout => 30}),
         {error, timeout, s} = hb_wasm64:call(Loop, "spin_after_import", [], Good, s, #{timeout => 30}),
         timer:sleep(50),
-        ?assertEqual([], hb_test:flush())
+        ?assertEqual([], hb_support:flush())
     end}.
 
 %% Catches a receive that walks the mailbox for every import.
 a_full_mailbox_does_not_slow_imports_down_test_() ->
     {timeout, 60, fun() ->
-        H = hb_test:start("imports"),
+        H = hb_support:start("imports"),
         Fun = fun(S, _, _) -> {ok, [0], S} end,
         Round = fun() ->
-            {Micros, _} = hb_test:micros(fun() -> {ok, _, s} = hb_wasm64:call(H, "call_many", [5000], Fun, s, #{}) end),
+            {Micros, _} = hb_support:micros(fun() -> {ok, _, s} = hb_wasm64:call(H, "call_many", [5000], Fun, s, #{}) end),
             Micros
         end,
         %% The garbage collector has seen the messages before.
         Rounds = fun() ->
             erlang:garbage_collect(),
             _ = [Round() || _ <- lists:seq(1, 3)],
-            hb_test:median([Round() || _ <- lists:seq(1, 9)])
+            hb_support:median([Round() || _ <- lists:seq(1, 9)])
         end,
-        Outcome = hb_test:in_process(fun() ->
-            hb_test:best_of(5, fun() ->
-                _ = hb_test:flush(),
+        Outcome = hb_support:in_process(fun() ->
+            hb_support:best_of(5, fun() ->
+                _ = hb_support:flush(),
                 Empty = Rounds(),
                 [self() ! {unrelated, N} || N <- lists:seq(1, 100_000)],
                 Full = Rounds(),

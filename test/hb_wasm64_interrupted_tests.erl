@@ -39,7 +39,7 @@ a_restore_without_the_time_that_it_takes_changes_nothing_test_() ->
              ?assertEqual({Millis, {error, timeout}}, {Millis, hb_wasm64:restore(H, Dropped, #{timeout => Millis, on_timeout => stop})}),
              ?assert({ok, Fresh} =:= hb_wasm64:snapshot(H))
          end || Millis <- [0, 1, 2]],
-        ?assertEqual([], hb_test:flush()),
+        ?assertEqual([], hb_support:flush()),
         ?assertEqual(ok, hb_wasm64:restore(H, Dropped, #{timeout => 50_000})),
         ?assert({ok, Dropped} =:= hb_wasm64:snapshot(H))
     end}.
@@ -47,8 +47,8 @@ a_restore_without_the_time_that_it_takes_changes_nothing_test_() ->
 %% The instance is in the middle of a call, for as long as nobody answers its import.
 what_has_to_do_with_state_waits_no_longer_than_it_is_told_test_() ->
     {timeout, 60, fun() ->
-        H = hb_state_test:start(),
-        Before = hb_state_test:snapshot(H),
+        H = hb_state_support:start(),
+        Before = hb_state_support:snapshot(H),
         {ok, Ref} = hb_wasm64:call_async(H, "ask", [5], #{}),
         Import = receive {hb_wasm64, Ref, {import, I, _}} -> I after 5000 -> error(nothing) end,
         Operations = [
@@ -59,7 +59,7 @@ what_has_to_do_with_state_waits_no_longer_than_it_is_told_test_() ->
             fun(Options) -> hb_wasm64:migrate(H, node(), Options) end
         ],
         [begin
-             {Micros, Answer} = hb_test:micros(fun() -> Operation(#{timeout => 100, on_timeout => stop}) end),
+             {Micros, Answer} = hb_support:micros(fun() -> Operation(#{timeout => 100, on_timeout => stop}) end),
              ?assertEqual({error, timeout}, Answer),
              ?assert(Micros >= 100_000, Micros),
              ?assert(Micros < 5_000_000, Micros),
@@ -69,15 +69,15 @@ what_has_to_do_with_state_waits_no_longer_than_it_is_told_test_() ->
         ok = hb_wasm64:respond(Import, {ok, [1]}),
         ?assertEqual({ok, [3]}, receive {hb_wasm64, Ref, {done, Done}} -> Done after 5000 -> nothing end),
         ?assertEqual({ok, idle}, hb_wasm64:status(H)),
-        ?assertEqual([], hb_test:flush()),
+        ?assertEqual([], hb_support:flush()),
         [?assertMatch({ok, _}, Operation(#{timeout => 10_000})) || Operation <- [
             fun(Options) -> hb_wasm64:snapshot(H, Options) end, fun(Options) -> hb_wasm64:fork(H, Options) end
         ]]
     end}.
 
 a_timeout_of_an_operation_is_checked_test() ->
-    H = hb_state_test:start(),
-    Snapshot = hb_state_test:snapshot(H),
+    H = hb_state_support:start(),
+    Snapshot = hb_state_support:snapshot(H),
     Operations = [
         fun(Options) -> hb_wasm64:snapshot(H, Options) end,
         fun(Options) -> hb_wasm64:restore(H, Snapshot, Options) end,
@@ -88,40 +88,40 @@ a_timeout_of_an_operation_is_checked_test() ->
      || Operation <- Operations, Timeout <- [-1, 1.5, soon, 1 bsl 32]],
     [?assertEqual({error, {invalid_option, options, Options}}, Operation(Options))
      || Operation <- Operations, Options <- [none, [], [{timeout, 1}], 1]],
-    ?assert(Snapshot =:= hb_state_test:snapshot(H)).
+    ?assert(Snapshot =:= hb_state_support:snapshot(H)).
 
 %% An instance that has been forked keeps its memory to itself until something is done with it.
 a_fork_that_is_stopped_unused_gives_its_memory_back_test_() ->
     {timeout, 60, fun() ->
-        H = hb_test:start("memory64"),
+        H = hb_support:start("memory64"),
         Bytes = 64 bsl 20,
         %% By the guest: no binary of this size is here, which would be given back meanwhile.
         {ok, [1]} = hb_wasm64:call(H, "grow", [Bytes div 65536 - 1]),
         {ok, []} = hb_wasm64:call(H, "fill", [0, 1, Bytes]),
-        Before = hb_test:settled_rss(),
+        Before = hb_support:settled_rss(),
         Forks = [begin {ok, Fork} = hb_wasm64:fork(H), Fork end || _ <- [1, 2, 3]],
-        ?assert(hb_test:rss() > Before + 2 * Bytes),
+        ?assert(hb_support:rss() > Before + 2 * Bytes),
         [ok = hb_wasm64:stop(Fork) || Fork <- Forks],
-        ?assertEqual(true, hb_test:flat(Before, Bytes))
+        ?assertEqual(true, hb_support:flat(Before, Bytes))
     end}.
 
 %% Guest code that runs outside of a call.
 a_start_function_has_fuel_of_its_own_test() ->
-    Spin = hb_test:guest("start_spin"),
+    Spin = hb_support:guest("start_spin"),
     ?assertEqual({error, {limit, fuel}}, hb_wasm64:start(Spin, #{fuel => 100_000})),
     ?assertEqual({error, timeout}, hb_wasm64:start(Spin, #{timeout => 50})),
-    {ok, H} = hb_wasm64:start(hb_test:guest("start_ok"), #{fuel => 100_000}),
+    {ok, H} = hb_wasm64:start(hb_support:guest("start_ok"), #{fuel => 100_000}),
     ok = hb_wasm64:stop(H).
 
 %% In the import function of a call no other call takes longer than that one may.
 a_call_in_an_import_ends_with_the_time_of_the_outer_one_test() ->
-    H = hb_test:start("imports"),
-    Loop = hb_test:start("loop"),
+    H = hb_support:start("imports"),
+    Loop = hb_support:start("loop"),
     Add = fun(State, #{func := "add"}, _) ->
         {error, timeout} = hb_wasm64:call(Loop, "spin", []),
         {ok, [1], State}
     end,
-    {Micros, Result} = hb_test:micros(fun() -> hb_wasm64:call(H, "call_add", [1, 2], Add, s, #{timeout => 100}) end),
+    {Micros, Result} = hb_support:micros(fun() -> hb_wasm64:call(H, "call_add", [1, 2], Add, s, #{timeout => 100}) end),
     ?assertEqual({error, timeout, s}, Result),
     ?assert(Micros < 5_000_000),
     %% Afterwards it is forgotten.
@@ -129,12 +129,12 @@ a_call_in_an_import_ends_with_the_time_of_the_outer_one_test() ->
 
 %% Who only waited has changed nothing.
 on_timeout_stop_is_for_guests_that_were_cut_short_test() ->
-    H = hb_test:start("loop"),
+    H = hb_support:start("loop"),
     Busy = spawn(fun() -> hb_wasm64:call(H, "spin", []) end),
-    true = hb_test:wait_until(fun() -> hb_wasm64:status(H) =:= {ok, running} end),
+    true = hb_support:wait_until(fun() -> hb_wasm64:status(H) =:= {ok, running} end),
     ?assertEqual({error, timeout}, hb_wasm64:call(H, "count", [1], #{timeout => 50, on_timeout => stop})),
     ?assertMatch({ok, _}, hb_wasm64:status(H)),
-    ok = hb_test:gone(Busy),
+    ok = hb_support:gone(Busy),
     ?assertEqual({error, timeout}, hb_wasm64:call(H, "spin", [], #{timeout => 50, on_timeout => stop})),
     ?assertEqual({error, stopped}, hb_wasm64:status(H)).
 

@@ -5,7 +5,7 @@
 -include_lib("eunit/include/eunit.hrl").
 
 a_ledger_mints_transfers_and_tells_balances_test() ->
-    H = hb_test:start("ledger"),
+    H = hb_support:start("ledger"),
     {Minted, Journal1} = send(H, "Mint", "alice", [{"Quantity", "100"}], []),
     ?assertEqual(<<"Minted 100, journal 1">>, data(Minted)),
     {Moved, Journal2} = send(H, "Transfer", "alice", [{"Quantity", "25"}, {"Recipient", "bob"}], Journal1),
@@ -22,7 +22,7 @@ a_ledger_mints_transfers_and_tells_balances_test() ->
 
 %% What is refused is no entry in the journal.
 refusals_leave_the_ledger_as_it_was_test() ->
-    H = hb_test:start("ledger"),
+    H = hb_support:start("ledger"),
     {_, Journal} = send(H, "Mint", "alice", [{"Quantity", "100"}], []),
     Refused = [
         {"Mint", "bob", [{"Quantity", "1"}], <<"only the owner may mint">>},
@@ -44,19 +44,19 @@ refusals_leave_the_ledger_as_it_was_test() ->
 
 %% 2^63-1 goes through JSON, the guest and the import as it is.
 quantities_of_63_bits_are_exact_test() ->
-    H = hb_test:start("ledger"),
+    H = hb_support:start("ledger"),
     Most = "9223372036854775807",
     Test = self(),
     Audit = fun(S, #{args := [_, _, Quantity], func_sig := "(III)I"}, _) -> Test ! {audit, Quantity}, {ok, [1 bsl 62], S} end,
     {ok, Answer, s} = handle(H, json("Mint", "alice", [{"Quantity", Most}]), Audit, s),
-    ?assertEqual([{audit, 1 bsl 63 - 1}], hb_test:flush()),
+    ?assertEqual([{audit, 1 bsl 63 - 1}], hb_support:flush()),
     ?assertEqual(<<"Minted 9223372036854775807, journal 4611686018427387904">>, data(Answer)),
     ?assertEqual(list_to_binary(Most), balance(H, "alice")).
 
 %% A journal that refuses, fails, raises or answers nonsense: nothing has
 %% changed, and the program goes on.
 a_journal_that_fails_changes_nothing_test() ->
-    H = hb_test:start("ledger"),
+    H = hb_support:start("ledger"),
     {_, Journal} = send(H, "Mint", "alice", [{"Quantity", "100"}], []),
     Transfer = json("Transfer", "alice", [{"Quantity", "25"}, {"Recipient", "bob"}]),
     {ok, Refused, s} = handle(H, Transfer, fun(S, _, _) -> {ok, [-1], S} end, s),
@@ -71,13 +71,13 @@ a_journal_that_fails_changes_nothing_test() ->
 
 %% Without an import function the journal's answer is the number 0.
 a_journal_of_zeros_takes_every_entry_test() ->
-    H = hb_test:start("ledger"),
+    H = hb_support:start("ledger"),
     {ok, [Pointer]} = hb_wasm64:call(H, "handle", pointers(H, json("Mint", "alice", [{"Quantity", "5"}]))),
     {ok, Answer} = hb_wasm64:read_string(H, Pointer),
     ?assertEqual(<<"Minted 5, journal 0">>, data(Answer)).
 
 nonsense_is_answered_and_not_trapped_test() ->
-    H = hb_test:start("ledger"),
+    H = hb_support:start("ledger"),
     [begin
          {ok, Answer, s} = handle(H, Text, fun(S, _, _) -> {ok, [1], S} end, s),
          ?assertMatch(<<"{\"ok\":false,\"error\":\"", _/binary>>, Answer)
@@ -88,7 +88,7 @@ nonsense_is_answered_and_not_trapped_test() ->
 %% The guest's malloc and free, over and over: its memory stays what it was.
 ten_thousand_entries_test_() ->
     {timeout, 60, fun() ->
-        H = hb_test:start("ledger"),
+        H = hb_support:start("ledger"),
         {_, _} = send(H, "Mint", "alice", [{"Quantity", "1000000"}], []),
         Count = fun(N, #{instance := I, args := [At, Length, 1]}, _) ->
             {ok, <<"{\"Action\":\"Transfer\"", _/binary>>} = hb_wasm64:read(I, At, Length),

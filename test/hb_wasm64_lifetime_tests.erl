@@ -6,12 +6,12 @@
 %% Stopping
 
 stop_is_idempotent_test() ->
-    H = hb_test:start("numbers"),
+    H = hb_support:start("numbers"),
     ?assertEqual([ok, ok, ok], [hb_wasm64:stop(H) || _ <- [1, 2, 3]]).
 
 %% A call after stop hung for ever.
 a_stopped_instance_says_so_to_everything_test() ->
-    H = hb_test:start("memory"),
+    H = hb_support:start("memory"),
     ok = hb_wasm64:stop(H),
     [?assertEqual({Name, {error, stopped}}, {Name, Answer}) || {Name, Answer} <- answers(H)].
 
@@ -32,11 +32,11 @@ stop_ends_the_call_in_progress_test_() ->
             end}
         ],
         [begin
-             H = hb_test:start("loop"),
+             H = hb_support:start("loop"),
              Test = self(),
              spawn_link(fun() -> Test ! {result, Call(H)} end),
              IsThere = fun() -> {ok, Status} = hb_wasm64:status(H), lists:member(Status, There) end,
-             ?assert(hb_test:wait_until(IsThere)),
+             ?assert(hb_support:wait_until(IsThere)),
              %% In its first slice or in a later one.
              timer:sleep(Millis),
              ?assertEqual(ok, hb_wasm64:stop(H)),
@@ -47,7 +47,7 @@ stop_ends_the_call_in_progress_test_() ->
 %% Whenever it comes: also between a step of the call and the moment in which its process begins to wait.
 stop_ends_an_asynchronous_call_at_any_moment_test_() ->
     {timeout, 120, fun() ->
-        Image = hb_test:guest("loop"),
+        Image = hb_support:guest("loop"),
         Handler = spawn_link(fun Answer() ->
             receive {hb_wasm64, _, {import, Import, _}} -> _ = hb_wasm64:respond(Import, {ok, []}), Answer() end
         end),
@@ -61,13 +61,13 @@ stop_ends_an_asynchronous_call_at_any_moment_test_() ->
                           {Try, receive {hb_wasm64, Ref, Done} -> Done after 20_000 -> nothing end})
          end || Try <- lists:seq(1, 20_000)],
         unlink(Handler),
-        hb_test:gone(Handler)
+        hb_support:gone(Handler)
     end}.
 
 %% Everybody who stands in line hears of it.
 stop_answers_those_who_wait_test_() ->
     {timeout, 60, fun() ->
-        H = hb_test:start("loop"),
+        H = hb_support:start("loop"),
         Test = self(),
         Jobs = [fun() -> hb_wasm64:call(H, "spin", []) end | [fun() -> hb_wasm64:call(H, "count", [3]) end || _ <- lists:seq(1, 20)]]
             ++ [fun() -> hb_wasm64:read(H, 0, 1) end],
@@ -79,16 +79,16 @@ stop_answers_those_who_wait_test_() ->
 
 %% From within an import: its own call ends.
 an_import_function_may_stop_the_instance_test() ->
-    H = hb_test:start("imports"),
+    H = hb_support:start("imports"),
     Fun = fun(S, #{instance := I}, _) -> ok = hb_wasm64:stop(I), {ok, [3], S} end,
     ?assertEqual({error, stopped, s}, hb_wasm64:call(H, "call_add", [1, 2], Fun, s, #{})),
     ?assertEqual({error, stopped}, hb_wasm64:call(H, 0, [5])),
-    ?assertEqual([], hb_test:flush()).
+    ?assertEqual([], hb_support:flush()).
 
 many_may_stop_at_the_same_time_test_() ->
     {timeout, 60, fun() ->
         [begin
-             H = hb_test:start("loop"),
+             H = hb_support:start("loop"),
              Test = self(),
              spawn_link(fun() -> Test ! {call, hb_wasm64:call(H, "spin", [])} end),
              [spawn_link(fun() -> Test ! {stop, hb_wasm64:stop(H)} end) || _ <- lists:seq(1, 10)],
@@ -102,7 +102,7 @@ many_may_stop_at_the_same_time_test_() ->
 %% The C driver kept a process for each, for ever, and 1.1 MB.
 dropped_instances_are_collected_test_() ->
     {timeout, 120, fun() ->
-        Image = hb_test:guest("imports"),
+        Image = hb_support:guest("imports"),
         Cycle = fun() ->
             {ok, H} = hb_wasm64:start(Image),
             {ok, [3]} = hb_wasm64:call(H, "add_to_global", [3])
@@ -113,9 +113,9 @@ dropped_instances_are_collected_test_() ->
 %% In the middle of a call, with frames on its stack.
 instances_dropped_during_an_import_are_collected_test_() ->
     {timeout, 120, fun() ->
-        Image = hb_test:guest("imports"),
+        Image = hb_support:guest("imports"),
         Cycle = fun() ->
-            hb_test:in_process(fun() ->
+            hb_support:in_process(fun() ->
                 {ok, H} = hb_wasm64:start(Image),
                 {ok, Ref} = hb_wasm64:call_async(H, "call_add", [1, 2], #{}),
                 receive {hb_wasm64, Ref, {import, _, _}} -> ok end
@@ -126,7 +126,7 @@ instances_dropped_during_an_import_are_collected_test_() ->
 
 stopped_instances_give_their_memory_back_test_() ->
     {timeout, 120, fun() ->
-        Image = hb_test:guest("memory64"),
+        Image = hb_support:guest("memory64"),
         Cycle = fun() ->
             {ok, H} = hb_wasm64:start(Image),
             %% 4 MB, each page of it touched.
@@ -140,7 +140,7 @@ stopped_instances_give_their_memory_back_test_() ->
 %% What the C driver leaked with each call, import and read.
 calls_imports_and_reads_leak_nothing_test_() ->
     {timeout, 120, fun() ->
-        H = hb_test:start("imports"),
+        H = hb_support:start("imports"),
         Fun = fun(S, #{instance := I}, _) -> {ok, _} = hb_wasm64:read(I, 0, 4096), {ok, [0], S} end,
         Cycle = fun() ->
             {ok, _} = hb_wasm64:call(H, "add_to_global", [1]),
@@ -154,15 +154,15 @@ calls_imports_and_reads_leak_nothing_test_() ->
 %% Less than 50 MB more after More cycles than after the first ones. What has
 %% been dropped is taken apart a little later.
 flat(Cycle, First, More) ->
-    ok = hb_test:in_process(fun() -> repeat(First, Cycle) end),
+    ok = hb_support:in_process(fun() -> repeat(First, Cycle) end),
     timer:sleep(500),
-    {Before, Processes} = {hb_test:rss(), erlang:system_info(process_count)},
-    ok = hb_test:in_process(fun() -> repeat(More, Cycle) end),
+    {Before, Processes} = {hb_support:rss(), erlang:system_info(process_count)},
+    ok = hb_support:in_process(fun() -> repeat(More, Cycle) end),
     Growth = fun() ->
         erlang:garbage_collect(),
-        hb_test:rss() - Before
+        hb_support:rss() - Before
     end,
-    ?assert(hb_test:wait_until(fun() -> Growth() < 50_000_000 end, 20_000), Growth()),
+    ?assert(hb_support:wait_until(fun() -> Growth() < 50_000_000 end, 20_000), Growth()),
     ?assert(erlang:system_info(process_count) =< Processes + 5).
 
 repeat(0, _) -> ok;
@@ -175,7 +175,7 @@ repeat(N, Cycle) ->
 %% A thousand at a time: each reserves address space, not memory.
 a_thousand_instances_live_side_by_side_test_() ->
     {timeout, 60, fun() ->
-        Image = hb_test:guest("imports"),
+        Image = hb_support:guest("imports"),
         Handles = [element(2, {ok, _} = hb_wasm64:start(Image)) || _ <- lists:seq(1, 1000)],
         [?assertEqual({ok, [N]}, hb_wasm64:call(H, "add_to_global", [N])) || {N, H} <- lists:enumerate(Handles)],
         [?assertEqual({ok, [N + 1]}, hb_wasm64:call(H, "add_to_global", [1])) || {N, H} <- lists:enumerate(Handles)],
@@ -186,13 +186,13 @@ a_thousand_instances_live_side_by_side_test_() ->
 %% of its own, which must live on.
 an_instance_too_many_is_refused_and_harms_no_other_test_() ->
     {timeout, 60, fun() ->
-        Peer = hb_test:peer(),
-        Image = hb_test:guest("big_memory"),
-        {Started, Reason, Usable, Again} = hb_test:on_peer(Peer, fun() ->
+        Peer = hb_support:peer(),
+        Image = hb_support:guest("big_memory"),
+        {Started, Reason, Usable, Again} = hb_support:on_peer(Peer, fun() ->
             {Handles, Reason} = start_all(Image, []),
             Usable = hb_wasm64:memory_size(hd(Handles)),
             [ok = hb_wasm64:stop(H) || H <- Handles],
-            Again = hb_test:wait_until(fun() -> element(1, hb_wasm64:start(Image)) =:= ok end),
+            Again = hb_support:wait_until(fun() -> element(1, hb_wasm64:start(Image)) =:= ok end),
             {length(Handles), Reason, Usable, Again}
         end),
         ok = peer:stop(Peer),
@@ -210,7 +210,7 @@ start_all(Image, Handles) ->
 %% The last copy counts, wherever it lies.
 a_handle_in_a_message_keeps_the_instance_test() ->
     Test = self(),
-    spawn_link(fun() -> Test ! {handle, hb_test:start("numbers")} end),
+    spawn_link(fun() -> Test ! {handle, hb_support:start("numbers")} end),
     timer:sleep(20),
     erlang:garbage_collect(),
     H = receive {handle, Handle} -> Handle after 5000 -> error(nothing) end,
@@ -221,9 +221,9 @@ a_handle_in_a_message_keeps_the_instance_test() ->
 %% From another node, and back again.
 a_handle_of_another_node_is_not_local_test_() ->
     {timeout, 60, fun() ->
-        Peer = hb_test:peer(#{name => peer:random_name()}),
-        Image = hb_test:guest("numbers"),
-        H = hb_test:on_peer(Peer, fun() ->
+        Peer = hb_support:peer(#{name => peer:random_name()}),
+        Image = hb_support:guest("numbers"),
+        H = hb_support:on_peer(Peer, fun() ->
             {ok, Handle} = hb_wasm64:start(Image),
             persistent_term:put(handle, Handle),
             Handle
@@ -232,7 +232,7 @@ a_handle_of_another_node_is_not_local_test_() ->
         ?assertNotEqual(node(), node(H)),
         [?assertEqual({Name, {error, not_local}}, {Name, Answer}) || {Name, Answer} <- answers(H)],
         ?assertEqual({error, not_local}, hb_wasm64:stop(H)),
-        ?assertEqual({ok, [3]}, hb_test:on_peer(Peer, fun() -> hb_wasm64:call(H, "add_i32", [1, 2]) end)),
+        ?assertEqual({ok, [3]}, hb_support:on_peer(Peer, fun() -> hb_wasm64:call(H, "add_i32", [1, 2]) end)),
         ok = peer:stop(Peer),
         ?assertEqual({error, not_local}, hb_wasm64:call(H, "add_i32", [1, 2]))
     end}.
@@ -245,11 +245,11 @@ a_reference_that_is_no_handle_is_not_local_test() ->
 
 %% A handle sent as bytes is a handle while the instance lives, and says so afterwards.
 a_handle_made_of_bytes_is_good_while_the_instance_lives_test() ->
-    H = hb_test:start("numbers"),
+    H = hb_support:start("numbers"),
     Bytes = term_to_binary(H),
     ?assertEqual({ok, [3]}, hb_wasm64:call(binary_to_term(Bytes), "add_i32", [1, 2])),
-    Orphan = hb_test:in_process(fun() -> term_to_binary(hb_test:start("numbers")) end),
-    ?assert(hb_test:wait_until(fun() -> hb_wasm64:call(binary_to_term(Orphan), "nop", []) =:= {error, not_local} end)).
+    Orphan = hb_support:in_process(fun() -> term_to_binary(hb_support:start("numbers")) end),
+    ?assert(hb_support:wait_until(fun() -> hb_wasm64:call(binary_to_term(Orphan), "nop", []) =:= {error, not_local} end)).
 
 what_is_no_reference_at_all_raises_test() ->
     [[?assertMatch({Name, error, R} when R =:= badarg orelse R =:= function_clause, raised(Name, Ask))

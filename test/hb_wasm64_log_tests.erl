@@ -67,8 +67,8 @@ bad_levels_are_refused(_) ->
 the_process_that_passes_records_on_is_started_again(_) ->
     {timeout, 60, fun() ->
         ok = hb_wasm64:log_level(info),
-        hb_test:gone(whereis(hb_wasm64_log)),
-        Seen = hb_test:wait_until(fun() ->
+        hb_support:gone(whereis(hb_wasm64_log)),
+        Seen = hb_support:wait_until(fun() ->
             {ok, _} = hb_wasm64:start(fresh_image()),
             [] =/= records(50)
         end),
@@ -87,7 +87,7 @@ listen() ->
     Quiet = fun(#{meta := #{library := hb_wasm64}}, _) -> stop; (_, _) -> ignore end,
     _ = logger:add_handler_filter(default, ?MODULE, {Quiet, none}),
     ok = logger:add_handler(?MODULE, ?MODULE, #{level => all}),
-    {ok, _} = hb_wasm64:start(hb_test:guest("numbers")),
+    {ok, _} = hb_wasm64:start(hb_support:guest("numbers")),
     {Primary, Collector}.
 
 unlisten({Primary, Collector}) ->
@@ -95,7 +95,7 @@ unlisten({Primary, Collector}) ->
     ok = logger:remove_handler(?MODULE),
     _ = logger:remove_handler_filter(default, ?MODULE),
     ok = logger:set_primary_config(level, Primary),
-    hb_test:gone(Collector).
+    hb_support:gone(Collector).
 
 %% The callback of a logger handler.
 log(#{level := Level, msg := Msg, meta := #{library := hb_wasm64} = Meta}, _Config) ->
@@ -135,4 +135,4 @@ records_up_to(Prefix) ->
     end,
     UpTo([], 500).
 
-fresh_image() -> hb_test:fresh(hb_test:guest("crunch")).
+fresh_image() -> hb_support:fresh(hb_support:guest("crunch")).

@@ -10,7 +10,7 @@
 
 what_the_guest_has_is_read_and_what_is_written_it_sees_test() ->
     [begin
-         H = hb_test:start(Guest),
+         H = hb_support:start(Guest),
          ?assertEqual({ok, <<"Hello, World!", 0>>}, hb_wasm64:read(H, 64, 14)),
          ?assertEqual(ok, hb_wasm64:write(H, 64, <<"Jello">>)),
          ?assertEqual({ok, [$J]}, hb_wasm64:call(H, "load8", [64])),
@@ -25,7 +25,7 @@ what_the_guest_has_is_read_and_what_is_written_it_sees_test() ->
 
 the_size_follows_the_guest_test() ->
     [begin
-         H = hb_test:start(Guest),
+         H = hb_support:start(Guest),
          ?assertEqual({ok, ?PAGE}, hb_wasm64:memory_size(H)),
          {ok, [1]} = hb_wasm64:call(H, "grow", [3]),
          ?assertEqual({ok, 4 * ?PAGE}, hb_wasm64:memory_size(H)),
@@ -43,7 +43,7 @@ access_beyond_the_memory_is_out_of_bounds_test() ->
         {1 bsl 63, 1}, {1 bsl 64 - 1, 1}, {1 bsl 64 - 4, 8}
     ],
     [begin
-         H = hb_test:start(Guest),
+         H = hb_support:start(Guest),
          [begin
               ?assertEqual(beyond(At, Size, ?PAGE), hb_wasm64:read(H, At, Size)),
               ?assertEqual(beyond(At, Size, ?PAGE), hb_wasm64:write(H, At, <<0:Size/unit:8>>))
@@ -56,7 +56,7 @@ access_beyond_the_memory_is_out_of_bounds_test() ->
 
 %% No integer is too strange to be answered: the map repeats it.
 negative_and_huge_numbers_are_out_of_bounds_test() ->
-    H = hb_test:start("memory64"),
+    H = hb_support:start("memory64"),
     [begin
          ?assertEqual(beyond(At, 4, ?PAGE), hb_wasm64:read(H, At, 4)),
          ?assertEqual(beyond(At, 4, ?PAGE), hb_wasm64:write(H, At, <<1, 2, 3, 4>>)),
@@ -67,7 +67,7 @@ negative_and_huge_numbers_are_out_of_bounds_test() ->
 
 %% The very end is within.
 nothing_can_be_read_at_the_end_test() ->
-    H = hb_test:start("memory"),
+    H = hb_support:start("memory"),
     ?assertEqual({ok, <<>>}, hb_wasm64:read(H, ?PAGE, 0)),
     ?assertEqual(ok, hb_wasm64:write(H, ?PAGE, <<>>)),
     ?assertEqual({ok, <<0>>}, hb_wasm64:read(H, ?PAGE - 1, 1)),
@@ -76,23 +76,23 @@ nothing_can_be_read_at_the_end_test() ->
 
 %% A refused write must not have written its first half.
 a_refused_write_changes_nothing_test() ->
-    H = hb_test:start("memory"),
+    H = hb_support:start("memory"),
     {error, {out_of_bounds, _}} = hb_wasm64:write(H, ?PAGE - 2, <<1, 2, 3>>),
     ?assertEqual({ok, <<0, 0>>}, hb_wasm64:read(H, ?PAGE - 2, 2)).
 
 %% What has been read is a copy.
 a_binary_once_read_does_not_change_test() ->
-    H = hb_test:start("memory"),
+    H = hb_support:start("memory"),
     {ok, Before} = hb_wasm64:read(H, 0, ?PAGE),
     Copy = binary:copy(Before),
     {ok, []} = hb_wasm64:call(H, "fill", [0, 255, ?PAGE]),
     ?assertEqual(Copy, Before),
-    {ok, H2} = hb_wasm64:start(hb_test:guest("memory")),
+    {ok, H2} = hb_wasm64:start(hb_support:guest("memory")),
     ?assertEqual({ok, Copy}, hb_wasm64:read(H2, 0, ?PAGE)).
 
 %% It behaves like a memory of size 0.
 an_image_without_memory_has_one_of_size_0_test() ->
-    H = hb_test:start("numbers"),
+    H = hb_support:start("numbers"),
     ?assertEqual({ok, 0}, hb_wasm64:memory_size(H)),
     ?assertEqual({ok, <<>>}, hb_wasm64:read(H, 0, 0)),
     ?assertEqual(ok, hb_wasm64:write(H, 0, <<>>)),
@@ -103,7 +103,7 @@ an_image_without_memory_has_one_of_size_0_test() ->
 
 %% The one called "memory", wherever it stands.
 the_exported_memory_is_the_one_that_is_meant_test() ->
-    H = hb_test:start("many_memories"),
+    H = hb_support:start("many_memories"),
     ?assertEqual({ok, 2 * ?PAGE}, hb_wasm64:memory_size(H)),
     ?assertEqual({ok, <<"memory">>}, hb_wasm64:read_string(H, 0)),
     ok = hb_wasm64:write(H, 0, <<"x">>),
@@ -112,7 +112,7 @@ the_exported_memory_is_the_one_that_is_meant_test() ->
 %% On a dirty scheduler, where it would take long on a normal one.
 much_memory_is_read_as_it_was_written_test_() ->
     {timeout, 60, fun() ->
-        H = hb_test:start("memory64"),
+        H = hb_support:start("memory64"),
         {ok, [1]} = hb_wasm64:call(H, "grow", [1023]),
         Block = crypto:strong_rand_bytes(1 bsl 20),
         Bytes = << <<N:32, (binary:part(Block, 0, (1 bsl 20) - 4))/binary>> || N <- lists:seq(1, 64) >>,
@@ -128,19 +128,19 @@ much_memory_is_read_as_it_was_written_test_() ->
 
 %% Sixteen gigabytes at the start cost address space, not memory.
 a_large_memory_costs_what_is_touched_of_it_test() ->
-    Before = hb_test:rss(),
-    H = hb_test:start("big_memory"),
+    Before = hb_support:rss(),
+    H = hb_support:start("big_memory"),
     ?assertEqual({ok, 1 bsl 34}, hb_wasm64:memory_size(H)),
     ok = hb_wasm64:write(H, (1 bsl 34) - 1, <<7>>),
     ?assertEqual({ok, <<0, 7>>}, hb_wasm64:read(H, (1 bsl 34) - 2, 2)),
-    ?assert(hb_test:rss() - Before < 100_000_000),
+    ?assert(hb_support:rss() - Before < 100_000_000),
     ok = hb_wasm64:stop(H).
 
 %% Strings
 
 strings_end_at_the_nul_test() ->
     [begin
-         H = hb_test:start(Guest),
+         H = hb_support:start(Guest),
          ?assertEqual({ok, <<"Hello, World!">>}, hb_wasm64:read_string(H, 64)),
          ?assertEqual({ok, <<"World!">>}, hb_wasm64:read_string(H, 71)),
          ?assertEqual({ok, <<>>}, hb_wasm64:read_string(H, 77)),
@@ -152,7 +152,7 @@ strings_end_at_the_nul_test() ->
      end || Guest <- ?BOTH].
 
 long_strings_are_read_test() ->
-    H = hb_test:start("memory"),
+    H = hb_support:start("memory"),
     {ok, [1]} = hb_wasm64:call(H, "grow", [255]),
     Text = binary:copy(<<"0123456789abcdef">>, 1_000_000),
     ok = hb_wasm64:write(H, 100, <<Text/binary, 0>>),
@@ -161,7 +161,7 @@ long_strings_are_read_test() ->
 
 %% The memory's end is not the string's.
 strings_without_nul_are_out_of_bounds_test() ->
-    H = hb_test:start("unterminated"),
+    H = hb_support:start("unterminated"),
     {ok, [At]} = hb_wasm64:call(H, "handle", [0, 0]),
     ?assertMatch({error, {out_of_bounds, #{offset := At, size := Size, memory := ?PAGE}}} when At + Size > ?PAGE,
                  hb_wasm64:read_string(H, At)),
@@ -171,7 +171,7 @@ strings_without_nul_are_out_of_bounds_test() ->
 
 written_strings_have_a_nul_and_a_place_of_their_own_test() ->
     [begin
-         H = hb_test:start(Guest),
+         H = hb_support:start(Guest),
          Texts = ["Hello", <<"World">>, "", <<>>, ["nested", [<<" io">>, $d, [$a | <<"ta">>]]], <<"naïve"/utf8>>,
                   lists:seq(128, 255)],
          Pointers = [element(2, {ok, _} = hb_wasm64:write_string(H, Text)) || Text <- Texts],
@@ -189,7 +189,7 @@ written_strings_have_a_nul_and_a_place_of_their_own_test() ->
 a_long_string_grows_the_memory_test_() ->
     {timeout, 60, fun() ->
         [begin
-             H = hb_test:start(Guest),
+             H = hb_support:start(Guest),
              Text = binary:copy(<<"x">>, 10_000_000),
              {ok, P} = hb_wasm64:write_string(H, Text),
              {ok, Read} = hb_wasm64:read_string(H, P),
@@ -201,7 +201,7 @@ a_long_string_grows_the_memory_test_() ->
 
 malloc_gives_room_test() ->
     [begin
-         H = hb_test:start(Guest),
+         H = hb_support:start(Guest),
          {ok, A} = hb_wasm64:malloc(H, 100),
          {ok, B} = hb_wasm64:malloc(H, 100),
          ?assert(abs(A - B) >= 100),
@@ -214,16 +214,16 @@ malloc_gives_room_test() ->
 
 %% Null is no pointer: nothing may be written there.
 malloc_that_has_nothing_fails_test() ->
-    H = hb_test:start("no_malloc"),
+    H = hb_support:start("no_malloc"),
     ?assertEqual({error, malloc_failed}, hb_wasm64:malloc(H, 8)),
     ?assertEqual({error, malloc_failed}, hb_wasm64:write_string(H, "Hello")),
     ?assertEqual({ok, [0]}, hb_wasm64:call(H, "load8", [0])),
     %% More than the memory may ever have.
-    ?assertEqual({error, malloc_failed}, hb_wasm64:malloc(hb_test:start("memory"), 1 bsl 30)).
+    ?assertEqual({error, malloc_failed}, hb_wasm64:malloc(hb_support:start("memory"), 1 bsl 30)).
 
 %% The guest's word is checked.
 malloc_that_lies_is_out_of_bounds_test() ->
-    H = hb_test:start("bad_malloc"),
+    H = hb_support:start("bad_malloc"),
     ?assertMatch({error, {out_of_bounds, #{offset := 16#10000000000, size := 6, memory := ?PAGE}}},
                  hb_wasm64:write_string(H, "Hello")),
     {ok, [Pointer]} = hb_wasm64:call(H, "handle", [0, 0]),
@@ -246,7 +246,7 @@ pointers_in_the_upper_half_of_a_32_bit_memory_are_positive_test() ->
 
 guests_without_malloc_and_free_say_so_test() ->
     [begin
-         H = hb_test:start(Guest),
+         H = hb_support:start(Guest),
          ?assertMatch({error, {unknown_function, _}}, hb_wasm64:malloc(H, 8)),
          ?assertMatch({error, {unknown_function, _}}, hb_wasm64:write_string(H, "Hello")),
          ?assertMatch({error, {unknown_function, _}}, hb_wasm64:free(H, 8))

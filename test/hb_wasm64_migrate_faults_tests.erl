@@ -3,11 +3,11 @@
 
 -include_lib("eunit/include/eunit.hrl").
 
--import(hb_state_test, [run/2, snapshot/1, hash/1]).
--import(hb_migrate_test, [on/2, over/2, changed/0, large/0, result/1, halfway/2, halfway/3, resume/1, goes_on/1, moves/2]).
+-import(hb_state_support, [run/2, snapshot/1, hash/1]).
+-import(hb_migrate_support, [on/2, over/2, changed/0, large/0, result/1, halfway/2, halfway/3, resume/1, goes_on/1, moves/2]).
 
 migrate_test_() ->
-    hb_migrate_test:on_two_nodes([
+    hb_migrate_support:on_two_nodes([
         {"within a call nothing moves", fun within_a_call/1},
         {"what cannot be captured stays", fun uncapturable/1},
         {"what is no node is refused", fun no_node/1},
@@ -25,30 +25,30 @@ migrate_test_() ->
 %% Each with another node of its own.
 nodes_that_fail_test_() ->
     [{Title, {timeout, 60, fun() ->
-        [{Here, _}] = hb_test:nodes(1),
+        [{Here, _}] = hb_support:nodes(1),
         {There, Node} = Other(),
         unlink(There),
-        ok = hb_test:on_peer(Here, fun() -> Test(Node) end),
+        ok = hb_support:on_peer(Here, fun() -> Test(Node) end),
         _ = catch peer:stop(There),
         ok = peer:stop(Here)
     end}} || {Title, Other, Test} <- [
         {"a node that ends in the middle leaves it here", fun other/0, fun node_ends/1},
-        {"a node without the library leaves it here", fun hb_test:bare_node/0, fun node_without_library/1},
+        {"a node without the library leaves it here", fun hb_support:bare_node/0, fun node_without_library/1},
         {"a node that is frozen is waited for until its connection is given up", fun other/0, fun node_frozen/1}
     ]].
 
-other() -> hd(hb_test:nodes(1)).
+other() -> hd(hb_support:nodes(1)).
 
 %% What is refused
 
 within_a_call(Other) ->
-    H = hb_state_test:start(),
-    {Seen, [7]} = hb_state_test:within_an_import(H, fun(Scope) -> [hb_wasm64:migrate(Scope, Other), hb_wasm64:migrate(H, Other)] end),
+    H = hb_state_support:start(),
+    {Seen, [7]} = hb_state_support:within_an_import(H, fun(Scope) -> [hb_wasm64:migrate(Scope, Other), hb_wasm64:migrate(H, Other)] end),
     [?assertMatch({error, {uncapturable, <<_, _/binary>>}}, Answer) || Answer <- Seen],
     goes_on(H).
 
 uncapturable(Other) ->
-    H = hb_state_test:start(),
+    H = hb_state_support:start(),
     [[]] = run(H, [{"set_extern", [7]}]),
     ?assertMatch({error, {uncapturable, <<_, _/binary>>}}, hb_wasm64:migrate(H, Other)),
     ?assertEqual([[funcref, null, externref]], [[R1, R2, case R3 of 7 -> externref; _ -> R3 end] || [R1, R2, R3] <- run(H, [{"references", []}])]),
@@ -64,7 +64,7 @@ no_node(_Other) ->
     goes_on(H).
 
 no_instance(Other) ->
-    H = hb_state_test:start(),
+    H = hb_state_support:start(),
     ok = hb_wasm64:stop(H),
     ?assertEqual({error, stopped}, hb_wasm64:migrate(H, Other)),
     ?assertEqual({error, not_local}, hb_wasm64:migrate(make_ref(), Other)),
@@ -133,16 +133,16 @@ frozen_mover_killed(Other) ->
 %% The one there has started, and the mover does not know it yet. A process of
 %% the test is the mover, and stops at this point.
 mover_killed_late(Other) ->
-    {Player, There} = arrived(hb_state_test:start(), Other),
+    {Player, There} = arrived(hb_state_support:start(), Other),
     ?assertMatch({ok, _}, erpc:call(Other, hb_wasm64, status, [There])),
     exit(Player, kill),
-    ?assert(hb_test:wait_until(fun() -> element(1, erpc:call(Other, hb_wasm64, status, [There])) =:= error end)),
+    ?assert(hb_support:wait_until(fun() -> element(1, erpc:call(Other, hb_wasm64, status, [There])) =:= error end)),
     ok.
 
 %% Rather two than none: it cannot be known there which of them it is.
 disconnected_late(Other) ->
     ok = erpc:call(Other, logger, set_primary_config, [level, error]),
-    {Player, There} = arrived(hb_state_test:start(), Other),
+    {Player, There} = arrived(hb_state_support:start(), Other),
     true = erlang:disconnect_node(Other),
     true = net_kernel:connect_node(Other),
     exit(Player, kill),
@@ -154,7 +154,7 @@ arrived(H, Other) ->
     Test = self(),
     Snapshot = snapshot(H),
     {ok, #{image := Hash}} = hb_wasm64:describe(H),
-    _ = on(Other, fun() -> hb_state_test:start(), ok end),
+    _ = on(Other, fun() -> hb_state_support:start(), ok end),
     Player = spawn(fun() ->
         Ref = alias(),
         Receiver = spawn(Other, hb_wasm64_migrate, accept, [self(), Ref, Hash]),

@@ -3,11 +3,11 @@
 
 -include_lib("eunit/include/eunit.hrl").
 
--import(hb_state_test, [run/2, snapshot/1, hash/1]).
--import(hb_migrate_test, [on/2, over/2, changed/0, large/0, mover/2, result/1, halfway/2, resume/1]).
+-import(hb_state_support, [run/2, snapshot/1, hash/1]).
+-import(hb_migrate_support, [on/2, over/2, changed/0, large/0, mover/2, result/1, halfway/2, resume/1]).
 
 migrate_test_() ->
-    hb_migrate_test:on_two_nodes([
+    hb_migrate_support:on_two_nodes([
         {"the state arrives, and the handle is good there", fun arrives/1},
         {"the old one is stopped", fun old_one_is_stopped/1},
         {"who waited is told that it is stopped", fun waiting_callers/1},
@@ -31,7 +31,7 @@ arrives(Other) ->
     {ok, New} = hb_wasm64:migrate(H, Other),
     ?assertEqual(Other, node(New)),
     ?assert(on(Other, fun() -> snapshot(New) end) =:= Snapshot),
-    ?assertEqual(hb_state_test:observe(Twin), on(Other, fun() -> hb_state_test:observe(New) end)),
+    ?assertEqual(hb_state_support:observe(Twin), on(Other, fun() -> hb_state_support:observe(New) end)),
     ?assertEqual({ok, [301]}, erpc:call(Other, hb_wasm64, call, [New, "call", [0, 1]])),
     ?assertEqual({error, not_local}, hb_wasm64:call(New, "call", [0, 1])),
     over(Other, New).
@@ -43,7 +43,7 @@ old_one_is_stopped(Other) ->
         hb_wasm64:status(H), hb_wasm64:call(H, "sizes", []), hb_wasm64:snapshot(H), hb_wasm64:read(H, 0, 1), hb_wasm64:fork(H),
         hb_wasm64:migrate(H, Other)
     ]],
-    ?assertEqual([], hb_test:flush()),
+    ?assertEqual([], hb_support:flush()),
     over(Other, New).
 
 waiting_callers(Other) ->
@@ -55,18 +55,18 @@ waiting_callers(Other) ->
         fun() -> hb_wasm64:fork(H) end, fun() -> hb_wasm64:migrate(H, Other) end, fun() -> hb_wasm64:memory_size(H) end
     ]],
     ?assertEqual({error, timeout}, hb_wasm64:call(H, "size", [], #{timeout => 50})),
-    [?assert(hb_test:wait_until(fun() -> process_info(Pid, status) =:= {status, waiting} end)) || Pid <- Waiting],
+    [?assert(hb_support:wait_until(fun() -> process_info(Pid, status) =:= {status, waiting} end)) || Pid <- Waiting],
     resume(Receiver),
     {ok, New} = result(Mover),
     [?assertEqual({error, stopped}, receive {Pid, Answer} -> Answer after 10_000 -> nothing end) || Pid <- Waiting],
     over(Other, New).
 
 waits_for_a_call(Other) ->
-    H = hb_state_test:start(),
+    H = hb_state_support:start(),
     {ok, Ref} = hb_wasm64:call_async(H, "ask", [5], #{}),
     Import = receive {hb_wasm64, Ref, {import, I, _}} -> I after 5000 -> error(nothing) end,
     Mover = mover(H, Other),
-    ?assert(hb_test:wait_until(fun() -> process_info(Mover, status) =:= {status, waiting} end)),
+    ?assert(hb_support:wait_until(fun() -> process_info(Mover, status) =:= {status, waiting} end)),
     ok = hb_wasm64:respond(Import, {ok, [1]}),
     ?assertEqual({done, {ok, [3]}}, receive {hb_wasm64, Ref, Done} -> Done after 5000 -> nothing end),
     {ok, New} = result(Mover),
@@ -81,7 +81,7 @@ in_time(Other) ->
     over(Other, New).
 
 image_is_sent_once(Other) ->
-    Image = hb_test:fresh(hb_state_test:image()),
+    Image = hb_support:fresh(hb_state_support:image()),
     {ok, First} = hb_wasm64:start(Image),
     {ok, Second} = hb_wasm64:start(Image),
     {New1, Sent1} = sent(First, Other),
@@ -101,11 +101,11 @@ sent(H, Other) ->
     {ok, New} = result(Mover),
     Delivered = erlang:trace_delivered(Mover),
     receive {trace_delivered, Mover, Delivered} -> ok end,
-    {New, [Bytes || {trace, Pid, Send, {_, Kind, Bytes}, _} <- hb_test:flush(), Pid =:= Mover, Send =:= send orelse Send =:= send_to_non_existing_process,
+    {New, [Bytes || {trace, Pid, Send, {_, Kind, Bytes}, _} <- hb_support:flush(), Pid =:= Mover, Send =:= send orelse Send =:= send_to_non_existing_process,
                     Kind =:= last orelse Kind =:= piece]}.
 
 unknown_image(Other) ->
-    Image = hb_test:fresh(hb_state_test:image()),
+    Image = hb_support:fresh(hb_state_support:image()),
     Hash = crypto:hash(sha256, Image),
     ?assertEqual(not_found, erpc:call(Other, hb_wasm64_nif, find_hash, [Hash])),
     {ok, H} = hb_wasm64:start(Image),
@@ -123,7 +123,7 @@ lives_until_stopped(Other) ->
     end,
     [?assertEqual({ok, idle}, Status()) || _ <- lists:seq(1, 5)],
     over(Other, New),
-    ?assert(hb_test:wait_until(fun() -> Status() =:= {error, not_local} end)),
+    ?assert(hb_support:wait_until(fun() -> Status() =:= {error, not_local} end)),
     ok.
 
 to_and_fro(Other) ->
@@ -141,11 +141,11 @@ to_and_fro(Other) ->
     end, H, [1, 2]),
     ?assertEqual({error, stopped}, hb_wasm64:status(H)),
     ?assert(hash(Twin) =:= hash(Last)),
-    ?assertEqual(hb_state_test:observe(Twin), hb_state_test:observe(Last)),
+    ?assertEqual(hb_state_support:observe(Twin), hb_state_support:observe(Last)),
     over(Here, Last).
 
 hundred_at_once(Other) ->
-    Instances = [begin H = hb_state_test:start(), _ = run(H, [{"set_i64", [N]}]), {N, H} end || N <- lists:seq(1, 100)],
+    Instances = [begin H = hb_state_support:start(), _ = run(H, [{"set_i64", [N]}]), {N, H} end || N <- lists:seq(1, 100)],
     Movers = [{N, mover(H, Other)} || {N, H} <- Instances],
     Moved = [{N, element(2, {ok, _} = result(Mover))} || {N, Mover} <- Movers],
     Seen = on(Other, fun() -> [{N, run(New, [{"numbers", []}])} || {N, New} <- Moved] end),
@@ -179,7 +179,7 @@ large_state(Other) ->
 %% What keeps it alive has not also all that it came in.
 is_kept_in_little_memory(Other) ->
     {ok, New} = hb_wasm64:migrate(large(), Other),
-    Held = fun() -> lists:sum([hb_migrate_test:pieces(Pid) || Pid <- hb_migrate_test:movers()]) end,
-    Soon = hb_test:wait_until(fun() -> on(Other, Held) < 2 end, 3000) orelse {mb_held, on(Other, Held)},
+    Held = fun() -> lists:sum([hb_migrate_support:pieces(Pid) || Pid <- hb_migrate_support:movers()]) end,
+    Soon = hb_support:wait_until(fun() -> on(Other, Held) < 2 end, 3000) orelse {mb_held, on(Other, Held)},
     over(Other, New),
     ?assertEqual(true, Soon).

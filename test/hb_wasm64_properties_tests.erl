@@ -99,7 +99,7 @@ property(Title, Generator, Holds) -> property(Title, "numbers", Generator, Holds
 
 property(Title, Guest, Generator, Holds) ->
     {atom_to_list(Title), {timeout, 60, fun() ->
-        H = hb_test:start(Guest),
+        H = hb_support:start(Guest),
         Property = proper:forall(Generator, fun(X) -> Holds(H, X) end),
         %% In place of true comes the counterexample.
         ?assertEqual(true, proper:quickcheck(Property, [quiet, long_result, {numtests, 1000}]))

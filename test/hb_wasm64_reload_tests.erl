@@ -62,7 +62,7 @@ instances_outlive_their_module_and_are_collected_test_() ->
 %% While guests run in other processes.
 the_nif_module_is_loaded_again_while_guests_run_test_() ->
     in_a_vm(?FUNCTION_NAME, fun() ->
-        Image = hb_test:guest("loop"),
+        Image = hb_support:guest("loop"),
         Pids = [spawn(fun() ->
             {ok, H} = hb_wasm64:start(Image),
             hb_wasm64:call(H, "spin", [])
@@ -81,7 +81,7 @@ the_nif_module_is_loaded_again_while_guests_run_test_() ->
 %% code:purge kills who still runs old code: in the middle of a guest.
 a_purge_may_kill_callers_of_running_guests_test_() ->
     in_a_vm(?FUNCTION_NAME, fun() ->
-        Image = hb_test:guest("loop"),
+        Image = hb_support:guest("loop"),
         {ok, H} = hb_wasm64:start(Image),
         _ = spawn(fun() -> hb_wasm64:call(H, "spin", []) end),
         timer:sleep(50),
@@ -98,9 +98,9 @@ a_purge_may_kill_callers_of_running_guests_test_() ->
 %% A node that ends with all of this going on ends.
 a_node_with_running_guests_stops_test_() ->
     {timeout, 60, fun() ->
-        Peer = hb_test:peer(),
-        Image = hb_test:guest("loop"),
-        ok = hb_test:on_peer(Peer, fun() ->
+        Peer = hb_support:peer(),
+        Image = hb_support:guest("loop"),
+        ok = hb_support:on_peer(Peer, fun() ->
             [spawn(fun() ->
                  {ok, H} = hb_wasm64:start(Image),
                  hb_wasm64:call(H, "spin", [])
@@ -118,27 +118,27 @@ a_node_with_running_guests_stops_test_() ->
 
 in_a_vm(Title, Fun) ->
     {atom_to_list(Title), {timeout, 60, fun() ->
-        Peer = hb_test:peer(),
-        _ = hb_test:on_peer(Peer, Fun),
+        Peer = hb_support:peer(),
+        _ = hb_support:on_peer(Peer, Fun),
         %% It has not died a moment later either.
         timer:sleep(100),
-        ?assertEqual(pong, hb_test:on_peer(Peer, fun() -> pong end)),
+        ?assertEqual(pong, hb_support:on_peer(Peer, fun() -> pong end)),
         ok = peer:stop(Peer)
     end}}.
 
 %% Instances in every state: at rest, with memory written, in the middle of an import.
 live() ->
-    Waiting = hb_test:start("imports"),
+    Waiting = hb_support:start("imports"),
     {ok, Ref} = hb_wasm64:call_async(Waiting, "call_add", [1, 2], #{}),
     IRef = receive {hb_wasm64, Ref, {import, I, _}} -> I after 5000 -> error(no_import) end,
-    Memory = hb_test:start("memory"),
+    Memory = hb_support:start("memory"),
     ok = hb_wasm64:write(Memory, 64, <<"Jello">>),
-    #{numbers => hb_test:start("numbers"), memory => Memory, waiting => Waiting, import => {Ref, IRef}}.
+    #{numbers => hb_support:start("numbers"), memory => Memory, waiting => Waiting, import => {Ref, IRef}}.
 
 %% Whether they answer as they must.
 alive(#{numbers := Numbers, memory := Memory, waiting := Waiting}) ->
     {ok, [3]} = hb_wasm64:call(Numbers, "add_i32", [1, 2]),
     {ok, <<"Jello, World!">>} = hb_wasm64:read_string(Memory, 64),
-    {error, {trap, _}} = hb_wasm64:call(hb_test:start("traps"), "unreachable", []),
+    {error, {trap, _}} = hb_wasm64:call(hb_support:start("traps"), "unreachable", []),
     {ok, #{status := suspended}} = hb_wasm64:describe(Waiting),
     true.

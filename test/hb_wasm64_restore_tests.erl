@@ -4,18 +4,18 @@
 
 -include_lib("eunit/include/eunit.hrl").
 
--import(hb_state_test, [image/0, run/2, snapshot/1, snapshot/2, hash/1]).
+-import(hb_state_support, [image/0, run/2, snapshot/1, snapshot/2, hash/1]).
 
 %% What is done
 
 %% Nothing of what it was is left: not what it has more than the snapshot.
 an_instance_goes_back_to_a_smaller_state_test_() ->
     [{atom_to_list(Form), fun() ->
-        H = hb_state_test:start(),
+        H = hb_state_support:start(),
         _ = run(H, [{"put1", [100, 5]}, {"set", [0, 3]}]),
         Early = hash(H),
         Kept = kept(Form, H),
-        _ = run(H, hb_state_test:everything()),
+        _ = run(H, hb_state_support:everything()),
         ?assertNot(Early =:= hash(H)),
         ?assertEqual(ok, back(H, Kept)),
         ?assert(Early =:= hash(H)),
@@ -26,7 +26,7 @@ an_instance_goes_back_to_a_smaller_state_test_() ->
 kept(whole, H) -> snapshot(H);
 kept(compressed, H) -> snapshot(H, #{compress => true});
 kept(chain, H) ->
-    Base = snapshot(hb_state_test:start()),
+    Base = snapshot(hb_state_support:start()),
     [Base, snapshot(H, #{base => Base})];
 kept(raw, H) ->
     {ok, Memory, Rest} = hb_wasm64:read_state(H),
@@ -38,7 +38,7 @@ back(H, Kept) -> hb_wasm64:restore(H, Kept).
 %% What starts anew runs its start function, and what that did is not there
 %% afterwards unless it was in the snapshot.
 what_a_start_function_does_is_undone_test() ->
-    Image = hb_test:guest("state_start"),
+    Image = hb_support:guest("state_start"),
     {ok, H} = hb_wasm64:start(Image),
     ?assertEqual([[1], [0], [3], [5], [16#5a], ["once"]],
         run(H, [{"starts", []}, {"answer", []}, {"size", []}, {"table_size", []}, {"load8", [104_999]}]) ++ [[text(H, 16)]]),
@@ -47,12 +47,12 @@ what_a_start_function_does_is_undone_test() ->
     Looks = [{"starts", []}, {"load8", [16]}, {"load8", [100_000]}, {"load8", [104_999]}, {"load8", [0]}, {"call", [4, 1]},
              {"call", [3, 7]}, {"call", [2, 7]}, {"init_once", []}, {"init_left", []}],
     Expected = [[1], [0], [0], [0], [0], indirect_call_to_null, [21], [8], memory_out_of_bounds, []],
-    [?assertEqual({Name, Expected}, {Name, run(Way(Image, H), Looks)}) || {Name, Way} <- hb_state_test:ways()],
+    [?assertEqual({Name, Expected}, {Name, run(Way(Image, H), Looks)}) || {Name, Way} <- hb_state_support:ways()],
     ?assertEqual(Expected, run(H, Looks)).
 
 %% What it has done cannot be undone everywhere: no instance can be without it.
 states_that_no_instance_can_have_are_refused_test() ->
-    Image = hb_test:guest("state_start"),
+    Image = hb_support:guest("state_start"),
     {ok, H} = hb_wasm64:start(Image),
     Snapshot = snapshot(H),
     #{memories := [<<Memory:65536/binary, _/binary>>], data := [Dropped]} = State = hb_snapshot:decode(Snapshot),
@@ -76,7 +76,7 @@ text(H, At) ->
 %% Those who use an instance while it is restored see one state or the other.
 restoring_takes_its_turn_test_() ->
     {timeout, 60, fun() ->
-        H = hb_state_test:start(),
+        H = hb_state_support:start(),
         [[], []] = run(H, [{"put1", [0, 1]}, {"put2", [0, 1]}]),
         One = snapshot(H),
         [[], []] = run(H, [{"put1", [0, 2]}, {"put2", [0, 2]}]),
@@ -95,7 +95,7 @@ both(Snapshot) ->
 
 %% The literal snapshot may be as long as it likes.
 a_chain_of_a_hundred_is_restored_and_merged_test() ->
-    H = hb_state_test:start(),
+    H = hb_state_support:start(),
     Chain = lists:foldl(fun(N, Chain) ->
         _ = run(H, [{"put1", [N * 640, N]}, {"put2", [4096 * (N rem 16), N rem 3]}, {"mix", [N]}, {"grow", [N rem 2, N rem 8]}]),
         Chain ++ [snapshot(H, #{base => Chain, compress => N rem 2 =:= 0})]
@@ -110,14 +110,14 @@ a_chain_of_a_hundred_is_restored_and_merged_test() ->
 
 %% A memory cannot shrink, but a state with a smaller one can follow.
 a_delta_may_lead_to_a_smaller_memory_test() ->
-    H = hb_state_test:start(),
+    H = hb_state_support:start(),
     Small = snapshot(H),
     _ = run(H, [{"grow1", [5]}, {"put1", [300_000, 5]}, {"grow2", [3]}, {"fill2", [100_000, 7, 50_000]}]),
     Large = snapshot(H),
     ok = hb_wasm64:restore(H, Small),
     Delta = snapshot(H, #{base => Large}),
     ?assert(byte_size(Delta) < byte_size(Small)),
-    _ = run(H, hb_state_test:everything()),
+    _ = run(H, hb_state_support:everything()),
     ok = hb_wasm64:restore(H, [Large, Delta]),
     ?assert(Small =:= snapshot(H)),
     {ok, Merged} = hb_wasm64:merge([Large, Delta]),
@@ -132,15 +132,15 @@ refused_snapshots_change_nothing_test_() ->
 
 %% Three states, one after the other.
 states() ->
-    H = hb_state_test:start(),
+    H = hb_state_support:start(),
     [begin _ = run(H, Calls), snapshot(H) end
      || Calls <- [[], [{"put1", [8, 9]}, {"grow1", [1]}, {"put1", [70_000, 9]}, {"set_i32", [9]}], [{"put2", [8, 9]}, {"set", [0, 3]}]]].
 
 bad([A, B, C]) ->
-    H = hb_state_test:start(),
+    H = hb_state_support:start(),
     Taken = fun(State, Options) -> ok = hb_wasm64:restore(H, State), snapshot(H, Options) end,
     [AB, BC] = [Taken(B, #{base => A}), Taken(C, #{base => B})],
-    Other = snapshot(hb_test:start("memory")),
+    Other = snapshot(hb_support:start("memory")),
     Decoded = #{memories := [M1 | More], globals := Globals, tables := Tables} = hb_snapshot:decode(B),
     Full = fun(Changes) -> hb_snapshot:full(maps:merge(Decoded, Changes)) end,
     With = fun(Index, Type, Value) -> Full(#{globals => lists:keyreplace(Index, 1, Globals, {Index, Type, Value})}) end,
@@ -187,7 +187,7 @@ null_global(Globals) -> hd([Index || {Index, 0, _} <- Globals]).
 
 %% One byte is another: 9 in place of 0, at 8.
 patches_that_break_a_rule_are_refused_test_() ->
-    H = hb_state_test:start(),
+    H = hb_state_support:start(),
     Base = snapshot(H),
     ok = hb_wasm64:write(H, 8, <<9>>),
     Whole = snapshot(H),
@@ -213,31 +213,31 @@ flipped(Snapshot, At) ->
     <<Before/binary, (Byte bxor 4), After/binary>>.
 
 refused(Snapshot) ->
-    H = hb_state_test:start(),
-    _ = run(H, hb_state_test:everything()),
+    H = hb_state_support:start(),
+    _ = run(H, hb_state_support:everything()),
     Before = hash(H),
     Reason = refusal(hb_wasm64:restore(H, Snapshot)),
     ?assert(Before =:= hash(H)),
     ?assertEqual(run(changed(), [{"mix", [5]}]), run(H, [{"mix", [5]}])),
     %% No instance is left of one that was to start with it.
     Start = fun() -> refusal(hb_wasm64:start(image(), #{snapshot => Snapshot})) end,
-    {Same, Instances} = dev_wasm64_test:instances_of(Start),
+    {Same, Instances} = dev_wasm64_support:instances_of(Start),
     ?assertEqual(Reason, Same),
-    ?assert(lists:all(fun dev_wasm64_test:is_gone/1, Instances)).
+    ?assert(lists:all(fun dev_wasm64_support:is_gone/1, Instances)).
 
 changed() ->
-    H = hb_state_test:start(),
-    _ = run(H, hb_state_test:everything()),
+    H = hb_state_support:start(),
+    _ = run(H, hb_state_support:everything()),
     H.
 
 refusal({error, {invalid_snapshot, Text} = Reason}) when is_binary(Text), byte_size(Text) > 5 -> Reason;
 refusal({error, {limit, Limit} = Reason}) when Limit =:= memory; Limit =:= table -> Reason;
-refusal(Other) -> error({not_refused, dev_wasm64_test:brief(Other)}).
+refusal(Other) -> error({not_refused, dev_wasm64_support:brief(Other)}).
 
 %% The reason is one that helps.
 what_is_wrong_is_said_test() ->
     Bad = maps:from_list(bad(states())),
-    Reason = fun(Title) -> element(2, refusal(hb_wasm64:restore(hb_state_test:start(), maps:get(Title, Bad)))) end,
+    Reason = fun(Title) -> element(2, refusal(hb_wasm64:restore(hb_state_support:start(), maps:get(Title, Bad)))) end,
     [?assertMatch({Title, {match, _}}, {Title, re:run(Reason(Title), Word)}) || {Title, Word} <- [
         {"of another image", "image"}, {"without its last byte", "cut"}, {"with a byte too many", "long"},
         {"text", "not a snapshot"}, {"with another byte in a page", "page"}, {"with another byte in the header", "damaged"},
@@ -247,7 +247,7 @@ what_is_wrong_is_said_test() ->
     ?assertEqual(table, Reason("with a table larger than the image allows")).
 
 what_is_no_snapshot_at_all_is_refused_test() ->
-    H = hb_state_test:start(),
+    H = hb_state_support:start(),
     Before = hash(H),
     [
         begin
@@ -267,10 +267,10 @@ what_is_no_snapshot_at_all_is_refused_test() ->
     ?assert(Before =:= hash(H)).
 
 within_a_call_nothing_is_restored_test() ->
-    H = hb_state_test:start(),
+    H = hb_state_support:start(),
     Snapshot = snapshot(H),
     {ok, Memory, Rest} = hb_wasm64:read_state(H),
-    {Seen, [7]} = hb_state_test:within_an_import(H, fun(Scope) ->
+    {Seen, [7]} = hb_state_support:within_an_import(H, fun(Scope) ->
         [Try(Handle) || Handle <- [Scope, H],
             Try <- [fun(I) -> hb_wasm64:restore(I, Snapshot) end, fun(I) -> hb_wasm64:write_state(I, Memory, Rest) end]]
     end),
@@ -280,7 +280,7 @@ within_a_call_nothing_is_restored_test() ->
     ?assertEqual([[1]], [[hd(R)] || R <- run(H, [{"numbers", []}])]).
 
 a_stopped_instance_is_not_brought_back_test() ->
-    H = hb_state_test:start(),
+    H = hb_state_support:start(),
     Snapshot = snapshot(H),
     ok = hb_wasm64:stop(H),
     ?assertEqual({error, stopped}, hb_wasm64:restore(H, Snapshot)),
@@ -290,18 +290,18 @@ a_stopped_instance_is_not_brought_back_test() ->
 %% Raw memory
 
 raw_memory_without_a_rest_is_a_fresh_instance_with_it_test() ->
-    H = hb_state_test:start(),
-    _ = run(H, hb_state_test:everything()),
+    H = hb_state_support:start(),
+    _ = run(H, hb_state_support:everything()),
     ?assertEqual(ok, hb_wasm64:write_state(H, <<"short">>, none)),
     {ok, Memory, none} = hb_wasm64:read_state(H),
     ?assertEqual({65536, true}, {byte_size(Memory), Memory =:= <<"short", 0:((65536 - 5) * 8)>>}),
-    Fresh = hb_state_test:start(),
+    Fresh = hb_state_support:start(),
     ok = hb_wasm64:write_memory(Fresh, Memory),
     ?assert(hash(Fresh) =:= hash(H)),
-    ?assertEqual(hb_state_test:observe(Fresh), hb_state_test:observe(H)).
+    ?assertEqual(hb_state_support:observe(Fresh), hb_state_support:observe(H)).
 
 raw_memory_that_is_larger_grows_it_test() ->
-    H = hb_state_test:start(),
+    H = hb_state_support:start(),
     Large = rand:bytes(3 * 65536 + 5),
     ?assertEqual(ok, hb_wasm64:write_state(H, Large, none)),
     {ok, Memory} = hb_wasm64:read_memory(H),
@@ -309,50 +309,50 @@ raw_memory_that_is_larger_grows_it_test() ->
     ?assertEqual([[4, 1, 1]], run(H, [{"sizes", []}])).
 
 raw_memory_that_does_not_fit_changes_nothing_test() ->
-    H = hb_state_test:start(),
-    _ = run(H, hb_state_test:everything()),
+    H = hb_state_support:start(),
+    _ = run(H, hb_state_support:everything()),
     {ok, Memory, Rest} = hb_wasm64:read_state(H),
     Before = hash(H),
-    Fresh = hb_state_test:start(),
+    Fresh = hb_state_support:start(),
     {ok, FreshMemory, none} = hb_wasm64:read_state(Fresh),
     ?assertEqual({error, {limit, memory}}, hb_wasm64:write_state(H, <<0:(65 * 65536 * 8)>>, none)),
     [?assertMatch({error, {invalid_snapshot, _}}, hb_wasm64:write_state(H, Body, Else)) || {Body, Else} <- [
         {FreshMemory, Rest}, {<<Memory/binary, 0:(65536 * 8)>>, Rest}, {<<>>, Rest}, {Memory, <<>>}, {Memory, <<"text">>},
         {Memory, flipped(Rest, 80)}, {Memory, flipped(Rest, -1)}, {Memory, binary:part(Rest, 0, byte_size(Rest) - 1)},
-        {Memory, snapshot(hb_test:start("memory"))}, {Memory, snapshot(Fresh)}
+        {Memory, snapshot(hb_support:start("memory"))}, {Memory, snapshot(Fresh)}
     ]],
     ?assert(Before =:= hash(H)),
-    ?assertEqual({error, {limit, memory}}, hb_wasm64:write_state(hb_test:start("numbers"), <<0>>, none)).
+    ?assertEqual({error, {limit, memory}}, hb_wasm64:write_state(hb_support:start("numbers"), <<0>>, none)).
 
 %% Starting with a snapshot
 
 %% The snapshot of an image whose start function never ends, made by hand.
 a_start_function_without_end_ends_by_timeout_test_() ->
     {timeout, 60, fun() ->
-        Image = hb_test:guest("start_spin"),
+        Image = hb_support:guest("start_spin"),
         Snapshot = hb_snapshot:full(hb_snapshot:of_image(Image)),
         Start = fun() -> hb_wasm64:start(Image, #{snapshot => Snapshot, timeout => 100}) end,
-        {Micros, {Answer, Instances}} = hb_test:micros(fun() -> dev_wasm64_test:instances_of(Start) end),
+        {Micros, {Answer, Instances}} = hb_support:micros(fun() -> dev_wasm64_support:instances_of(Start) end),
         ?assertEqual({error, timeout}, Answer),
         ?assert(Micros < 5_000_000, Micros),
-        ?assert(lists:all(fun dev_wasm64_test:is_gone/1, Instances)),
-        ?assertEqual([], hb_test:flush()),
+        ?assert(lists:all(fun dev_wasm64_support:is_gone/1, Instances)),
+        ?assertEqual([], hb_support:flush()),
         ?assertEqual({error, {invalid_option, timeout, no}}, hb_wasm64:start(Image, #{snapshot => Snapshot, timeout => no}))
     end}.
 
 %% Where it traps there is no state either.
 a_start_function_that_traps_is_told_test() ->
-    Image = hb_test:guest("start_trap"),
+    Image = hb_support:guest("start_trap"),
     Snapshot = hb_snapshot:full(hb_snapshot:of_image(Image)),
     ?assertMatch({error, {trap, #{code := unreachable}}}, hb_wasm64:start(Image, #{snapshot => Snapshot})).
 
 who_starts_with_a_snapshot_may_be_killed_test_() ->
     {timeout, 60, fun() ->
-        Image = hb_test:guest("start_spin"),
+        Image = hb_support:guest("start_spin"),
         Snapshot = hb_snapshot:full(hb_snapshot:of_image(Image)),
         Starter = spawn(fun() -> hb_wasm64:start(Image, #{snapshot => Snapshot}) end),
         Works = fun() -> element(2, process_info(Starter, reductions)) > 1000 end,
-        ?assert(hb_test:wait_until(Works)),
-        hb_test:gone(Starter),
-        ?assertMatch({ok, _}, hb_wasm64:start(image(), #{snapshot => snapshot(hb_state_test:start()), timeout => 10_000}))
+        ?assert(hb_support:wait_until(Works)),
+        hb_support:gone(Starter),
+        ?assertMatch({ok, _}, hb_wasm64:start(image(), #{snapshot => snapshot(hb_state_support:start()), timeout => 10_000}))
     end}.

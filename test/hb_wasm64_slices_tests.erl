@@ -14,14 +14,14 @@ endless_guests_leave_normal_schedulers_alone_test_() ->
     case filelib:is_regular("/proc/self/schedstat") of
         true ->
             {timeout, 120, fun() ->
-                Pids = [spawn(fun() -> hb_wasm64:call(hb_test:start("loop"), "spin", []) end) || _ <- lists:seq(1, 8)],
+                Pids = [spawn(fun() -> hb_wasm64:call(hb_support:start("loop"), "spin", []) end) || _ <- lists:seq(1, 8)],
                 timer:sleep(100),
-                Outcome = hb_test:best_of(?ROUNDS, fun() ->
-                    {Micros, {Normal, Dirty}} = hb_test:micros(fun() -> used_while(fun() -> timer:sleep(1000) end) end),
+                Outcome = hb_support:best_of(?ROUNDS, fun() ->
+                    {Micros, {Normal, Dirty}} = hb_support:micros(fun() -> used_while(fun() -> timer:sleep(1000) end) end),
                     Normal < 0.15 * min(Micros, Dirty) andalso Dirty > 100_000
                         orelse #{time => Micros, normal => Normal, dirty => Dirty}
                 end),
-                [hb_test:gone(Pid) || Pid <- Pids],
+                [hb_support:gone(Pid) || Pid <- Pids],
                 ?assertEqual(true, Outcome)
             end};
         false ->
@@ -64,7 +64,7 @@ nanoseconds(Thread) ->
 %% dirty scheduler each time. Nothing else is called between them.
 all_slices_but_the_first_are_on_dirty_schedulers_test_() ->
     {timeout, 60, fun() ->
-        H = hb_test:start("loop"),
+        H = hb_support:start("loop"),
         Steps = steps(fun() -> hb_wasm64:call(H, "spin", []) end, 1001),
         Further = lists:append(lists:duplicate(500, [{called, resume}, {dirty, resume}])),
         ?assertEqual([{called, call} | Further], Steps)
@@ -78,11 +78,11 @@ steps(Fun, N) ->
     _ = erlang:trace_pattern({hb_wasm64_nif, '_', '_'}, true, [global]),
     Pid ! go,
     Steps = [step(Pid) || _ <- lists:seq(1, N)],
-    hb_test:gone(Pid),
+    hb_support:gone(Pid),
     _ = erlang:trace_pattern({hb_wasm64_nif, '_', '_'}, false, [global]),
     Delivered = erlang:trace_delivered(Pid),
     receive {trace_delivered, Pid, Delivered} -> ok end,
-    _ = hb_test:flush(),
+    _ = hb_support:flush(),
     Steps.
 
 step(Pid) ->
@@ -97,11 +97,11 @@ step(Pid) ->
 %% The C driver could not be stopped at all.
 endless_guests_end_with_their_callers_test_() ->
     {timeout, 60, fun() ->
-        Handles = [hb_test:start("loop") || _ <- lists:seq(1, 16)],
+        Handles = [hb_support:start("loop") || _ <- lists:seq(1, 16)],
         Pids = [spawn(fun() -> hb_wasm64:call(H, "spin", []) end) || H <- Handles],
         timer:sleep(100),
-        [hb_test:gone(Pid) || Pid <- Pids],
-        ?assert(hb_test:wait_until(fun() -> idle() end)),
+        [hb_support:gone(Pid) || Pid <- Pids],
+        ?assert(hb_support:wait_until(fun() -> idle() end)),
         [?assertEqual({ok, [3]}, hb_wasm64:call(H, "count", [3])) || H <- Handles]
     end}.
 
@@ -119,23 +119,23 @@ idle() ->
 %% Endless guests take turns with each other and with short calls.
 short_calls_get_their_turn_beside_endless_guests_test_() ->
     {timeout, 60, fun() ->
-        Spinners = [hb_test:start("loop") || _ <- lists:seq(1, 8)],
+        Spinners = [hb_support:start("loop") || _ <- lists:seq(1, 8)],
         Pids = [spawn(fun() -> hb_wasm64:call(H, "spin", []) end) || H <- Spinners],
         timer:sleep(50),
-        H = hb_test:start("numbers"),
-        Outcome = hb_test:best_of(?ROUNDS, fun() ->
-            Calls = [element(1, hb_test:micros(fun() -> {ok, [120.0]} = hb_wasm64:call(H, "fac", [5.0]) end))
+        H = hb_support:start("numbers"),
+        Outcome = hb_support:best_of(?ROUNDS, fun() ->
+            Calls = [element(1, hb_support:micros(fun() -> {ok, [120.0]} = hb_wasm64:call(H, "fac", [5.0]) end))
                      || _ <- lists:seq(1, 200)],
             lists:max(Calls) < 200_000 orelse lists:max(Calls)
         end),
-        [hb_test:gone(Pid) || Pid <- Pids],
+        [hb_support:gone(Pid) || Pid <- Pids],
         ?assertEqual(true, Outcome)
     end}.
 
 long_guests_side_by_side_all_come_to_their_end_test_() ->
     {timeout, 60, fun() ->
         Test = self(),
-        [spawn_link(fun() -> Test ! {N, hb_wasm64:call(hb_test:start("crunch"), "fib", [27])} end)
+        [spawn_link(fun() -> Test ! {N, hb_wasm64:call(hb_support:start("crunch"), "fib", [27])} end)
          || N <- lists:seq(1, 8)],
         [?assertEqual({ok, [196418]}, receive {N, R} -> R after 30_000 -> nothing end) || N <- lists:seq(1, 8)]
     end}.
@@ -145,14 +145,14 @@ long_guests_side_by_side_all_come_to_their_end_test_() ->
 one_long_instruction_does_not_block_the_schedulers_test_() ->
     {timeout, 120, fun() ->
         Fill = fun(Size) ->
-            H = hb_test:start("memory64"),
+            H = hb_support:start("memory64"),
             %% From a small memory in one call, filled by another.
             {ok, [1]} = hb_wasm64:call(H, "grow", [Size div 65536 - 1]),
             Load = load_of(fun() -> {ok, []} = hb_wasm64:call(H, "fill", [0, 1, Size]) end),
             ok = hb_wasm64:stop(H),
             Load
         end,
-        Outcome = hb_test:best_of(?ROUNDS, fun() -> leaves_schedulers_alone(long(Fill, 1 bsl 30)) end),
+        Outcome = hb_support:best_of(?ROUNDS, fun() -> leaves_schedulers_alone(long(Fill, 1 bsl 30)) end),
         ?assertEqual(true, Outcome)
     end}.
 
@@ -160,7 +160,7 @@ one_long_instruction_does_not_block_the_schedulers_test_() ->
 large_reads_and_writes_do_not_block_the_schedulers_test_() ->
     {timeout, 120, fun() ->
         Copy = fun(Size) ->
-            H = hb_test:start("memory64"),
+            H = hb_support:start("memory64"),
             {ok, [1]} = hb_wasm64:call(H, "grow", [Size div 65536 - 1]),
             Bytes = binary:copy(<<"0123456789abcdef">>, Size div 16),
             Load = load_of(fun() ->
@@ -173,7 +173,7 @@ large_reads_and_writes_do_not_block_the_schedulers_test_() ->
             erlang:garbage_collect(),
             Load
         end,
-        Outcome = hb_test:best_of(?ROUNDS, fun() -> leaves_schedulers_alone(long(Copy, 1 bsl 29)) end),
+        Outcome = hb_support:best_of(?ROUNDS, fun() -> leaves_schedulers_alone(long(Copy, 1 bsl 29)) end),
         ?assertEqual(true, Outcome)
     end}.
 
@@ -192,7 +192,7 @@ load_of(Fun) ->
     Old = erlang:system_flag(scheduler_wall_time, true),
     Ticker = spawn_link(fun() -> Test ! {ticks, tick_until_told([])} end),
     Before = lists:sort(erlang:statistics(scheduler_wall_time_all)),
-    {Micros, _} = hb_test:micros(Fun),
+    {Micros, _} = hb_support:micros(Fun),
     After = lists:sort(erlang:statistics(scheduler_wall_time_all)),
     Ticker ! enough,
     Ticks = receive {ticks, T} -> T end,
@@ -214,14 +214,14 @@ tick_until_told(Ticks) ->
     end.
 
 tick() ->
-    {Micros, ok} = hb_test:micros(fun() -> receive after 1 -> ok end end),
+    {Micros, ok} = hb_support:micros(fun() -> receive after 1 -> ok end end),
     Micros.
 
 %% Nothing beats and nothing polls while no guest runs, also when one waits for
 %% an answer.
 an_idle_node_is_idle_test_() ->
     {timeout, 60, fun() ->
-        H = hb_test:start("imports"),
+        H = hb_support:start("imports"),
         {ok, Ref} = hb_wasm64:call_async(H, "call_none", [], #{}),
         IRef = receive {hb_wasm64, Ref, {import, I, _}} -> I after 5000 -> error(no_import) end,
         Used = fun() ->
@@ -230,7 +230,7 @@ an_idle_node_is_idle_test_() ->
             %% User and system time of all threads, in hundredths of a second.
             [binary_to_integer(F) || F <- lists:sublist(string:lexemes(Fields, " "), 12, 2)]
         end,
-        Outcome = hb_test:best_of(?ROUNDS, fun() ->
+        Outcome = hb_support:best_of(?ROUNDS, fun() ->
             Before = Used(),
             timer:sleep(1000),
             Hundredths = lists:sum(Used()) - lists:sum(Before),
@@ -245,8 +245,8 @@ an_idle_node_is_idle_test_() ->
 %% all at once, for a while: nobody waits for ever and nothing crashes.
 everything_at_once_test_() ->
     {timeout, 120, fun() ->
-        Image = hb_test:guest("loop"),
-        Imports = hb_test:guest("imports"),
+        Image = hb_support:guest("loop"),
+        Imports = hb_support:guest("imports"),
         Shared = [element(2, {ok, _} = hb_wasm64:start(Image)) || _ <- lists:seq(1, 4)],
         Test = self(),
         Until = erlang:monotonic_time(millisecond) + 4_000,
@@ -257,7 +257,7 @@ everything_at_once_test_() ->
         [receive {'DOWN', Monitor, process, Pid, Reason} -> ?assertEqual(normal, Reason)
          after 30_000 -> error({stuck, Pid, process_info(Pid, current_stacktrace)})
          end || {Pid, Monitor} <- Pids],
-        _ = hb_test:flush(),
+        _ = hb_support:flush(),
         [?assertEqual({ok, [3]}, hb_wasm64:call(H, "count", [3], #{timeout => 5000})) || H <- Shared]
     end}.
 
@@ -286,7 +286,7 @@ chaos_step(4, H, _) ->
     {ok, Ref} = hb_wasm64:call_async(H, "import_loop", [], #{}),
     timer:sleep(1),
     ok = hb_wasm64:cancel(Ref),
-    [] = hb_test:flush();
+    [] = hb_support:flush();
 chaos_step(5, _, Imports) ->
     {ok, Own} = hb_wasm64:start(Imports),
     {ok, [6], _} = hb_wasm64:call(Own, "call_add", [1, 2], fun(S, _, _) -> {ok, [6], S} end, s, #{}),

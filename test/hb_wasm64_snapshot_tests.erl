@@ -3,7 +3,7 @@
 
 -include_lib("eunit/include/eunit.hrl").
 
--import(hb_state_test, [image/0, run/2, snapshot/1, snapshot/2, hash/1]).
+-import(hb_state_support, [image/0, run/2, snapshot/1, snapshot/2, hash/1]).
 
 %% Everything is in it
 
@@ -12,7 +12,7 @@
 a_snapshot_holds_test_() ->
     [
         {lists:concat([What, ", by ", Name]), fun() -> arrives(Way, Changes, Looks) end}
-     || {What, Changes, Looks} <- kinds(), {Name, Way} <- hb_state_test:ways()
+     || {What, Changes, Looks} <- kinds(), {Name, Way} <- hb_state_support:ways()
     ].
 
 arrives(Way, Changes, Looks) ->
@@ -23,7 +23,7 @@ arrives(Way, Changes, Looks) ->
     ?assert(hash(H) =:= hash(New)),
     Seen = run(New, Looks),
     ?assertEqual(run(H, Looks), Seen),
-    ?assertNotEqual(run(hb_state_test:start(), Looks), Seen),
+    ?assertNotEqual(run(hb_state_support:start(), Looks), Seen),
     ?assert(hash(H) =:= hash(New)).
 
 kinds() ->
@@ -63,7 +63,7 @@ kinds() ->
         {"another dropped data segment", [{"data_drop2", []}], [{"data_init2", [0, 0, 1]}, {"data_init", [0, 0, 1]}]},
         {"a dropped element segment", [{"elem_drop", []}], [{"elem_init", [0, 0, 1]}, {"elem_init2", [0, 0, 1]}]},
         {"another dropped element segment", [{"elem_drop2", []}], [{"elem_init2", [0, 0, 1]}, {"elem_init", [0, 0, 1]}]},
-        {"everything at once", hb_state_test:everything(),
+        {"everything at once", hb_state_support:everything(),
             [{"numbers", []}, {"sizes", []}, {"table_sizes", []}, {"mix", [1]}, {"call", [5, 9]}, {"data_init", [0, 0, 1]}]}
     ].
 
@@ -72,23 +72,23 @@ everything_arrives_in_another_vm_test_() ->
     {timeout, 60, fun() ->
         Image = image(),
         {ok, H} = hb_wasm64:start(Image),
-        _ = run(H, hb_state_test:everything()),
+        _ = run(H, hb_state_support:everything()),
         Snapshot = snapshot(H),
-        Peer = hb_test:peer(),
-        {Again, Seen, After} = hb_test:on_peer(Peer, fun() ->
+        Peer = hb_support:peer(),
+        {Again, Seen, After} = hb_support:on_peer(Peer, fun() ->
             {ok, New} = hb_wasm64:start(Image, #{snapshot => Snapshot}),
-            {snapshot(New) =:= Snapshot, hb_state_test:observe(New), hash(New)}
+            {snapshot(New) =:= Snapshot, hb_state_support:observe(New), hash(New)}
         end),
         ok = peer:stop(Peer),
         ?assert(Again),
-        ?assertEqual(hb_state_test:observe(H), Seen),
+        ?assertEqual(hb_state_support:observe(H), Seen),
         ?assert(hash(H) =:= After)
     end}.
 
 %% Other images of all kinds, each changed a little.
 images_of_all_kinds_have_snapshots_test_() ->
     [{lists:concat([Guest, ", by ", Name]), fun() ->
-        Image = hb_test:guest(Guest),
+        Image = hb_support:guest(Guest),
         {ok, H} = hb_wasm64:start(Image),
         _ = run(H, Changes),
         New = Way(Image, H),
@@ -104,12 +104,12 @@ images_of_all_kinds_have_snapshots_test_() ->
             {"state_start", [{"fill", [100_000, 0, 5000]}, {"clear", [0]}, {"drop_left", []}, {"load8", [102_000]}]},
             {"state_exnref", [{"count", []}, {"grow", []}, {"keep", []}, {"forget", []}]}
         ],
-        {Name, Way} <- hb_state_test:ways()].
+        {Name, Way} <- hb_state_support:ways()].
 
 %% Not within a call, and not what means nothing elsewhere
 
 within_a_call_there_is_no_snapshot_test() ->
-    H = hb_state_test:start(),
+    H = hb_state_support:start(),
     Before = snapshot(H),
     Tries = [
         fun(I) -> hb_wasm64:snapshot(I) end, fun(I) -> hb_wasm64:snapshot(I, #{compress => true}) end,
@@ -117,7 +117,7 @@ within_a_call_there_is_no_snapshot_test() ->
     ],
     [
         begin
-            {Seen, [N]} = hb_state_test:within_an_import(H, fun(Scope) -> [Try(Scope), Try(H)] end),
+            {Seen, [N]} = hb_state_support:within_an_import(H, fun(Scope) -> [Try(Scope), Try(H)] end),
             [?assertMatch({error, {uncapturable, <<_, _/binary>>}}, brief(Answer)) || Answer <- Seen],
             ?assertEqual(6 + Nth, N)
         end
@@ -129,18 +129,18 @@ within_a_call_there_is_no_snapshot_test() ->
 %% The same where nobody has asked for a snapshot of the image before: what a
 %% fresh instance is like has to be found out first.
 within_a_call_there_is_no_first_snapshot_test() ->
-    {ok, H} = hb_wasm64:start(hb_test:fresh(image())),
-    ?assertMatch({{error, {uncapturable, _}}, [7]}, hb_state_test:within_an_import(H, fun(I) -> brief(hb_wasm64:snapshot(I)) end)),
+    {ok, H} = hb_wasm64:start(hb_support:fresh(image())),
+    ?assertMatch({{error, {uncapturable, _}}, [7]}, hb_state_support:within_an_import(H, fun(I) -> brief(hb_wasm64:snapshot(I)) end)),
     ?assertMatch({ok, _}, brief(hb_wasm64:snapshot(H))).
 
 %% From elsewhere it waits its turn: the state is that after the call.
 a_snapshot_waits_for_the_end_of_the_call_test() ->
-    H = hb_state_test:start(),
+    H = hb_state_support:start(),
     {ok, Ref} = hb_wasm64:call_async(H, "ask", [5], #{}),
     Import = receive {hb_wasm64, Ref, {import, I, _}} -> I after 5000 -> error(nothing) end,
     Test = self(),
     Asking = spawn_link(fun() -> Test ! {self(), snapshot(H)} end),
-    ?assert(hb_test:wait_until(fun() -> process_info(Asking, status) =:= {status, waiting} end)),
+    ?assert(hb_support:wait_until(fun() -> process_info(Asking, status) =:= {status, waiting} end)),
     ok = hb_wasm64:respond(Import, {ok, [1]}),
     ?assertEqual({done, {ok, [3]}}, receive {hb_wasm64, Ref, Done} -> Done after 5000 -> nothing end),
     Snapshot = receive {Asking, Taken} -> Taken after 5000 -> error(nothing) end,
@@ -153,10 +153,10 @@ an_object_of_the_host_is_refused_and_named_test() ->
     ],
     [
         begin
-            H = hb_state_test:start(),
+            H = hb_state_support:start(),
             [[]] = run(H, [{"put1", [8, 1]}]),
             [_] = run(H, [Keep]),
-            Base = snapshot(hb_state_test:start()),
+            Base = snapshot(hb_state_support:start()),
             [?assertMatch({error, {uncapturable, <<_, _/binary>>}}, brief(Answer)) || Answer <- [
                 hb_wasm64:snapshot(H), hb_wasm64:snapshot(H, #{compress => true}), hb_wasm64:snapshot(H, #{base => Base}),
                 hb_wasm64:read_state(H), hb_wasm64:fork(H), hb_wasm64:migrate(H, node())
@@ -174,7 +174,7 @@ an_object_of_the_host_is_refused_and_named_test() ->
 an_exception_is_refused_and_named_test() ->
     [
         begin
-            H = hb_test:start("state_exnref"),
+            H = hb_support:start("state_exnref"),
             ?assertMatch({ok, _}, brief(hb_wasm64:snapshot(H))),
             [[]] = run(H, [{Keep, []}]),
             ?assertMatch({error, {uncapturable, <<_, _/binary>>}}, brief(hb_wasm64:snapshot(H))),
@@ -186,7 +186,7 @@ an_exception_is_refused_and_named_test() ->
     ].
 
 a_stopped_instance_has_no_snapshot_test() ->
-    H = hb_state_test:start(),
+    H = hb_state_support:start(),
     ok = hb_wasm64:stop(H),
     ?assertEqual({error, stopped}, hb_wasm64:snapshot(H)),
     ?assertEqual({error, stopped}, hb_wasm64:snapshot(H, #{compress => true})),
@@ -196,7 +196,7 @@ a_stopped_instance_has_no_snapshot_test() ->
 %% Options
 
 wrong_options_are_refused_test() ->
-    H = hb_state_test:start(),
+    H = hb_state_support:start(),
     [?assertEqual({error, {invalid_option, compress, V}}, hb_wasm64:snapshot(H, #{compress => V})) || V <- [1, zstd, <<>>, undefined, []]],
     [?assertEqual({error, {invalid_option, base, V}}, hb_wasm64:snapshot(H, #{base => V}))
      || V <- [none, 1, #{}, [1], [<<>> | <<>>], [[<<>>]], <<1:1>>]],
@@ -208,21 +208,21 @@ wrong_options_are_refused_test() ->
 
 the_same_state_has_the_same_bytes_test_() ->
     {timeout, 60, fun() ->
-        H = hb_state_test:start(),
-        _ = run(H, hb_state_test:everything()),
-        Base = snapshot(hb_state_test:start()),
+        H = hb_state_support:start(),
+        _ = run(H, hb_state_support:everything()),
+        Base = snapshot(hb_state_support:start()),
         Forms = [#{}, #{compress => true}, #{base => Base}, #{base => Base, compress => true}],
         Take = fun(Handle) -> [snapshot(Handle, Form) || Form <- Forms] end,
         Taken = Take(H),
         ?assert(Taken =:= Take(H)),
-        [?assert(Taken =:= Take(Way(image(), H)), Name) || {Name, Way} <- hb_state_test:ways()],
-        Again = hb_state_test:start(),
-        _ = run(Again, hb_state_test:everything()),
+        [?assert(Taken =:= Take(Way(image(), H)), Name) || {Name, Way} <- hb_state_support:ways()],
+        Again = hb_state_support:start(),
+        _ = run(Again, hb_state_support:everything()),
         ?assert(Taken =:= Take(Again)),
-        Peer = hb_test:peer(),
-        There = hb_test:on_peer(Peer, fun() ->
-            Third = hb_state_test:start(),
-            _ = run(Third, hb_state_test:everything()),
+        Peer = hb_support:peer(),
+        There = hb_support:on_peer(Peer, fun() ->
+            Third = hb_state_support:start(),
+            _ = run(Third, hb_state_support:everything()),
             Take(Third)
         end),
         ok = peer:stop(Peer),
@@ -232,7 +232,7 @@ the_same_state_has_the_same_bytes_test_() ->
 %% How a state came about leaves no trace: not what was written and is zero
 %% again, and not what was looked at.
 a_state_does_not_tell_how_it_came_about_test() ->
-    H = hb_state_test:start(),
+    H = hb_state_support:start(),
     Before = snapshot(H),
     _ = run(H, [
         {"put1", [40_000, 5]}, {"put1", [40_000, 0]}, {"fill2", [20_000, 9, 20_000]}, {"fill2", [20_000, 0, 20_000]},
@@ -244,11 +244,11 @@ a_state_does_not_tell_how_it_came_about_test() ->
 
 %% It is the file that the page describes.
 a_snapshot_is_what_its_description_says_test() ->
-    H = hb_state_test:start(),
+    H = hb_state_support:start(),
     Fresh = snapshot(H),
     State = hb_snapshot:decode(Fresh),
     ?assert(Fresh =:= hb_snapshot:full(State)),
-    _ = run(H, hb_state_test:everything()),
+    _ = run(H, hb_state_support:everything()),
     Full = snapshot(H),
     Changed = #{memories := [Memory | _]} = hb_snapshot:decode(Full),
     ?assert(Full =:= hb_snapshot:full(Changed)),
@@ -258,10 +258,10 @@ a_snapshot_is_what_its_description_says_test() ->
     ?assert(Rest =:= hb_snapshot:partial(Changed)),
     %% And the other way round.
     {ok, New} = hb_wasm64:start(image(), #{snapshot => hb_snapshot:full(Changed)}),
-    ?assertEqual(hb_state_test:observe(H), hb_state_test:observe(New)).
+    ?assertEqual(hb_state_support:observe(H), hb_state_support:observe(New)).
 
 zero_pages_are_left_out_test() ->
-    H = hb_test:start("memory"),
+    H = hb_support:start("memory"),
     Small = snapshot(H),
     ?assert(byte_size(Small) < 2 * 4096),
     [[1]] = run(H, [{"grow", [1023]}]),
@@ -275,10 +275,10 @@ zero_pages_are_left_out_test() ->
 
 %% A page of text.
 compressed_is_smaller_test() ->
-    H = hb_test:start("memory"),
+    H = hb_support:start("memory"),
     ok = hb_wasm64:write(H, 8192, binary:copy(<<"so many words of the same kind, ">>, 1024)),
     ?assert(byte_size(snapshot(H, #{compress => true})) * 4 < byte_size(snapshot(H))),
     {ok, Merged} = hb_wasm64:merge(snapshot(H, #{compress => true})),
     ?assert(Merged =:= snapshot(H)).
 
-brief(Answer) -> dev_wasm64_test:brief(Answer).
+brief(Answer) -> dev_wasm64_support:brief(Answer).

@@ -4,14 +4,14 @@
 
 -include_lib("eunit/include/eunit.hrl").
 
--import(hb_state_test, [snapshot/1, snapshot/2]).
+-import(hb_state_support, [snapshot/1, snapshot/2]).
 
 -define(MESSAGES, 50).
 %% After which messages another process goes on.
 -define(POINTS, [1, 17, 34, 49]).
 
 aos_test_() ->
-    hb_test:with_shared("aos-2-pure-xs.wasm", fun(Image) ->
+    hb_support:with_shared("aos-2-pure-xs.wasm", fun(Image) ->
         [
             {"a state after each of 50 messages is complete in each of its forms", {timeout, 120, fun() -> fifty(Image) end}},
             {"the same bytes on every machine", {timeout, 60, fun() -> everywhere(Image) end}},
@@ -39,11 +39,11 @@ fifty(Image) ->
     %% The state is not as it was: there is something to lose.
     {ok, Fresh} = hb_wasm64:start(Image),
     ?assertNot(seen(Fresh) =:= Last),
-    Peer = hb_test:peer(),
+    Peer = hb_support:peer(),
     [
         begin
             File = stored(Form),
-            {Said, After} = hb_test:on_peer(Peer, fun() ->
+            {Said, After} = hb_support:on_peer(Peer, fun() ->
                 {ok, Bytes} = file:read_file(File),
                 New = restored(Image, binary_to_term(Bytes)),
                 {[message(New, M) || M <- lists:seq(N + 1, ?MESSAGES)], seen(New)}

@@ -7,7 +7,7 @@
 %% For a look at what is generated.
 -export([calls/1, change/0, change/2]).
 
--import(hb_state_test, [image/0, run/2, snapshot/1, snapshot/2]).
+-import(hb_state_support, [image/0, run/2, snapshot/1, snapshot/2]).
 
 %% The state as it comes back goes on as the one that it was taken of: the same
 %% results, and the same bytes at the end.
@@ -18,7 +18,7 @@ a_restored_state_goes_on_like_the_original_test_() ->
             Image = image(),
             {ok, H} = hb_wasm64:start(Image),
             Stored = stored(Form, H, Before),
-            There = hb_test:on_peer(Peer, fun() ->
+            There = hb_support:on_peer(Peer, fun() ->
                 New = restored(Image, Stored),
                 Same = seen(New),
                 {Same, run(New, After), seen(New)}
@@ -88,7 +88,7 @@ bytes() ->
 %% Nothing that can be given instead of a snapshot does harm.
 any_bytes_are_refused_test_() ->
     {atom_to_list(?FUNCTION_NAME), {timeout, 60, fun() ->
-        H = hb_state_test:start(),
+        H = hb_state_support:start(),
         Whole = snapshot(H),
         Head = binary:part(Whole, 0, 128),
         Bytes = proper_types:tuple([proper_types:elements([<<>>, Head, binary:part(Head, 0, 12), Whole]), proper_types:binary()]),
@@ -109,7 +109,7 @@ any_bytes_are_refused_test_() ->
 %% but for what it says: it is refused, or is the state from then on.
 what_is_accepted_is_what_it_says_test_() ->
     {atom_to_list(?FUNCTION_NAME), {timeout, 60, fun() ->
-        H = hb_state_test:start(),
+        H = hb_state_support:start(),
         _ = run(H, [{"put1", [8, 9]}, {"set", [3, 2]}, {"grow2", [1]}, {"data_drop", []}]),
         Own = snapshot(H),
         State = hb_snapshot:decode(Own),
@@ -197,7 +197,7 @@ restored(Image, Stored) ->
     {ok, H} = hb_wasm64:start(Image, #{snapshot => Stored}),
     H.
 
-seen(H) -> {crypto:hash(sha256, snapshot(H)), hb_state_test:raw(H)}.
+seen(H) -> {crypto:hash(sha256, snapshot(H)), hb_state_support:raw(H)}.
 
 %% Random calls. What they are given is mostly within bounds, and not always.
 calls(Most) ->
@@ -256,7 +256,7 @@ named(Bits, _, _, _) -> {nan, Bits}.
 
 with_peer(Title, Test) ->
     {atom_to_list(Title), {timeout, 120, fun() ->
-        Peer = hb_test:peer(),
+        Peer = hb_support:peer(),
         Test(Peer),
         ok = peer:stop(Peer)
     end}}.

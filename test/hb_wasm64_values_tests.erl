@@ -44,7 +44,7 @@ integers_take_nothing_but_integers_test() ->
     refuses("id_i64", "(I)I", Others).
 
 integers_wrap_in_the_guest_as_wasm_says_test() ->
-    H = hb_test:start("numbers"),
+    H = hb_support:start("numbers"),
     ?assertEqual({ok, [-(1 bsl 31)]}, hb_wasm64:call(H, "add_i32", [1 bsl 31 - 1, 1])),
     ?assertEqual({ok, [-(1 bsl 63)]}, hb_wasm64:call(H, "add_i64", [1 bsl 63 - 1, 1])),
     ?assertEqual({ok, [1 bsl 63 - 1]}, hb_wasm64:call(H, "max_i64", [])),
@@ -110,7 +110,7 @@ nan_and_infinity_go_in_test() ->
 
 %% The C driver's caller hung for ever on these.
 nan_and_infinity_come_out_test() ->
-    H = hb_test:start("numbers"),
+    H = hb_support:start("numbers"),
     Expected = [
         {"nan_f32", nan}, {"nan_f64", nan}, {"zero_div", nan},
         {"inf_f32", infinity}, {"inf_f64", infinity},
@@ -147,7 +147,7 @@ floats_take_nothing_but_numbers_test() ->
     refuses("id_f64", "(F)F", Others).
 
 minus_zero_keeps_its_sign_test() ->
-    H = hb_test:start("numbers"),
+    H = hb_support:start("numbers"),
     MinusZero = 16#8000000000000000 - (1 bsl 64),
     {ok, [Zero]} = hb_wasm64:call(H, "minus_zero_f64", []),
     ?assertEqual(<<MinusZero:64>>, <<Zero/float>>),
@@ -157,7 +157,7 @@ minus_zero_keeps_its_sign_test() ->
 %% Vectors
 
 v128_is_sixteen_bytes_little_endian_test() ->
-    H = hb_test:start("numbers"),
+    H = hb_support:start("numbers"),
     Bytes = list_to_binary(lists:seq(0, 15)),
     ?assertEqual({ok, [Bytes]}, hb_wasm64:call(H, "bytes_v128", [])),
     ?assertEqual({ok, [Bytes]}, hb_wasm64:call(H, "id_v128", [Bytes])),
@@ -182,7 +182,7 @@ v128_takes_nothing_else_test() ->
 externref_is_null_or_a_number_of_the_host_test() ->
     gives("id_externref", [{null, null}, {0, 0}, {1, 1}, {1 bsl 31, 1 bsl 31}, {1 bsl 32 - 1, 1 bsl 32 - 1}]),
     gives("is_null_extern", [{null, 1}, {0, 0}, {7, 0}]),
-    H = hb_test:start("numbers"),
+    H = hb_support:start("numbers"),
     ?assertEqual({ok, [null]}, hb_wasm64:call(H, "null_extern", [])).
 
 externref_takes_nothing_else_test() ->
@@ -192,18 +192,18 @@ externref_takes_nothing_else_test() ->
 %% Many host references: each is known by its number, and they are collected.
 externrefs_do_not_pile_up_test_() ->
     {timeout, 60, fun() ->
-        H = hb_test:start("numbers"),
+        H = hb_support:start("numbers"),
         Pass = fun(N) -> [{ok, [X]} = hb_wasm64:call(H, "id_externref", [X]) || X <- lists:seq(1, N)], ok end,
         ok = Pass(20_000),
-        Before = hb_test:rss(),
+        Before = hb_support:rss(),
         ok = Pass(300_000),
-        ?assert(hb_test:rss() - Before < 30_000_000)
+        ?assert(hb_support:rss() - Before < 30_000_000)
     end}.
 
 funcref_is_null_or_says_no_more_than_its_type_test() ->
     gives("id_funcref", [{null, null}]),
     refuses("id_funcref", "(u)u", [0, 1, 1.0, funcref, foo, <<>>, fun() -> ok end, make_ref()]),
-    H = hb_test:start("numbers"),
+    H = hb_support:start("numbers"),
     ?assertEqual({ok, [null]}, hb_wasm64:call(H, "null_func", [])),
     ?assertEqual({ok, [funcref]}, hb_wasm64:call(H, "some_func", [])).
 
@@ -230,7 +230,7 @@ exnref_image() ->
 %% Several values
 
 multiple_results_keep_their_order_and_types_test() ->
-    H = hb_test:start("numbers"),
+    H = hb_support:start("numbers"),
     ?assertEqual({ok, [1, 2]}, hb_wasm64:call(H, "two", [])),
     ?assertEqual({ok, [2, 4.25, 1, 3.5]}, hb_wasm64:call(H, "mixed", [1, 2, 3.5, 4.25])),
     ?assertEqual({ok, [2, 4.0, 1, 3.0]}, hb_wasm64:call(H, "mixed", [1, 2, 3, 4])),
@@ -239,7 +239,7 @@ multiple_results_keep_their_order_and_types_test() ->
 
 %% Too few arguments crashed the node, too many were ignored.
 wrong_counts_are_refused_with_their_position_test() ->
-    H = hb_test:start("numbers"),
+    H = hb_support:start("numbers"),
     Wrong = [
         {"mixed", "(iIfF)IFif", [], 1}, {"mixed", "(iIfF)IFif", [1], 2}, {"mixed", "(iIfF)IFif", [1, 2, 3.0], 4},
         {"mixed", "(iIfF)IFif", [1, 2, 3.0, 4.0, 5], 5}, {"mixed", "(iIfF)IFif", [1, 2, 3.0, 4.0, 5, 6, 7], 5},
@@ -249,7 +249,7 @@ wrong_counts_are_refused_with_their_position_test() ->
      || {Name, Signature, Args, Position} <- Wrong].
 
 ill_typed_arguments_are_refused_with_their_position_test() ->
-    H = hb_test:start("numbers"),
+    H = hb_support:start("numbers"),
     [?assertEqual(invalid("(iIfF)IFif", Args, Position), hb_wasm64:call(H, "mixed", Args))
      || {Args, Position} <- [
          {[x, 2, 3.0, 4.0], 1}, {[1, 2.0, 3.0, 4.0], 2}, {[1, 2, x, 4.0], 3}, {[1, 2, 3.0, x], 4},
@@ -258,13 +258,13 @@ ill_typed_arguments_are_refused_with_their_position_test() ->
      ]].
 
 arguments_that_are_no_list_are_refused_test() ->
-    H = hb_test:start("numbers"),
+    H = hb_support:start("numbers"),
     [?assertMatch({error, {invalid_args, #{signature := "" ++ _, args := _, position := _}}},
                   hb_wasm64:call(H, "fac", Args))
      || Args <- [foo, 5.0, {5.0}, #{}, <<"5">>, [5.0 | 6.0], [5.0 | foo]]].
 
 a_refused_call_runs_nothing_test() ->
-    H = hb_test:start("numbers"),
+    H = hb_support:start("numbers"),
     {ok, [8]} = hb_wasm64:call(H, "count", [1]),
     [{error, {invalid_args, _}} = hb_wasm64:call(H, "count", Args) || Args <- [[], [x], [1, 1], [1.0], [1 bsl 64]]],
     ?assertEqual({ok, [8]}, hb_wasm64:call(H, "count", [0])).
@@ -272,13 +272,13 @@ a_refused_call_runs_nothing_test() ->
 %% Names and numbers of functions
 
 names_are_binaries_or_strings_test() ->
-    H = hb_test:start("numbers"),
+    H = hb_support:start("numbers"),
     ?assertEqual({ok, [3]}, hb_wasm64:call(H, "add_i32", [1, 2])),
     ?assertEqual({ok, [3]}, hb_wasm64:call(H, <<"add_i32">>, [1, 2])).
 
 %% A name of 300 characters crashed the node.
 unknown_functions_are_named_as_they_were_asked_for_test() ->
-    H = hb_test:start("numbers"),
+    H = hb_support:start("numbers"),
     Names = [
         <<"nosuch">>, "nosuch", <<>>, "", lists:duplicate(300, $a), binary:copy(<<"a">>, 100_000),
         <<255, 254>>, <<"add_i32", 0>>, <<"naïve 名前"/utf8>>, "naïve 名前", [16#110000], [-1], [a], [{}],
@@ -290,7 +290,7 @@ unknown_functions_are_named_as_they_were_asked_for_test() ->
 
 %% The C driver knew only names.
 an_integer_calls_that_entry_of_the_function_table_test() ->
-    H = hb_test:start("imports"),
+    H = hb_support:start("imports"),
     ?assertEqual({ok, [50]}, hb_wasm64:call(H, 0, [5])),
     ?assertEqual({ok, [7]}, hb_wasm64:call(H, 1, [7])),
     ?assertEqual({ok, [9]}, hb_wasm64:call(H, 1, [2])),
@@ -300,7 +300,7 @@ an_integer_calls_that_entry_of_the_function_table_test() ->
 
 entries_that_are_not_there_are_unknown_functions_test() ->
     Ask = fun(Guest, Indices) ->
-        H = hb_test:start(Guest),
+        H = hb_support:start(Guest),
         [?assertEqual({error, {unknown_function, I}}, hb_wasm64:call(H, I, [])) || I <- Indices]
     end,
     %% Beyond the end.
@@ -315,11 +315,11 @@ entries_that_are_not_there_are_unknown_functions_test() ->
 %% Support
 
 gives(Name, Pairs) ->
-    H = hb_test:start("numbers"),
+    H = hb_support:start("numbers"),
     [?assertEqual({Name, Arg, {ok, [Value]}}, {Name, Arg, hb_wasm64:call(H, Name, [Arg])}) || {Arg, Value} <- Pairs].
 
 refuses(Name, Signature, Args) ->
-    H = hb_test:start("numbers"),
+    H = hb_support:start("numbers"),
     [?assertEqual(invalid(Signature, [Arg], 1), hb_wasm64:call(H, Name, [Arg])) || Arg <- Args].
 
 invalid(Signature, Args, Position) ->
@@ -333,14 +333,14 @@ signed(Width, Bits) ->
 %% printing such integers takes longer still.)
 giant_integers_are_refused_at_once_test_() ->
     {timeout, 60, fun() ->
-        H = hb_test:start("numbers"),
+        H = hb_support:start("numbers"),
         Giant = 1 bsl 1_000_000,
         Position = fun({error, {invalid_args, #{position := P}}}) -> P end,
         [?assertEqual(1, Position(hb_wasm64:call(H, Func, [Giant]))) || Func <- ["id_i32", "id_i64", "id_f32", "id_f64"]],
         AtOnce = fun() ->
-            {Micros, At} = hb_test:micros(fun() -> Position(hb_wasm64:call(H, "id_f64", lists:duplicate(1000, Giant))) end),
+            {Micros, At} = hb_support:micros(fun() -> Position(hb_wasm64:call(H, "id_f64", lists:duplicate(1000, Giant))) end),
             ?assertEqual(1, At),
             Micros < 100_000 orelse {Micros, us}
         end,
-        ?assertEqual(true, hb_test:best_of(5, AtOnce))
+        ?assertEqual(true, hb_support:best_of(5, AtOnce))
     end}.

@@ -3,7 +3,7 @@
 
 -include_lib("eunit/include/eunit.hrl").
 
--import(hyperbeam_test, [on/2, install/1, install/2, undo/1, snapshot/1, write/3, read/2, change/4, terms/2]).
+-import(hyperbeam_support, [on/2, install/1, install/2, undo/1, snapshot/1, write/3, read/2, change/4, terms/2]).
 
 -define(assertSays(Expected, Said), ?assert(string:find(Said, Expected) =/= nomatch, Said)).
 
@@ -33,11 +33,11 @@ the_library_takes_the_place_of_the_driver_test_() ->
 %% One after the other: they load the same module.
 both_names_of_the_device_are_ours_test_() ->
     {inorder, on_both(fun(Dir) ->
-        Before = hyperbeam_test:devices(Dir),
+        Before = hyperbeam_support:devices(Dir),
         ?assertMatch({0, _}, install(Dir)),
         Ours = [{Name, dev_wasm64} || Name <- [<<"wasm-64@1.0">>, <<"wasm64@1.0">>]],
         ?assertEqual(lists:sort(Ours ++ (Before -- [{<<"wasm-64@1.0">>, dev_wasm}])),
-            lists:sort(hyperbeam_test:devices(Dir)))
+            lists:sort(hyperbeam_support:devices(Dir)))
     end)}.
 
 layout_comments_and_modes_stay_test_() ->

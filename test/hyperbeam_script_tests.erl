@@ -3,7 +3,7 @@
 
 -include_lib("eunit/include/eunit.hrl").
 
--import(hyperbeam_test, [on/2, script/3, make/2, command/2, snapshot/1, terms/2]).
+-import(hyperbeam_support, [on/2, script/3, make/2, command/2, snapshot/1, terms/2]).
 
 -define(assertSays(Expected, Said), ?assert(string:find(Said, Expected) =/= nomatch, Said)).
 
@@ -15,7 +15,7 @@ without_a_checkout_it_says_how_to_use_it_test_() ->
         {"else", "usage: "}]].
 
 what_is_no_checkout_is_refused_test_() ->
-    Root = hb_test:root(),
+    Root = hb_support:root(),
     [{timeout, 60, fun() ->
         {1, Said} = script(What, Dir, []),
         ?assertSays(Why, Said)
@@ -72,7 +72,7 @@ git_sees_the_changes_and_nothing_else_test_() ->
                     {0, Said} = command([Git, "-C", Where] ++ Who ++ Args, []),
                     Said
                 end,
-                hyperbeam_test:write(Dir, ".gitignore", "_build\n_checkouts\n*.o\n"),
+                hyperbeam_support:write(Dir, ".gitignore", "_build\n_checkouts\n*.o\n"),
                 _ = [Run(Dir, Args) || Args <- [["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "x"],
                     ["worktree", "add", "-q", Worktree]]],
                 {0, _} = script("install", Worktree, []),

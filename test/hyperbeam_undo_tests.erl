@@ -3,7 +3,7 @@
 
 -include_lib("eunit/include/eunit.hrl").
 
--import(hyperbeam_test, [on/2, install/1, undo/1, undo/2, snapshot/1, write/3, read/2, change/4, kept/2]).
+-import(hyperbeam_support, [on/2, install/1, undo/1, undo/2, snapshot/1, write/3, read/2, change/4, kept/2]).
 
 -define(assertSays(Expected, Said), ?assert(string:find(Said, Expected) =/= nomatch, Said)).
 
@@ -77,7 +77,7 @@ edit(Dir) ->
 
 edits_made_since_stay_test_() ->
     on(main, fun(Dir) ->
-        hyperbeam_test:with_tree(main, fun(Never) ->
+        hyperbeam_support:with_tree(main, fun(Never) ->
             {0, _} = install(Dir),
             edit(Dir),
             After = snapshot(Dir),

@@ -5,7 +5,7 @@
 
 every_example_runs_test_() ->
     {ok, Cwd} = file:get_cwd(),
-    Root = hb_test:root(),
+    Root = hb_support:root(),
     {ok, Text} = file:read_file(filename:join(Root, "README.md")),
     {match, Examples} = re:run(Text, "```erlang\n(.*?)```", [global, dotall, {capture, [1], list}]),
     {setup, fun() -> ok = file:set_cwd(Root) end, fun(_) -> ok = file:set_cwd(Cwd) end,

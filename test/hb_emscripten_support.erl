@@ -1,11 +1,11 @@
 %% Support for the tests of images built with Emscripten.
--module(hb_emscripten_test).
+-module(hb_emscripten_support).
 
 -export([start/1, each/2, call/4, gives/2, numbers/2, stack/1]).
 
 -include_lib("eunit/include/eunit.hrl").
 
-start(Guest) -> hb_test:start("emscripten/" ++ Guest).
+start(Guest) -> hb_support:start("emscripten/" ++ Guest).
 
 %% A test on each of some guests, as eunit wants it.
 each(Guests, Test) -> [{Guest, {timeout, 60, fun() -> Test(start(Guest)) end}} || Guest <- Guests].

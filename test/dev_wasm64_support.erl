@@ -1,6 +1,6 @@
 %% Support for the tests of dev_wasm64: messages, and what there is to see of
 %% them without printing an image.
--module(dev_wasm64_test).
+-module(dev_wasm64_support).
 
 -export([on_both/2, on_edge/2, quiet/1]).
 -export([base/1, base/2, started/1, started/2, reread/1]).
@@ -29,7 +29,7 @@ quiet(Fun) ->
 %% A message with an image, of test/guests where it has a name.
 base(Guest) -> base(Guest, #{}).
 
-base(Guest, Keys) when is_list(Guest) -> base(hb_test:guest(Guest), Keys);
+base(Guest, Keys) when is_list(Guest) -> base(hb_support:guest(Guest), Keys);
 base(Image, Keys) -> maps:merge(#{<<"device">> => <<"wasm-64@1.0">>, <<"image">> => Image}, Keys).
 
 %% The same after its init.
@@ -114,7 +114,7 @@ traced(Pid) ->
 %% Whether an instance of instances_of/1 is no more, soon.
 is_gone(Bytes) ->
     IsGone = fun() -> element(1, hb_wasm64:status(binary_to_term(Bytes))) =:= error end,
-    IsGone() orelse hb_test:wait_until(fun() ->
+    IsGone() orelse hb_support:wait_until(fun() ->
         erlang:garbage_collect(),
         IsGone()
     end).

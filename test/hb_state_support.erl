@@ -1,14 +1,14 @@
 %% Support for the tests of state: what is done to test/guests/state.wat, what
 %% can be seen of it, and the ways from one instance to another.
--module(hb_state_test).
+-module(hb_state_support).
 
 -export([image/0, start/0, run/2, everything/0, observe/1, host/3]).
 -export([snapshot/1, snapshot/2, hash/1, ways/0, raw/1]).
 -export([within_an_import/2]).
 
-image() -> hb_test:guest("state").
+image() -> hb_support:guest("state").
 
-start() -> hb_test:start("state").
+start() -> hb_support:start("state").
 
 %% Calls one after the other: their results, or what they ended with. Arguments
 %% are numbers and vectors only, so nothing large is in it.

@@ -1,5 +1,5 @@
 %% Support for the tests of make hyperbeam: invented checkouts of HyperBEAM's shape, and runs of the script on them.
--module(hyperbeam_test).
+-module(hyperbeam_support).
 
 -export([with_tree/2, on/2, install/1, install/2, undo/1, undo/2, script/3, make/2, command/2]).
 -export([snapshot/1, write/3, read/2, change/4, terms/2, devices/1, kept/2]).
@@ -55,7 +55,7 @@ said(Ref) ->
 load() ->
     case code:is_loaded(hyperbeam) of
         false ->
-            Sources = filelib:wildcard(filename:join(hb_test:root(), "scripts/hyperbeam/*.erl")),
+            Sources = filelib:wildcard(filename:join(hb_support:root(), "scripts/hyperbeam/*.erl")),
             lists:foreach(
                 fun(Source) ->
                     {ok, Module, Beam} = compile:file(Source, [binary, report, warnings_as_errors]),
@@ -68,14 +68,14 @@ load() ->
 %% The script itself, with these variables in its environment.
 script(What, Dir, Env) ->
     Clean = [{Name, false} || Name <- ["DRY_RUN", "SOURCE", "REF"], not lists:keymember(Name, 1, Env)],
-    command([filename:join(hb_test:root(), "scripts/hyperbeam.sh"), What], [{"HB", Dir} | Env] ++ Clean).
+    command([filename:join(hb_support:root(), "scripts/hyperbeam.sh"), What], [{"HB", Dir} | Env] ++ Clean).
 
 %% The same through make, with the variables on its command line.
 make(Target, Vars) ->
     %% A make that runs these tests has flags and variables of its own.
     Clean = [{Name, false} || Name <- ["MAKEFLAGS", "MFLAGS", "MAKELEVEL", "HB", "DRY_RUN", "SOURCE", "REF"]],
     Said = [Name ++ "=" ++ Value || {Name, Value} <- Vars],
-    command([os:find_executable("make"), "-C", hb_test:root(), Target | Said], Clean).
+    command([os:find_executable("make"), "-C", hb_support:root(), Target | Said], Clean).
 
 %% Runs a program: its exit status and all that it says.
 command([Program | Args], Env) ->

@@ -1,40 +1,40 @@
 %% Support for the tests of migration: two nodes, `here' and the other, and
 %% instances on their way from one to the other.
--module(hb_migrate_test).
+-module(hb_migrate_support).
 
 -include_lib("eunit/include/eunit.hrl").
 
 -export([on_two_nodes/1, movers/0, on/2, over/2, changed/0, large/0, goes_on/1, moves/2]).
 -export([mover/2, result/1, halfway/2, halfway/3, resume/1, pieces/1]).
 
--import(hb_state_test, [run/2]).
+-import(hb_state_support, [run/2]).
 
 %% Tests of two nodes with real distribution: {Title, Fun of the name of the
 %% other}. They run on one of the two, so that the VM of all the other tests is
 %% no node. Without distribution all of them fail: there is nothing to skip
 %% them for.
 on_two_nodes(Tests) ->
-    {setup, fun() -> hb_test:nodes(2) end, fun(Nodes) -> [peer:stop(Peer) || {Peer, _} <- Nodes] end,
+    {setup, fun() -> hb_support:nodes(2) end, fun(Nodes) -> [peer:stop(Peer) || {Peer, _} <- Nodes] end,
         fun([{Here, Node}, {_, Other}]) ->
             [{Title, {timeout, 60, fun() ->
                 true = peer:call(Here, net_kernel, connect_node, [Other], 10_000),
-                ok = hb_test:on_peer(Here, fun() -> Test(Other) end),
+                ok = hb_support:on_peer(Here, fun() -> Test(Other) end),
                 ?assertEqual(Node, peer:call(Here, erlang, node, []))
             end}} || {Title, Test} <- Tests ++ [{"nothing is left behind", fun nothing_left/1}]]
         end}.
 
 nothing_left(Other) ->
-    [?assert(hb_test:wait_until(fun() -> erpc:call(Node, ?MODULE, movers, []) =:= [] end)) || Node <- [Other, node()]],
+    [?assert(hb_support:wait_until(fun() -> erpc:call(Node, ?MODULE, movers, []) =:= [] end)) || Node <- [Other, node()]],
     ok.
 
 changed() ->
-    H = hb_state_test:start(),
-    _ = run(H, hb_state_test:everything()),
+    H = hb_state_support:start(),
+    _ = run(H, hb_state_support:everything()),
     H.
 
 %% 64 MB that cannot be compressed.
 large() ->
-    H = hb_test:start("memory"),
+    H = hb_support:start("memory"),
     {ok, [1]} = hb_wasm64:call(H, "grow", [1023]),
     ok = hb_wasm64:write(H, 128, rand:bytes(1024 * 65536 - 128)),
     H.
@@ -109,7 +109,7 @@ goes_on(H) ->
                 false -> ?assertEqual({ok, []}, hb_wasm64:call(H, "store8", [3, 3], #{timeout => 5000}))
             end
     end,
-    ?assertEqual([], [M || M <- hb_test:flush(), not is_pid(element(1, M))]),
+    ?assertEqual([], [M || M <- hb_support:flush(), not is_pid(element(1, M))]),
     ok.
 
 moves(H, Other) ->

@@ -1,5 +1,5 @@
 %% Support for the tests: guests, other nodes, time and memory.
--module(hb_test).
+-module(hb_support).
 
 -export([root/0, guest/1, fresh/1, start/1, shared/1, with_shared/2]).
 -export([peer/0, peer/1, on_peer/2, nodes/1, bare_node/0]).
@@ -89,7 +89,7 @@ bare_node() -> started_node([]).
 started_node(Args) ->
     Options = #{
         name => peer:random_name(), host => "127.0.0.1", longnames => true, connection => standard_io, wait_boot => 30_000,
-        args => ["-setcookie", "hb_test", "-kernel", "inet_dist_use_interface", "{127,0,0,1}" | Args]
+        args => ["-setcookie", "hb_support", "-kernel", "inet_dist_use_interface", "{127,0,0,1}" | Args]
     },
     {ok, Peer, Node} = peer:start_link(Options),
     case peer:call(Peer, erlang, is_alive, []) of
