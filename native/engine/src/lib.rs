@@ -4,7 +4,6 @@
 //! makes an [`Instance`] of it, and moves the instance on from whichever thread it likes, one slice at a time. Guests
 //! stop at imports and at the end of their slices; everything that waits costs nothing but its memory.
 
-#![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
 pub mod config;

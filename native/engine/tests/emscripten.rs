@@ -1,5 +1,8 @@
 //! What images built with Emscripten find in their host, seen from Rust. What real ones do with it is tested from Erlang.
 
+// Helpers of tests are tests, too; `clippy.toml` excepts only what is marked as one.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
 use hb_wasm64_engine::error::Error;
 use hb_wasm64_engine::image::{Image, hash};
 use hb_wasm64_engine::value::{Arg, Value};

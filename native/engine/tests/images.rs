@@ -1,5 +1,8 @@
 //! Preparing images: once for all who ask, and with a reason where it fails.
 
+// Helpers of tests are tests, too; `clippy.toml` excepts only what is marked as one.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
 use hb_wasm64_engine::error::Error;
 use hb_wasm64_engine::image::{Image, hash};
 use hb_wasm64_engine::images;

@@ -1,5 +1,8 @@
 //! What an instance does for those who drive it, seen from Rust.
 
+// Helpers of tests are tests, too; `clippy.toml` excepts only what is marked as one.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
 use hb_wasm64_engine::error::{Error, ImportFailure, Limit};
 use hb_wasm64_engine::image::{Image, hash};
 use hb_wasm64_engine::value::{Arg, Value};

@@ -12,8 +12,6 @@
 //! | `instantiate` image turns | an instance made and dropped by wasmtime |
 //! | `copy_fresh` bytes turns, `copy_over` bytes turns | bytes copied into a new buffer, into an old one |
 
-#![forbid(unsafe_code)]
-
 mod copies;
 mod plain;
 mod task;
