@@ -12,8 +12,9 @@
 %%     <td>`results/P/type' (`ok' or `error') and `results/P/output' (a list, or the text of the error). Without a function,
 %%     and in the second pass of a stack and later ones, the base as it is</td></tr>
 %% <tr><td>`import'</td><td>`module', `func', `args', `func-sig' of the request</td>
-%%     <td>what the device at `P/stdlib/MODULE' answers to FUNC: `state' and `results'. Where there is none: zeros, and the
-%%     request is kept under `results/P/undefined-calls' of the base's `state'</td></tr>
+%%     <td>what the device at `P/stdlib/MODULE' answers to FUNC: `state' and `results'. Without one, functions of WASI and
+%%     Linux (`env.__syscall_*') return the number of an error, `proc_exit' ends the call, others return zeros; the request
+%%     is recorded under `results/P/undefined-calls' of the base's `state'</td></tr>
 %% <tr><td>`snapshot'</td><td>the instance</td><td>its linear memory as `body'; what else there is of its state, where that is
 %%     not as in a fresh instance, as `wasm-state' (a snapshot of the engine without that memory)</td></tr>
 %% <tr><td>`normalize'</td><td>the instance, or else `snapshot/body' and `snapshot/wasm-state' (in a stack
@@ -276,13 +277,18 @@ call(Prefix, Function, Parameters, Body, Request, Base, Opts) ->
     case hb_wasm64:call(Handle, Function, Parameters, Import, Base, Options) of
         {ok, Results, State} ->
             {ok, finish(Prefix, Access, ok, Results, State, Opts)};
-        {error, Reason, State} ->
+        {error, Why, State} ->
+            Reason = ended(Why),
             _ = dev_wasm64_error:spoils(Reason) andalso hb_wasm64:stop(Handle),
             case dev_wasm64_error:is_of_node(Reason) of
                 false -> {ok, finish(Prefix, Access, error, dev_wasm64_error:text(Reason), State, Opts)};
                 true -> {error, dev_wasm64_error:message(<<"function">>, Reason)}
             end
     end.
+
+%% A `proc_exit' that nobody serves ends the guest, as one of the engine's own does.
+ended({import_failed, {exit, Status}}) -> {exit, Status};
+ended(Reason) -> Reason.
 
 %% Whoever else has put a resolver there: it goes on with a message.
 checked({ok, _Results, State}) when not is_map(State) -> {error, <<"the state of the answer is no message">>};
@@ -310,12 +316,7 @@ resolve_import(State, Import, Opts) ->
         <<"args">> => Args,
         <<"func-sig">> => list_to_binary(Signature)
     },
-    Resolve =
-        case Import of
-            #{native := true} -> fun from_library/3;
-            #{} -> fun import/3
-        end,
-    try answer(Resolve(Waiting, Request, Opts), State, Opts) of
+    try resolve(Import, Waiting, Request, State, Opts) of
         {error, Why} -> {error, dev_wasm64_error:import(Module, Func, Why), State};
         Answer -> Answer
     catch
@@ -325,6 +326,19 @@ resolve_import(State, Import, Opts) ->
                 #{library => hb_wasm64}
             ),
             {error, dev_wasm64_error:import(Module, Func, {raised, Class}), State}
+    end.
+
+resolve(Import, Waiting, Request, State, Opts) ->
+    case {from_library(Waiting, Request, Opts), Import} of
+        {undefined, #{native := true}} ->
+            {native, State};
+        {undefined, _} ->
+            case undefined_import(prefix(Waiting, Opts), Waiting, Request, Opts) of
+                {{results, Results}, Recorded} -> {ok, Results, Recorded};
+                {{exit, _} = Exit, Recorded} -> {error, Exit, Recorded}
+            end;
+        {Answer, _} ->
+            answer(Answer, State, Opts)
     end.
 
 %% What an import device has answered, as an import function does.
@@ -341,15 +355,20 @@ answer({ok, Answer}, Before, Opts) ->
             {error, no_results}
     end;
 answer({error, Reason}, _Before, _Opts) -> {error, Reason};
-answer(undefined, Before, _Opts) -> {native, Before};
 answer(_Other, _Before, _Opts) -> {error, no_answer}.
 
-%% @doc Answers an import of the guest: with what the device at `P/stdlib/MODULE' makes of FUNC, or else with zeros.
+%% @doc Answers an import of the guest: with what the device at `P/stdlib/MODULE' makes of FUNC. Without one, WASI's and
+%% Linux's functions report an error, `proc_exit' is one, and all others return zeros.
 -spec import(message(), message(), opts()) -> {Status :: atom(), term()} | {error, device_call, term()}.
 import(Base, Request, Opts) ->
     case from_library(Base, Request, Opts) of
-        undefined -> undefined_import(prefix(Base, Opts), Base, Request, Opts);
-        Answer -> Answer
+        undefined ->
+            case undefined_import(prefix(Base, Opts), Base, Request, Opts) of
+                {{results, Results}, State} -> {ok, #{<<"state">> => State, <<"results">> => Results}};
+                {{exit, _} = Exit, _State} -> {error, dev_wasm64_error:message(<<"func">>, Exit)}
+            end;
+        Answer ->
+            Answer
     end.
 
 %% What the device at `P/stdlib/MODULE' makes of FUNC; `undefined' where there is none, or it has no such key.
@@ -379,20 +398,37 @@ undefined_import(Prefix, Base, Request, Opts) ->
         end,
     Recorded = maps:map(fun(_Key, Value) -> plain(Value) end, Request),
     State = dev_wasm64_message:set(Path, #{<<"undefined-calls">> => [Recorded | Before]}, Base, Opts),
-    Signature = dev_wasm64_message:value(<<"func-sig">>, Request, <<>>, Opts),
-    {ok, #{<<"state">> => State, <<"results">> => zeros(Signature)}}.
+    Value = fun(Key) -> dev_wasm64_message:value(Key, Request, <<>>, Opts) end,
+    {unserved(Value(<<"module">>), Value(<<"func">>), Value(<<"args">>), result_types(Value(<<"func-sig">>)), Opts), State}.
+
+%% What the guest is told where nobody serves an import: that there is nobody, if its protocol has a way to.
+unserved(Module, Func, Args, Types, Opts) ->
+    case {hb_wasm64_nif:unserved(text(Module), text(Func)), Types} of
+        {Errno, <<"i">>} when is_integer(Errno) ->
+            {results, [Errno]};
+        {exit, <<>>} ->
+            case dev_wasm64_message:list(Args, Opts) of
+                {ok, [Status]} when is_integer(Status) -> {exit, Status};
+                _ -> {results, []}
+            end;
+        _ ->
+            {results, [zero(Type) || <<Type>> <= Types]}
+    end.
+
+text(Name) when is_binary(Name) -> Name;
+text(_Other) -> <<>>.
 
 %% Values as messages can hold them: a NaN of whatever bits is one.
 plain(Values) when is_list(Values) -> [case Value of {nan, _} -> nan; _ -> Value end || Value <- Values];
 plain(Other) -> Other.
 
-zeros(Signature) when is_binary(Signature) ->
+result_types(Signature) when is_binary(Signature) ->
     case binary:split(Signature, <<")">>) of
-        [_Parameters, Results] -> [zero(Type) || <<Type>> <= Results];
-        _ -> [0]
+        [_Parameters, Results] -> Results;
+        _ -> <<"i">>
     end;
-zeros(_NoSignature) ->
-    [0].
+result_types(_NoSignature) ->
+    <<"i">>.
 
 zero(Type) when Type =:= $i; Type =:= $I -> 0;
 zero(Type) when Type =:= $f; Type =:= $F -> 0.0;

@@ -109,7 +109,7 @@ start(Image) ->
 
 %% @doc Starts an instance of an image: compiles it, unless that has been done, instantiates it and runs its start
 %% function and, if Emscripten has built it, its constructors. Imports that these call and the host does not serve are
-%% answered with zeros.
+%% answered as those of {@link call/4}.
 %%
 %% `Options': `timeout' in milliseconds bounds all of it, `fuel' what runs. `time' is what constructors find. `initialize =>
 %% false' leaves them out, `initialize => main' runs `main' after them. With `snapshot' the instance starts in that state: a
@@ -247,7 +247,10 @@ stop(Handle) ->
 call(Handle, Func, Args) ->
     call(Handle, Func, Args, #{}).
 
-%% @doc Calls a function. Imports are answered with zeros of the right types.
+%% @doc Calls a function. Imports that the host of the engine does not serve have nobody to answer them. Functions of WASI
+%% (`wasi_snapshot_preview1', `wasi_unstable') then report an error: `EBADF' those on descriptors (`fd_*'), `ENOSYS' the
+%% others, but `clock_time_get' returns 0; `proc_exit' ends the call with `{exit, Status}'. `env.__syscall_*' return
+%% `-ENOSYS'. All other functions, and these with another type of result, return zeros of the right types.
 -spec call(handle(), func(), [value()], options()) -> {ok, [value()]} | {error, reason()}.
 call(Handle, Func, Args, Options) ->
     case call_with(Handle, Func, Args, zero, none, Options) of

@@ -7,7 +7,7 @@
 
 -export([find_image/1, load_image/2, image_bytes/1, find_hash/1, new_instance/1, new_sibling/1]).
 -export([start/3, call/8, resume/4, answer/5, respond/2, respond_dirty/2, cancel/2, hold/3, stop/1]).
--export([status/1, host/1, describe/1]).
+-export([status/1, host/1, describe/1, unserved/2]).
 -export([memory_size/3, output/3, read/5, read_dirty/5, read_all/3, write/5, write_dirty/5, write_all/4]).
 -export([read_string/5, read_string_dirty/4, grow/4]).
 -export([survey/3, snapshot/5, read_state/3, merge/1, restore/6, fork/4]).
@@ -108,6 +108,9 @@ host(_Handle) -> erlang:nif_error(nif_not_loaded).
 
 -spec describe(handle()) -> {ok, map()} | {error, term()}.
 describe(_Handle) -> erlang:nif_error(nif_not_loaded).
+
+-spec unserved(Module :: binary(), Func :: binary()) -> zeros | exit | integer().
+unserved(_Module, _Func) -> erlang:nif_error(nif_not_loaded).
 
 -spec memory_size(handle(), reference(), ticket()) -> {ok, non_neg_integer()} | {error, term()} | wait().
 memory_size(_Handle, _Ref, _Ticket) -> erlang:nif_error(nif_not_loaded).

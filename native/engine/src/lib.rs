@@ -24,6 +24,7 @@ mod task;
 mod ticker;
 mod touched;
 mod turns;
+mod unserved;
 pub mod value;
 
 pub use emscripten::Initialize;
@@ -32,3 +33,4 @@ pub use instance::{Access, CallRequest, FuncName, Instance, Progress, Request, R
 pub use state::{Kept, Snapshots, View};
 pub use ticker::{SLICES, set_slice};
 pub use turns::{News, Scope, Status, TicketId};
+pub use unserved::Unserved;

@@ -78,6 +78,7 @@ rustler::atoms! {
     mode,
     status,
     wasm,
+    zeros,
     native,
     emscripten,
     idle,

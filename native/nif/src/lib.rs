@@ -20,7 +20,7 @@ use crate::loading::Loaded;
 use crate::steps::Operation;
 use hb_wasm64_engine::error::{Error, ImportFailure};
 use hb_wasm64_engine::{CallRequest, FuncName, Initialize, Instance, Response, StartRequest, Status, Thread, TicketId};
-use hb_wasm64_engine::{SLICES, set_slice};
+use hb_wasm64_engine::{SLICES, Unserved, set_slice};
 use rustler::{Atom, Binary, Encoder, Env, LocalPid, NifResult, ResourceArc, Term};
 use std::sync::Arc;
 
@@ -248,6 +248,18 @@ fn host<'a>(env: Env<'a>, handle: Term<'a>) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
     let host = if handle.instance.image().is_emscripten() { atoms::emscripten() } else { atoms::none() };
     Ok((atoms::ok(), host).encode(env))
+}
+
+/// What an import answers that nobody serves: the number of an error, `exit` where it does not return, else `zeros`.
+#[rustler::nif]
+fn unserved<'a>(env: Env<'a>, module: Binary<'a>, func: Binary<'a>) -> Term<'a> {
+    // Names that are not UTF-8 are of no protocol.
+    let (module, func) = (std::str::from_utf8(&module), std::str::from_utf8(&func));
+    match Unserved::of(module.unwrap_or_default(), func.unwrap_or_default()) {
+        Unserved::Error(number) => number.encode(env),
+        Unserved::Exit => atoms::exit().to_term(env),
+        Unserved::Zeros => atoms::zeros().to_term(env),
+    }
 }
 
 /// What there is to know about an instance. The lists of an image may be long.
