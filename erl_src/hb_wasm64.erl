@@ -119,7 +119,7 @@ start(Image) ->
 start(Image, Options) when is_binary(Image) ->
     case {hb_wasm64_run:deadline(Options), starting(Options)} of
         {{ok, Deadline}, {ok, Operation}} ->
-            ok = hb_wasm64_log:ensure_started(),
+            ok = hb_wasm64_app:ensure_started(),
             case load(Image, Deadline) of
                 {ok, Loaded} -> instantiate(Loaded, Operation, Options#{timeout => hb_wasm64_run:left(Deadline)});
                 {error, _} = Error -> Error
@@ -203,10 +203,10 @@ instantiate(Loaded, Operation, Options) ->
     end.
 
 %% @private Starts an instance of an image that the library has.
--spec start_loaded(hb_wasm64_nif:image(), snapshot()) -> {ok, handle()} | {error, reason()}.
-start_loaded(Loaded, Snapshot) ->
-    case starting(#{snapshot => Snapshot}) of
-        {ok, Operation} -> instantiate(Loaded, Operation, #{});
+-spec start_loaded(hb_wasm64_nif:image(), options()) -> {ok, handle()} | {error, reason()}.
+start_loaded(Loaded, Options) ->
+    case starting(Options) of
+        {ok, Operation} -> instantiate(Loaded, Operation, Options);
         {error, _} = Error -> Error
     end.
 
@@ -509,36 +509,40 @@ write_state(Handle, Memory, Rest) ->
 migrate(Handle, Node) ->
     migrate(Handle, Node, #{}).
 
-%% @doc Moves an instance to another node, which needs this library and not the image. Gives the handle there: it is for
-%% functions that run on that node, and what it names lives there until it is stopped.
+%% @doc Moves an instance to another node, which needs this library and not the image. Returns the handle there, which is
+%% for functions that run on that node.
 %%
-%% While it moves the instance is nobody else's. Those who waited for it are told `stopped' in the end. If anything goes
-%% wrong it stays here, as it was; so too when it has not arrived within `timeout' milliseconds, waiting for its turn
-%% included. How long it takes to reach the node at all, or until a node that has stopped answering is given up, is not
-%% bounded by that.
--spec migrate(handle(), node(), #{timeout => timeout(), _ => _}) -> {ok, handle()} | {error, reason()}.
+%% While it moves, nobody else can use the instance; who waits for it gets `stopped' in the end. If anything fails the
+%% instance stays here, as it was; also when it has not arrived within `timeout' milliseconds, waiting for its turn included.
+%% How long it takes to reach the node at all, or until a node that has stopped answering is given up, is not bounded by that.
+%% An instance that is to move to this node stays, and its handle is returned.
+%%
+%% The other node keeps the instance for the process `holder', by default the one that calls this: until the instance is
+%% stopped, or until 60 seconds (`keep_moved', see {@link hb_wasm64_app}) after the holder has ended, or has been out of
+%% reach. From then on it lives as any instance does, as long as a process of that node has the handle. With `holder => none'
+%% it is kept until it is stopped.
+-spec migrate(handle(), node(), #{timeout => timeout(), holder => pid() | none, _ => _}) ->
+    {ok, handle()} | {error, reason()}.
 migrate(Handle, Node, Options) ->
     hb_wasm64_migrate:migrate(Handle, Node, Options).
 
 %% @doc Sets the level from which on the library's own records go to `logger', with `library => hb_wasm64' in
-%% their metadata. It is `warning' at first.
--spec log_level(hb_wasm64_log:level()) -> ok | {error, reason()}.
+%% their metadata. It is `log_level' in the environment of the application, `warning' at first.
+-spec log_level(hb_wasm64_app:level()) -> ok | {error, reason()}.
 log_level(Level) ->
-    case lists:member(Level, [off, error, warning, info, debug]) of
-        true -> hb_wasm64_log:set_level(Level);
+    case hb_wasm64_app:set_level(Level) of
+        true -> ok;
         false -> {error, hb_wasm64_run:wrong_argument("log_level(Level)", [Level], 1)}
     end.
 
 %% @doc Sets how long a guest of this node runs before somebody else may have its thread: from 100 to 100,000
-%% microseconds, 1,000 at first. No result depends on it.
+%% microseconds. It is `time_slice' in the environment of the application, 1,000 at first. No result depends on it.
 -spec time_slice(Microseconds :: pos_integer()) -> ok | {error, reason()}.
-time_slice(Microseconds) when ?IS_U64(Microseconds) ->
-    case hb_wasm64_nif:time_slice(Microseconds) of
-        ok -> ok;
+time_slice(Microseconds) ->
+    case hb_wasm64_app:set_time_slice(Microseconds) of
+        true -> ok;
         false -> {error, hb_wasm64_run:wrong_argument("time_slice(Microseconds)", [Microseconds], 1)}
-    end;
-time_slice(Other) ->
-    {error, hb_wasm64_run:wrong_argument("time_slice(Microseconds)", [Other], 1)}.
+    end.
 
 %% Offsets and sizes that no memory has.
 out_of_bounds(Handle, Offset, Size) ->

@@ -1,49 +1,39 @@
 %% @doc Passes the records of the native library on to `logger', with `library => hb_wasm64' in their metadata.
 %%
-%% One registered process, started with the library and again with any instance if it is gone. It is no part of a
-%% supervision tree, so that the library works the same in a node that does not start it as an application.
+%% The library keeps its records until this process runs, and sends the next one when the one before has been passed on.
+%% So a record outlives this process, and no more of them wait in its mailbox than the logger can take.
 -module(hb_wasm64_log).
 
--export([ensure_started/0, set_level/1]).
--export_type([level/0]).
+-behaviour(gen_server).
 
--type level() :: off | error | warning | info | debug.
+-export([start_link/0]).
+-export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
-%% @doc Starts the process if it does not run. Cheap where it does.
--spec ensure_started() -> ok.
-ensure_started() ->
-    case whereis(?MODULE) of
-        undefined -> start();
-        _Pid -> ok
+-spec start_link() -> {ok, pid()} | {error, term()}.
+start_link() ->
+    case gen_server:start_link({local, ?MODULE}, ?MODULE, [], []) of
+        {ok, _} = Started -> Started;
+        ignore -> {error, ignore};
+        {error, _} = Error -> Error
     end.
 
-%% @doc Sets the level from which on records are passed on; `warning' at first.
--spec set_level(level()) -> ok.
-set_level(Level) ->
-    ok = hb_wasm64_nif:log_level(Level),
-    application:set_env(hb_wasm64, log_level, Level).
+-spec init([]) -> {ok, none}.
+init([]) ->
+    ok = hb_wasm64_nif:log_to(self()),
+    {ok, none}.
 
-start() ->
-    _ = spawn(fun() ->
-        try register(?MODULE, self()) of
-            true -> attach()
-        catch
-            %% Another process was faster.
-            error:badarg -> ok
-        end
-    end),
-    ok.
+-spec handle_call(term(), gen_server:from(), none) -> {noreply, none}.
+handle_call(_Stray, _From, none) ->
+    {noreply, none}.
 
-attach() ->
-    %% While the library is being loaded this call waits for the end of that.
-    ok = hb_wasm64_nif:log_to(self(), application:get_env(hb_wasm64, log_level, warning)),
-    loop().
+-spec handle_cast(term(), none) -> {noreply, none}.
+handle_cast(_Stray, none) ->
+    {noreply, none}.
 
-loop() ->
-    receive
-        {log, Level, Target, Text} ->
-            logger:log(Level, "~ts", [Text], #{library => hb_wasm64, target => Target}),
-            loop();
-        _Stray ->
-            loop()
-    end.
+-spec handle_info(term(), none) -> {noreply, none}.
+handle_info({log, Number, Level, Target, Text}, none) ->
+    logger:log(Level, "~ts", [Text], #{library => hb_wasm64, target => Target}),
+    ok = hb_wasm64_nif:logged(Number),
+    {noreply, none};
+handle_info(_Stray, none) ->
+    {noreply, none}.

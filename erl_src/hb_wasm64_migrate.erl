@@ -7,27 +7,53 @@
 %% ```
 %% here                                        there
 %% spawn ------------------------------------> accept
-%%       <------------------------------------ want image | have image
+%%       <------------------------------------ want_image | have_image
 %%       {piece, Bytes} ---------------------> (image, then snapshot; each piece answered by `next')
 %%       last -------------------------------> start
 %%       <------------------------------------ {started, Handle}
-%%       settled ----------------------------> keeps the handle until the instance is stopped
+%%       settled ----------------------------> keeps the instance
 %% stop
 %% '''
 %% When the process here dies before it has settled, the one there stops what it has started: the instance is here, as its
 %% reservation ended with the process. When the connection breaks the one there cannot know which of the two it is, and
 %% keeps the instance: rather two than none.
+%%
+%% The process there, the keeper, has the instance live while no other process of that node has the handle. It ends when the
+%% instance is stopped, and some time after the process for which it keeps the instance has ended.
 -module(hb_wasm64_migrate).
 
 -export([migrate/3]).
 %% Called on the other node.
--export([accept/3]).
+-export([accept/2]).
+%% Where a keeper goes on.
+-export([keep/1]).
+-export_type([move/0]).
 
 -include_lib("kernel/include/logger.hrl").
 
+%% The form of what the two sides tell each other. Sides that differ in it do not move instances.
+-define(PROTOCOL, 1).
 -define(PIECE, (1 bsl 20)).
-%% How often a keeper looks whether its instance has been stopped, in milliseconds.
--define(LOOK, 1000).
+%% Milliseconds for the node of a holder to tell whether the holder lives.
+-define(ASK, 10_000).
+
+-type move() :: #{
+    from := pid(),
+    ref := reference(),
+    %% SHA-256 of the image.
+    hash := binary(),
+    holder := pid() | none,
+    %% For the start of the instance, in milliseconds.
+    timeout := timeout()
+}.
+
+-record(keeper, {
+    stopped :: reference(),
+    holder :: pid() | none,
+    watch :: reference() | none,
+    %% Until when the instance is kept for a holder that has ended, and how that has been noticed.
+    over = none :: none | {Timer :: reference(), Reason :: term()}
+}).
 
 -record(there, {
     pid :: pid(),
@@ -39,18 +65,30 @@
 
 -spec migrate(hb_wasm64:handle(), term(), term()) -> {ok, hb_wasm64:handle()} | {error, hb_wasm64:reason()}.
 migrate(Handle, Node, Options) when is_atom(Node) ->
-    case hb_wasm64_run:deadline(Options) of
-        {ok, Deadline} -> migrate_until(Deadline, Handle, Node);
-        {error, _} = Error -> Error
+    case {hb_wasm64_run:deadline(Options), holder(Options)} of
+        {{ok, _}, {ok, _}} when Node =:= node() -> stay(Handle);
+        {{ok, Deadline}, {ok, Holder}} -> migrate_until(Deadline, Handle, Node, Holder);
+        {{error, _} = Error, _} -> Error;
+        {_, {error, _} = Error} -> Error
     end;
 migrate(Handle, Other, _Options) ->
     {error, hb_wasm64_run:wrong_argument("migrate(Handle, Node)", [Handle, Other], 2)}.
 
-migrate_until(Deadline, Handle, Node) ->
+holder(#{holder := Holder}) when is_pid(Holder); Holder =:= none -> {ok, Holder};
+holder(#{holder := Other}) -> {error, {invalid_option, holder, Other}};
+holder(_Options) -> {ok, self()}.
+
+stay(Handle) ->
+    case hb_wasm64:status(Handle) of
+        {ok, _} -> {ok, Handle};
+        {error, _} = Error -> Error
+    end.
+
+migrate_until(Deadline, Handle, Node, Holder) ->
     case hb_wasm64_run:in_turn(Handle, Deadline, fun(Ref, Ticket) -> hb_wasm64_nif:hold(Handle, Ref, Ticket) end) of
         {ok, Scope, Ticket} ->
             %% An exception leaves the instance where it is, like any other failure.
-            try move(Deadline, Handle, Scope, Node) of
+            try move(Deadline, Handle, Scope, Node, Holder) of
                 Result -> Result
             after
                 hb_wasm64_nif:cancel(Handle, Ticket)
@@ -59,20 +97,21 @@ migrate_until(Deadline, Handle, Node) ->
             Error
     end.
 
-move(Deadline, Handle, Scope, Node) ->
+move(Deadline, Handle, Scope, Node, Holder) ->
     case hb_wasm64_state:snapshot(Scope, #{compress => true, timeout => hb_wasm64_run:left(Deadline)}) of
         {ok, Snapshot} ->
             case hb_wasm64:describe(Handle) of
-                {ok, #{image := Hash}} -> move_to(Node, Deadline, Handle, Hash, Snapshot);
+                {ok, #{image := Hash}} -> move_to(Node, Holder, Deadline, Handle, Hash, Snapshot);
                 {error, _} = Error -> Error
             end;
         {error, _} = Error ->
             Error
     end.
 
-move_to(Node, Deadline, Handle, Hash, Snapshot) ->
+move_to(Node, Holder, Deadline, Handle, Hash, Snapshot) ->
     Ref = alias(),
-    try spawn_monitor(Node, ?MODULE, accept, [self(), Ref, Hash]) of
+    Move = #{from => self(), ref => Ref, hash => Hash, holder => Holder, timeout => hb_wasm64_run:left(Deadline)},
+    try spawn_monitor(Node, ?MODULE, accept, [?PROTOCOL, Move]) of
         {Pid, Watch} ->
             There = #there{pid = Pid, ref = Ref, watch = Watch, deadline = Deadline},
             Result = send_all(Handle, Snapshot, There),
@@ -152,9 +191,12 @@ answer(#there{ref = Ref, watch = Watch, deadline = Deadline}) ->
     end.
 
 %% @doc The process on the other node.
--spec accept(pid(), reference(), Hash :: binary()) -> ok.
-accept(From, Ref, Hash) ->
+-spec accept(Protocol :: pos_integer(), move()) -> ok.
+accept(?PROTOCOL, #{from := From, ref := Ref, hash := Hash} = Move) ->
     Watch = monitor(process, From),
+    %% The group is there once the application runs.
+    _ = application:ensure_all_started(hb_wasm64),
+    ok = hb_wasm64_group:join(hb_wasm64_keepers),
     Image =
         case hb_wasm64_nif:find_hash(Hash) of
             {ok, Loaded} ->
@@ -166,20 +208,25 @@ accept(From, Ref, Hash) ->
         end,
     case Image =/= gone andalso collect(Ref, Watch, []) of
         Snapshot when is_binary(Snapshot) ->
-            case start(Image, Snapshot) of
+            case start(Image, Snapshot, Move) of
                 {ok, Handle} ->
                     Ref ! {Ref, {started, Handle}},
-                    started(Handle, Ref, Watch);
+                    started(Handle, Watch, Move);
                 {error, _} = Error ->
                     Ref ! {Ref, Error},
                     ok
             end;
         _ ->
             ok
-    end.
+    end;
+accept(Protocol, #{ref := Ref}) ->
+    Ref ! {Ref, {error, {node, {protocol, Protocol, ?PROTOCOL}}}},
+    ok.
 
-start({loaded, Image}, Snapshot) -> hb_wasm64:start_loaded(Image, Snapshot);
-start(Image, Snapshot) -> hb_wasm64:start(Image, #{snapshot => Snapshot}).
+start({loaded, Image}, Snapshot, #{timeout := Timeout}) ->
+    hb_wasm64:start_loaded(Image, #{snapshot => Snapshot, timeout => Timeout});
+start(Image, Snapshot, #{timeout := Timeout}) ->
+    hb_wasm64:start(Image, #{snapshot => Snapshot, timeout => Timeout}).
 
 collect(Ref, Watch, Before) ->
     receive
@@ -195,33 +242,61 @@ collect(Ref, Watch, Before) ->
             gone
     end.
 
-started(Handle, Ref, Watch) ->
+started(Handle, Watch, #{ref := Ref, holder := Holder}) ->
     receive
         {Ref, settled} ->
             true = demonitor(Watch, [flush]),
-            keep_alone(Handle);
+            keep(Handle, Holder);
         {Ref, given_up} ->
             _ = hb_wasm64:stop(Handle),
             ok;
         {'DOWN', Watch, process, _, noconnection} ->
             ?LOG_WARNING("an instance has arrived here, and the node it came from is gone", #{library => hb_wasm64}),
-            keep_alone(Handle);
+            keep(Handle, Holder);
         {'DOWN', Watch, process, _, _} ->
             _ = hb_wasm64:stop(Handle),
             ok
     end.
 
-%% What has been sent here is not needed any more.
-keep_alone(Handle) ->
-    true = garbage_collect(),
-    keep(Handle).
+%% From here on the library has the handle for this process.
+keep(Handle, Holder) ->
+    Stopped = make_ref(),
+    case hb_wasm64_nif:watch(Handle, Stopped) of
+        ok -> wait(watch_holder(#keeper{stopped = Stopped, holder = Holder, watch = none}));
+        {error, _} -> ok
+    end.
 
-%% Without somebody who holds it here the instance would be gone before anybody has used it.
-keep(Handle) ->
-    case hb_wasm64:status(Handle) of
-        {ok, _} ->
-            timer:sleep(?LOOK),
-            keep(Handle);
-        {error, _} ->
-            ok
+watch_holder(#keeper{holder = none} = Keeper) -> Keeper;
+watch_holder(#keeper{holder = Holder} = Keeper) -> Keeper#keeper{watch = monitor(process, Holder), over = none}.
+
+%% It may last for long: nothing of what was received here is kept meanwhile, and no version of this code.
+-spec wait(#keeper{}) -> no_return().
+wait(Keeper) ->
+    erlang:hibernate(?MODULE, keep, [Keeper]).
+
+%% @private
+-spec keep(#keeper{}) -> ok.
+keep(#keeper{stopped = Stopped, watch = Watch, over = Over} = Keeper) ->
+    receive
+        {hb_wasm64, Stopped, turn} ->
+            ok;
+        {'DOWN', Watch, process, _, Reason} ->
+            %% What the holder has told others may still be on its way to them.
+            Timer = erlang:start_timer(hb_wasm64_app:keep_moved(), self(), over),
+            wait(Keeper#keeper{over = {Timer, Reason}});
+        {timeout, Timer, over} when element(1, Over) =:= Timer ->
+            case element(2, Over) =:= noconnection andalso lives(Keeper#keeper.holder) of
+                true -> wait(watch_holder(Keeper));
+                false -> ok
+            end;
+        _Stray ->
+            wait(Keeper)
+    end.
+
+lives(Holder) ->
+    try
+        erpc:call(node(Holder), erlang, is_process_alive, [Holder], ?ASK)
+    catch
+        %% Out of reach, or a node that has the name of the other one.
+        _:_ -> false
     end.

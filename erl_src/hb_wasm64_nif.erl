@@ -6,13 +6,13 @@
 -module(hb_wasm64_nif).
 
 -export([find_image/1, load_image/2, image_bytes/1, find_hash/1, new_instance/1, new_sibling/1]).
--export([start/3, call/8, resume/4, answer/5, respond/2, respond_dirty/2, cancel/2, hold/3, stop/1]).
+-export([start/3, call/8, resume/4, answer/5, respond/2, respond_dirty/2, cancel/2, hold/3, stop/1, watch/2]).
 -export([status/1, host/1, describe/1, unserved/2]).
 -export([memory_size/3, output/3, read/5, read_dirty/5, read_all/3, write/5, write_dirty/5, write_all/4]).
 -export([read_string/5, read_string_dirty/4, grow/4]).
 -export([survey/3, snapshot/5, read_state/3, merge/1, restore/6, fork/4]).
 -export([new_async/1, runner/1]).
--export([log_to/2, log_level/1, time_slice/1]).
+-export([log_to/1, logged/1, log_level/1, time_slice/1]).
 -export_type([image/0, handle/0, ticket/0, step/0, responder/0, initialize/0, beginning/0, host/0]).
 
 -on_load(load/0).
@@ -39,8 +39,16 @@
 
 load() ->
     case load_nif() of
-        ok -> hb_wasm64_log:ensure_started();
+        ok -> attach_log();
         Error -> Error
+    end.
+
+%% Where the library is loaded once more while the application runs. Nothing is asked of another process: if that called
+%% this module now it would wait for this function, or find no module where the code server is in embedded mode.
+attach_log() ->
+    case whereis(hb_wasm64_log) of
+        undefined -> ok;
+        Log -> log_to(Log)
     end.
 
 load_nif() ->
@@ -99,6 +107,10 @@ stop(_Handle) -> erlang:nif_error(nif_not_loaded).
 
 -spec hold(handle(), reference(), ticket()) -> {ok, Scope :: handle(), ticket()} | {error, term()} | wait().
 hold(_Handle, _Ref, _Ticket) -> erlang:nif_error(nif_not_loaded).
+
+%% A message `{hb_wasm64, Ref, turn}' comes when the instance is stopped.
+-spec watch(handle(), reference()) -> ok | {error, stopped | not_local}.
+watch(_Handle, _Ref) -> erlang:nif_error(nif_not_loaded).
 
 -spec status(handle()) -> {ok, idle | running | suspended} | {error, term()}.
 status(_Handle) -> erlang:nif_error(nif_not_loaded).
@@ -176,8 +188,11 @@ new_async(_Runner) -> erlang:nif_error(nif_not_loaded).
 -spec runner(reference()) -> pid() | undefined.
 runner(_Ref) -> erlang:nif_error(nif_not_loaded).
 
--spec log_to(pid(), off | error | warning | info | debug) -> ok.
-log_to(_Pid, _Level) -> erlang:nif_error(nif_not_loaded).
+-spec log_to(pid()) -> ok.
+log_to(_Pid) -> erlang:nif_error(nif_not_loaded).
+
+-spec logged(Number :: non_neg_integer()) -> ok.
+logged(_Number) -> erlang:nif_error(nif_not_loaded).
 
 -spec log_level(off | error | warning | info | debug) -> ok.
 log_level(_Level) -> erlang:nif_error(nif_not_loaded).

@@ -96,7 +96,7 @@ resume(Receiver) ->
     receive {Freezer, resumed} -> ok after 10_000 -> error(nothing) end.
 
 %% The processes of this node that receive or keep an instance.
-movers() -> [Pid || Pid <- processes(), process_info(Pid, initial_call) =:= {initial_call, {hb_wasm64_migrate, accept, 3}}].
+movers() -> [Pid || Pid <- processes(), process_info(Pid, initial_call) =:= {initial_call, {hb_wasm64_migrate, accept, 2}}].
 
 on(Node, Fun) -> erpc:call(Node, Fun, 60_000).
 

@@ -94,11 +94,6 @@ ways() ->
         {fork, fun(_Image, H) ->
             {ok, New} = hb_wasm64:fork(H),
             New
-        end},
-        {migrate, fun(_Image, H) ->
-            {ok, Copy} = hb_wasm64:fork(H),
-            {ok, New} = hb_wasm64:migrate(Copy, node()),
-            New
         end}
     ].
 

@@ -70,9 +70,9 @@ peer(Options) ->
     Args = ["-pa" | lists:usort(Dirs)] ++ case Options of
         #{name := _} -> ["-dist_listen", "false", "-start_epmd", "false"];
         _ -> []
-    end,
-    Defaults = #{connection => standard_io, args => Args, wait_boot => 30_000},
-    case peer:start_link(maps:merge(Defaults, Options)) of
+    end ++ maps:get(args, Options, []),
+    Defaults = #{connection => standard_io, wait_boot => 30_000},
+    case peer:start_link((maps:merge(Defaults, Options))#{args => Args}) of
         {ok, Peer, _Node} -> Peer;
         {ok, Peer} -> Peer
     end.

@@ -12,6 +12,8 @@ migrate_test_() ->
         {"what cannot be captured stays", fun uncapturable/1},
         {"what is no node is refused", fun no_node/1},
         {"what is no instance does not move", fun no_instance/1},
+        {"a node with another protocol refuses", fun other_protocol/1},
+        {"what is no process is no holder", fun no_holder/1},
         {"a broken connection leaves it here", fun disconnected/1},
         {"a receiver that is killed leaves it here", fun receiver_killed/1},
         {"a receiver that takes too long leaves it here", fun receiver_too_slow/1},
@@ -61,6 +63,20 @@ no_node(_Other) ->
     [?assertMatch({error, {node, _}}, hb_wasm64:migrate(H, Node)) || Node <- ['nosuch@127.0.0.1', nosuch, '']],
     [?assertMatch({error, {invalid_args, #{position := 2}}}, hb_wasm64:migrate(H, Node)) || Node <- ["x@127.0.0.1", <<"x">>, self(), 1, {}]],
     ?assert(Before =:= hash(H)),
+    goes_on(H).
+
+%% Nodes whose versions of this library differ in what they tell each other.
+other_protocol(Other) ->
+    Move = #{from => self(), ref => alias(), hash => <<>>, holder => none, timeout => infinity},
+    Receiver = erpc:call(Other, fun() -> spawn(hb_wasm64_migrate, accept, [999, Move]) end),
+    ?assertEqual({error, {node, {protocol, 999, 1}}}, receive {_, Answer} -> Answer after 10_000 -> nothing end),
+    ?assert(hb_support:wait_until(fun() -> not erpc:call(Other, erlang, is_process_alive, [Receiver]) end)),
+    ok.
+
+no_holder(Other) ->
+    H = hb_state_support:start(),
+    [?assertEqual({error, {invalid_option, holder, Holder}}, hb_wasm64:migrate(H, Node, #{holder => Holder}))
+     || Holder <- [undefined, name, make_ref(), 1], Node <- [Other, node()]],
     goes_on(H).
 
 no_instance(Other) ->
@@ -157,7 +173,8 @@ arrived(H, Other) ->
     _ = on(Other, fun() -> hb_state_support:start(), ok end),
     Player = spawn(fun() ->
         Ref = alias(),
-        Receiver = spawn(Other, hb_wasm64_migrate, accept, [self(), Ref, Hash]),
+        Move = #{from => self(), ref => Ref, hash => Hash, holder => self(), timeout => infinity},
+        Receiver = spawn(Other, hb_wasm64_migrate, accept, [1, Move]),
         receive {Ref, have_image} -> Receiver ! {Ref, last, Snapshot} end,
         receive {Ref, next} -> ok end,
         receive {Ref, {started, There}} -> Test ! {self(), There} end,

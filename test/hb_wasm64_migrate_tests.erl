@@ -16,6 +16,12 @@ migrate_test_() ->
         {"an image that nobody has there is sent", fun unknown_image/1},
         {"it lives there while nobody holds it, and ends with stop", fun lives_until_stopped/1},
         {"the process that keeps it there holds nothing else", fun is_kept_in_little_memory/1},
+        {"nobody is left for whom it is kept", fun ends_with_its_holder/1},
+        {"it is kept for the process that moves it", fun ends_with_its_mover/1},
+        {"it lives on with a process there that has its handle", fun outlives_its_holder/1},
+        {"it is kept while somebody may need it", fun is_kept_while_its_holder_may_live/1},
+        {"it is kept over upgrades", fun is_kept_over_upgrades/1},
+        {"it ends with the application", fun ends_with_the_application/1},
         {"to and fro, twice", fun to_and_fro/1},
         {"within the time that it has", fun in_time/1},
         {"a hundred move at the same time", fun hundred_at_once/1},
@@ -113,17 +119,116 @@ unknown_image(Other) ->
     ?assertMatch({ok, #{image := Hash}}, erpc:call(Other, hb_wasm64, describe, [New])),
     over(Other, New).
 
-%% The process there that keeps it is the only one.
+%% The process there that keeps it is the only one, and does nothing until it is told.
 lives_until_stopped(Other) ->
-    {ok, New} = hb_wasm64:migrate(changed(), Other),
+    {New, Keeper} = kept(Other, #{}),
     Bytes = term_to_binary(New),
-    Status = fun() ->
-        on(Other, fun() -> [erlang:garbage_collect(Pid) || Pid <- processes()], ok end),
-        erpc:call(Other, fun() -> hb_wasm64:status(binary_to_term(Bytes)) end)
-    end,
-    [?assertEqual({ok, idle}, Status()) || _ <- lists:seq(1, 5)],
+    [?assertEqual({ok, idle}, status(Other, Bytes)) || _ <- lists:seq(1, 5)],
+    ?assertEqual([], on(Other, fun() ->
+        1 = erlang:trace(Keeper, true, [running]),
+        timer:sleep(1500),
+        1 = erlang:trace(Keeper, false, [running]),
+        hb_support:flush()
+    end)),
+    Monitor = monitor(process, Keeper),
     over(Other, New),
-    ?assert(hb_support:wait_until(fun() -> Status() =:= {error, not_local} end)),
+    ?assertEqual(normal, receive {'DOWN', Monitor, process, _, Reason} -> Reason after 10_000 -> still_there end),
+    ?assert(hb_support:wait_until(fun() -> status(Other, Bytes) =:= {error, not_local} end)),
+    ok.
+
+%% The status of an instance by its handle as bytes, when nobody holds more than that.
+status(Other, Bytes) ->
+    on(Other, fun() -> [erlang:garbage_collect(Pid) || Pid <- processes(), not hibernates(Pid)], ok end),
+    erpc:call(Other, fun() -> hb_wasm64:status(binary_to_term(Bytes)) end).
+
+hibernates(Pid) -> process_info(Pid, current_function) =:= {current_function, {erlang, hibernate, 3}}.
+
+%% An instance that has moved, and the process that keeps it.
+kept(Other, Options) ->
+    Before = on(Other, fun hb_migrate_support:movers/0),
+    {ok, New} = hb_wasm64:migrate(hb_state_support:start(), Other, Options),
+    [Keeper] = on(Other, fun() ->
+        [Keeper] = hb_migrate_support:movers() -- Before,
+        true = hb_support:wait_until(fun() -> hibernates(Keeper) end),
+        [Keeper]
+    end),
+    {New, Keeper}.
+
+%% Nobody is left who could use it: it is gone, after the time that the node gives it.
+ends_with_its_holder(Other) ->
+    [begin
+         ok = erpc:call(Other, application, set_env, [hb_wasm64, keep_moved, Time]),
+         Holder = spawn(fun() -> receive never -> ok end end),
+         {New, Keeper} = kept(Other, #{holder => Holder}),
+         Monitor = monitor(process, Keeper),
+         Bytes = term_to_binary(New),
+         exit(Holder, kill),
+         ?assertEqual(normal, receive {'DOWN', Monitor, process, _, Reason} -> Reason after 10_000 -> still_there end),
+         ?assert(hb_support:wait_until(fun() -> status(Other, Bytes) =:= {error, not_local} end))
+     end || Time <- [0, 300]],
+    ok = erpc:call(Other, application, set_env, [hb_wasm64, keep_moved, 60_000]).
+
+%% By default the holder is the process that moves.
+ends_with_its_mover(Other) ->
+    ok = erpc:call(Other, application, set_env, [hb_wasm64, keep_moved, 0]),
+    Test = self(),
+    Mover = spawn(fun() -> Test ! {self(), kept(Other, #{})}, receive never -> ok end end),
+    {New, Keeper} = receive {Mover, Kept} -> Kept after 30_000 -> error(nothing) end,
+    ?assertEqual({ok, idle}, erpc:call(Other, hb_wasm64, status, [New])),
+    Monitor = monitor(process, Keeper),
+    exit(Mover, kill),
+    ?assertEqual(normal, receive {'DOWN', Monitor, process, _, Reason} -> Reason after 10_000 -> still_there end),
+    ok = erpc:call(Other, application, set_env, [hb_wasm64, keep_moved, 60_000]).
+
+%% Who has its handle there has the instance.
+outlives_its_holder(Other) ->
+    ok = erpc:call(Other, application, set_env, [hb_wasm64, keep_moved, 0]),
+    Mover = spawn(fun() -> receive never -> ok end end),
+    {New, Keeper} = kept(Other, #{holder => Mover}),
+    Monitor = monitor(process, Keeper),
+    Owner = spawn(Other, fun() -> receive {H, From} -> From ! hb_wasm64:status(H), receive stop -> hb_wasm64:stop(H) end end end),
+    Owner ! {New, self()},
+    ?assertEqual({ok, idle}, receive Status -> Status after 10_000 -> nothing end),
+    exit(Mover, kill),
+    ?assertEqual(normal, receive {'DOWN', Monitor, process, _, Reason} -> Reason after 10_000 -> still_there end),
+    ?assertEqual({ok, idle}, status(Other, term_to_binary(New))),
+    Owner ! stop,
+    ok = erpc:call(Other, application, set_env, [hb_wasm64, keep_moved, 60_000]).
+
+%% With `none', and with a connection that is there again when the time of the node is up.
+is_kept_while_its_holder_may_live(Other) ->
+    ok = erpc:call(Other, application, set_env, [hb_wasm64, keep_moved, 300]),
+    Mover = spawn(fun() -> receive never -> ok end end),
+    [begin
+         {New, Keeper} = kept(Other, #{holder => Holder}),
+         true = erlang:disconnect_node(Other),
+         true = net_kernel:connect_node(Other),
+         timer:sleep(1000),
+         ?assertEqual({ok, idle}, status(Other, term_to_binary(New))),
+         ?assert(erpc:call(Other, erlang, is_process_alive, [Keeper])),
+         over(Other, New)
+     end || Holder <- [Mover, none]],
+    ok = erpc:call(Other, application, set_env, [hb_wasm64, keep_moved, 60_000]).
+
+%% The code of the library is replaced twice.
+is_kept_over_upgrades(Other) ->
+    {New, _} = kept(Other, #{}),
+    Bytes = term_to_binary(New),
+    ok = on(Other, fun() ->
+        [begin
+             _ = code:purge(Module),
+             {module, Module} = code:load_file(Module)
+         end || Module <- [hb_wasm64_migrate, hb_wasm64_group, hb_wasm64_sup, hb_wasm64_log], _ <- [1, 2, 3]],
+        ok
+    end),
+    ?assertEqual({ok, idle}, status(Other, Bytes)),
+    over(Other, New).
+
+ends_with_the_application(Other) ->
+    {New, _} = kept(Other, #{}),
+    Bytes = term_to_binary(New),
+    ok = erpc:call(Other, application, stop, [hb_wasm64]),
+    ?assert(hb_support:wait_until(fun() -> status(Other, Bytes) =:= {error, not_local} end)),
     ok.
 
 to_and_fro(Other) ->
@@ -135,7 +240,7 @@ to_and_fro(Other) ->
         _ = run(Twin, [{"mix", [N]}]),
         ?assert(on(Other, fun() -> _ = run(New, [{"mix", [N]}]), snapshot(New) end) =:= snapshot(Twin)),
         {ok, Back} = erpc:call(Other, hb_wasm64, migrate, [New, Here]),
-        ?assertEqual({error, stopped}, erpc:call(Other, hb_wasm64, status, [New])),
+        ?assertMatch({error, _}, erpc:call(Other, hb_wasm64, status, [New])),
         ?assertEqual(Here, node(Back)),
         Back
     end, H, [1, 2]),
@@ -161,13 +266,16 @@ moved_once(Other) ->
     [over(Other, New) || {ok, New} <- Results],
     ok.
 
+%% Nothing is left behind: see hb_migrate_support.
 to_itself(_Other) ->
     H = changed(),
     Before = hash(H),
-    {ok, New} = hb_wasm64:migrate(H, node()),
-    ?assertEqual({error, stopped}, hb_wasm64:status(H)),
-    ?assert(Before =:= hash(New)),
-    over(node(), New).
+    ?assertEqual({ok, H}, hb_wasm64:migrate(H, node())),
+    ?assertEqual({ok, H}, hb_wasm64:migrate(H, node(), #{timeout => 0})),
+    ?assert(Before =:= hash(H)),
+    ok = hb_wasm64:stop(H),
+    ?assertEqual({error, stopped}, hb_wasm64:migrate(H, node())),
+    ?assertEqual({error, not_local}, hb_wasm64:migrate(make_ref(), node())).
 
 large_state(Other) ->
     H = large(),

@@ -138,6 +138,8 @@ enum Task {
 struct Inner<O, R> {
     turns: Turns<O, Pending<R>>,
     task: Task,
+    /// Who is told when the instance is stopped.
+    watchers: Vec<O>,
 }
 
 impl<O: Clone, R> Inner<O, R> {
@@ -145,12 +147,20 @@ impl<O: Clone, R> Inner<O, R> {
     fn tell(&mut self, mut news: News<O>) -> News<O> {
         match self.task {
             Task::Gone => {
-                let last = self.turns.clear();
+                let last = self.clear();
                 news.wake.extend(last.wake);
                 news.spent.extend(last.spent);
             }
             _ => news.wake.extend(self.turns.wake()),
         }
+        news
+    }
+
+    /// Everybody is told that the instance is stopped.
+    fn clear(&mut self) -> News<O> {
+        let mut news = self.turns.clear();
+        news.wake.extend(self.watchers.iter().cloned());
+        news.spent.append(&mut self.watchers);
         news
     }
 
@@ -173,7 +183,7 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
     pub fn new(image: Arc<Image>) -> Instance<O, R> {
         let port = Arc::new(Port::new());
         let task: TaskFuture = Box::pin(task::run(image.clone(), port.clone()));
-        let inner = Inner { turns: Turns::new(), task: Task::Ready(task) };
+        let inner = Inner { turns: Turns::new(), task: Task::Ready(task), watchers: Vec::new() };
         Instance { image, port, inner: Mutex::new(inner) }
     }
 
@@ -475,7 +485,8 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
     /// Ends the operations of an owner.
     pub fn cancel_owned(&self, wanted: impl Fn(&O) -> bool) -> News<O> {
         let mut inner = self.inner.lock();
-        let news = inner.turns.cancel(|_, owner| owner.is_some_and(&wanted));
+        let mut news = inner.turns.cancel(|_, owner| owner.is_some_and(&wanted));
+        news.spent.extend(inner.watchers.extract_if(.., |owner| wanted(owner)));
         inner.tell(news)
     }
 
@@ -486,7 +497,20 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
         if let Task::Ready(task) = std::mem::replace(&mut inner.task, Task::Gone) {
             reaper::dispose(task);
         }
-        inner.turns.clear()
+        inner.clear()
+    }
+
+    /// Has an owner told when the instance is stopped: it is in the news then, as one to wake.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`]
+    pub fn watch(&self, owner: O) -> Result<(), Error> {
+        let mut inner = self.inner.lock();
+        if !inner.running() {
+            return Err(Error::Stopped);
+        }
+        inner.watchers.push(owner);
+        Ok(())
     }
 
     /// Polls on behalf of a call and says how far it came.

@@ -223,6 +223,23 @@ fn stop<'a>(env: Env<'a>, handle: Term<'a>) -> NifResult<Term<'a>> {
     Ok(atoms::ok().to_term(env))
 }
 
+/// Has the calling process told when the instance is stopped: `{hb_wasm64, Reference, turn}`. Until then the instance
+/// lives, or as long as the process does.
+#[rustler::nif]
+fn watch<'a>(env: Env<'a>, handle: Term<'a>, reference: Term<'a>) -> NifResult<Term<'a>> {
+    let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
+    let owner = handle::Owner::watch(env, &handle, reference);
+    // The end of a process that is exiting already is not noticed, and what waits for it would wait for ever.
+    let watched = if owner.is_watched() { handle.instance.watch(owner.clone()) } else { Ok(()) };
+    Ok(match watched {
+        Ok(()) => atoms::ok().to_term(env),
+        Err(error) => {
+            owner.unwatch(Some(env));
+            terms::error(env, &error)
+        }
+    })
+}
+
 /// `{ok, idle | running | suspended}`.
 #[rustler::nif]
 fn status<'a>(env: Env<'a>, handle: Term<'a>) -> NifResult<Term<'a>> {
@@ -298,10 +315,18 @@ fn runner<'a>(env: Env<'a>, reference: Term<'a>) -> NifResult<Term<'a>> {
     }
 }
 
-/// Sends the records of Rust's `log` to a process, from a level on: `{log, Level, Target, Text}`.
+/// Sends the records of Rust's `log` to a process: `{log, Number, Level, Target, Text}`, the next one after [`logged`].
 #[rustler::nif]
-fn log_to(pid: LocalPid, level: Atom) -> NifResult<Atom> {
-    logger::send_to(pid, level)
+fn log_to(pid: LocalPid) -> Atom {
+    logger::send_to(pid);
+    atoms::ok()
+}
+
+/// The record with this number has been passed on.
+#[rustler::nif]
+fn logged(number: u64) -> Atom {
+    logger::passed_on(number);
+    atoms::ok()
 }
 
 /// Sets the level from which on records are sent.

@@ -1,14 +1,16 @@
 //! Records of Rust's `log` on their way to Erlang's `logger`.
 //!
 //! A record may be made anywhere, also on a scheduler, from where nothing can be sent without an environment. So it goes
-//! to a thread of its own first, over a channel that never blocks: a flood of records is cut off, not waited for.
+//! to a thread of its own first, over a channel that never blocks: a flood of records is cut off, not waited for. That
+//! thread sends one record at a time, and the next when Erlang has passed it on: so what waits is bounded by the channel,
+//! and a record is sent again where the process that was to pass it on has been replaced.
 
 use crate::atoms;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use once_cell::sync::OnceCell;
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use rustler::{Atom, Encoder, Error, LocalPid, NifResult, OwnedEnv};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{self, SyncSender, sync_channel};
 use std::thread;
 
 /// Records that may wait for the thread.
@@ -23,7 +25,17 @@ struct Entry {
 struct Forwarder(SyncSender<Entry>);
 
 static FORWARDER: OnceCell<Forwarder> = OnceCell::new();
-static RECEIVER: Mutex<Option<LocalPid>> = Mutex::new(None);
+static RECEIVER: Mutex<Receiver> = Mutex::new(Receiver { pid: None, generation: 0, passed_on: 0 });
+static RECEIVER_CHANGED: Condvar = Condvar::new();
+
+/// The process that passes records on.
+struct Receiver {
+    pid: Option<LocalPid>,
+    /// How many there have been.
+    generation: u64,
+    /// The number of the last record that has been passed on.
+    passed_on: u64,
+}
 
 /// Becomes the logger of this library. Doing so again does nothing.
 pub fn install() {
@@ -39,10 +51,19 @@ pub fn install() {
     }
 }
 
-/// Sends records to `pid` from now on.
-pub fn send_to(pid: LocalPid, level: Atom) -> NifResult<Atom> {
-    *RECEIVER.lock() = Some(pid);
-    set_level(level)
+/// Sends records to `pid` from now on, beginning with one that has been sent to another and not been passed on.
+pub fn send_to(pid: LocalPid) {
+    let mut receiver = RECEIVER.lock();
+    receiver.pid = Some(pid);
+    receiver.generation += 1;
+    RECEIVER_CHANGED.notify_all();
+}
+
+/// The record with this number has been passed on.
+pub fn passed_on(number: u64) {
+    let mut receiver = RECEIVER.lock();
+    receiver.passed_on = receiver.passed_on.max(number);
+    RECEIVER_CHANGED.notify_all();
 }
 
 pub fn set_level(level: Atom) -> NifResult<Atom> {
@@ -75,18 +96,27 @@ impl Log for Forwarder {
     fn flush(&self) {}
 }
 
-fn forward(entries: &Receiver<Entry>) {
+fn forward(entries: &mpsc::Receiver<Entry>) {
     let mut env = OwnedEnv::new();
-    for entry in entries {
-        let Some(pid) = *RECEIVER.lock() else { continue };
+    for (number, entry) in (1..).zip(entries) {
         let level = match entry.level {
             Level::Error => atoms::error(),
             Level::Warn => atoms::warning(),
             Level::Info => atoms::info(),
             Level::Debug | Level::Trace => atoms::debug(),
         };
-        let message = (atoms::log(), level, entry.target.as_str(), entry.text.as_str());
-        // A receiver that is gone will be replaced by the next start.
-        let _ = env.send_and_clear(&pid, |env| message.encode(env));
+        let message = (atoms::log(), number, level, entry.target.as_str(), entry.text.as_str());
+        let mut sent_to = 0;
+        let mut receiver = RECEIVER.lock();
+        while receiver.passed_on < number {
+            match receiver.pid {
+                Some(pid) if receiver.generation != sent_to => {
+                    sent_to = receiver.generation;
+                    // A process that is gone will be replaced, and the next one asks for what it has not passed on.
+                    let _ = MutexGuard::unlocked(&mut receiver, || env.send_and_clear(&pid, |env| message.encode(env)));
+                }
+                _ => RECEIVER_CHANGED.wait(&mut receiver),
+            }
+        }
     }
 }

@@ -1,0 +1,112 @@
+%% @doc The application: applies the settings of its environment, and starts the supervisor.
+%%
+%% <table>
+%% <tr><th>key</th><th>default</th><th>value</th></tr>
+%% <tr><td>`log_level'</td><td>`warning'</td><td>`off', `error', `warning', `info' or `debug'; {@link hb_wasm64:log_level/1}
+%%     changes it</td></tr>
+%% <tr><td>`time_slice'</td><td>1000</td><td>microseconds, from 100 to 100,000; {@link hb_wasm64:time_slice/1} changes
+%%     it</td></tr>
+%% <tr><td>`keep_moved'</td><td>60000</td><td>milliseconds for which this node keeps an instance that was moved to it, after
+%%     the process for which it is kept has ended; see {@link hb_wasm64:migrate/3}</td></tr>
+%% </table>
+%% A value out of these ranges is refused: the application does not start, with the reason `{invalid_option, Key, Value}'.
+%%
+%% The library does not wait for its application, so that no process of a node can come to wait for the application
+%% controller by using it. Where the application is not running, the first start of an instance has it started by another
+%% process; until then instances work, and records of the library are kept for the logger.
+-module(hb_wasm64_app).
+
+-behaviour(application).
+
+-export([start/2, stop/1]).
+-export([ensure_started/0, keep_moved/0, set_level/1, set_time_slice/1]).
+-export_type([level/0]).
+
+-include_lib("kernel/include/logger.hrl").
+
+-type level() :: off | error | warning | info | debug.
+
+%% Milliseconds until the application may be tried again where it could not be started.
+-define(AGAIN, 60_000).
+%% The longest that a receive can wait.
+-define(MAX_TIMEOUT, ((1 bsl 32) - 1)).
+
+-spec start(application:start_type(), term()) -> {ok, pid()} | {error, term()}.
+start(_Type, _Arguments) ->
+    case settings() of
+        ok -> hb_wasm64_sup:start_link();
+        {error, _} = Error -> Error
+    end.
+
+-spec stop(term()) -> ok.
+stop(_State) ->
+    ok.
+
+settings() ->
+    Settings = [
+        {log_level, fun level/1},
+        {time_slice, fun time_slice/1},
+        {keep_moved, fun(Millis) -> is_integer(Millis) andalso Millis >= 0 andalso Millis =< ?MAX_TIMEOUT end}
+    ],
+    Refused = [{Key, Value} || {Key, Apply} <- Settings, {ok, Value} <- [application:get_env(hb_wasm64, Key)], not Apply(Value)],
+    case Refused of
+        [] -> ok;
+        [{Key, Value} | _] -> {error, {invalid_option, Key, Value}}
+    end.
+
+level(Level) ->
+    lists:member(Level, [off, error, warning, info, debug]) andalso hb_wasm64_nif:log_level(Level) =:= ok.
+
+time_slice(Microseconds) ->
+    is_integer(Microseconds) andalso Microseconds > 0 andalso Microseconds < (1 bsl 64) andalso
+        hb_wasm64_nif:time_slice(Microseconds) =:= ok.
+
+%% @doc Has the application started where it is not running. Does not wait for that; cheap where it is running.
+-spec ensure_started() -> ok.
+ensure_started() ->
+    case whereis(hb_wasm64_sup) of
+        undefined -> start_soon();
+        _Supervisor -> ok
+    end.
+
+start_soon() ->
+    _ = spawn(fun() ->
+        %% It does not end with the application that the caller belongs to.
+        true = group_leader(whereis(init), self()),
+        try register(hb_wasm64_starter, self()) of
+            true -> start_now()
+        catch
+            %% Another process is starting it.
+            error:badarg -> ok
+        end
+    end),
+    ok.
+
+start_now() ->
+    case application:ensure_all_started(hb_wasm64) of
+        {ok, _} ->
+            ok;
+        {error, Reason} ->
+            ?LOG_ERROR("the application hb_wasm64 does not start: ~tp", [Reason], #{library => hb_wasm64}),
+            %% Each start of an instance asks for the application. As long as this process has its name, none tries again.
+            timer:sleep(?AGAIN)
+    end.
+
+%% @doc Milliseconds.
+-spec keep_moved() -> timeout().
+keep_moved() ->
+    application:get_env(hb_wasm64, keep_moved, 60_000).
+
+%% @doc Sets the level from which on the library's records go to the logger, `false' where it is none.
+-spec set_level(level()) -> boolean().
+set_level(Level) ->
+    level(Level) andalso set(log_level, Level).
+
+%% @doc Sets the length of a time slice in microseconds, `false' where it is too short, too long or no number.
+-spec set_time_slice(pos_integer()) -> boolean().
+set_time_slice(Microseconds) ->
+    time_slice(Microseconds) andalso set(time_slice, Microseconds).
+
+%% What is set before the application is loaded is not to be replaced by the defaults when it is.
+set(Key, Value) ->
+    application:set_env(hb_wasm64, Key, Value, [{persistent, true}, {timeout, infinity}]) =:= ok.
