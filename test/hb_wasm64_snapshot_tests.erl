@@ -159,7 +159,7 @@ an_object_of_the_host_is_refused_and_named_test() ->
             Base = snapshot(hb_state_support:start()),
             [?assertMatch({error, {uncapturable, <<_, _/binary>>}}, brief(Answer)) || Answer <- [
                 hb_wasm64:snapshot(H), hb_wasm64:snapshot(H, #{compress => true}), hb_wasm64:snapshot(H, #{base => Base}),
-                hb_wasm64:read_state(H), hb_wasm64:fork(H), hb_wasm64:migrate(H, node())
+                hb_wasm64:read_state(H), hb_wasm64:fork(H), hb_wasm64:migrate(H, 'nosuch@127.0.0.1')
             ]],
             %% It lives on, and has what it had.
             ?assertEqual([[1], [1]], run(H, [{"get1", [8]}, {"call_global", [0, -99]}])),
