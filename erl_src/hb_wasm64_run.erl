@@ -381,11 +381,17 @@ async_run(Run, Ref, Alias, Caller, Watch) ->
     Turn = make_ref(),
     First = first(Run, Turn),
     Alias ! {Alias, in_line},
+    ok = join(First),
     case async(First, Turn, entering, Run, Ref, Watch) of
         {done, Result} -> Caller ! {hb_wasm64, Ref, {done, Result}};
         %% The library sees this process end, and stops the guest.
         caller_down -> ok
     end.
+
+%% Ends with the application, unless it is over already.
+join({ok, _}) -> ok;
+join({error, _}) -> ok;
+join(_Step) -> hb_wasm64_group:join(hb_wasm64_runners).
 
 async({ok, Results}, _Turn, _Phase, _Run, _Ref, _Watch) ->
     {done, {ok, Results}};

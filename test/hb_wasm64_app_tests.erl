@@ -124,6 +124,20 @@ a_group_outlives_its_members_and_ends_them_test_() ->
         true = is_process_alive(Alone)
     end).
 
+%% Also those that wait for an import, or for their turn.
+calls_of_call_async_end_with_the_application_test_() ->
+    on_peer(?FUNCTION_NAME, [], fun() ->
+        {ok, _} = application:ensure_all_started(hb_wasm64),
+        Imports = hb_support:start("imports"),
+        Loop = hb_support:start("loop"),
+        {ok, _} = hb_wasm64:call_async(Imports, "call_add", [1, 2], #{}),
+        [{ok, _} = hb_wasm64:call_async(Loop, "spin", [], #{}) || _ <- [1, 2]],
+        receive {hb_wasm64, _, {import, _, _}} -> ok after 10_000 -> error(no_import) end,
+        ok = application:stop(hb_wasm64),
+        [{ok, [_]} = hb_wasm64:call(H, Func, Args, #{timeout => 30_000})
+         || {H, Func, Args} <- [{Imports, "call_add", [1, 2]}, {Loop, "count", [1]}]]
+    end).
+
 settings_come_from_the_environment_test_() ->
     on_peer(?FUNCTION_NAME, ["-hb_wasm64", "log_level", "info", "-hb_wasm64", "time_slice", "5000"], fun() ->
         ok = listen(),
