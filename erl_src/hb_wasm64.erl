@@ -19,7 +19,11 @@
 %% == Errors ==
 %% No function raises for what is passed to it, apart from a handle that is no reference. See {@link reason()}. Some speak of
 %% the node and not of the guest: `{host, Text}', `{limit, instances}', the trap `out_of_host_memory', and of course
-%% `timeout', `cancelled', `stopped', `not_local' and `{node, _}'.
+%% `timeout', `cancelled', `stopped', `not_local' and `{node, _}'. `{limit, instances}' means that the instances there are
+%% have reserved all the address space that memories may have; a start that the host refuses for want of memory, address
+%% space or mappings is `{host, Text}'. An image whose memories have more than 16 GiB together at the start, or whose
+%% tables more than ten million elements, is refused with `{limit, memory}' or `{limit, table}'; growth beyond that is `-1'
+%% to the guest.
 -module(hb_wasm64).
 
 -export([start/1, start/2, describe/1, status/1, host/1, stop/1]).

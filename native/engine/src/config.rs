@@ -3,14 +3,17 @@
 //! Two nodes agree on a result only if they agree on this page. Nothing here may depend on the machine.
 
 use crate::error::Error;
+use crate::limits::{MEMORY_BYTES, MEMORY32_BYTES};
 use once_cell::sync::OnceCell;
 use wasmparser::WasmFeatures;
 use wasmtime::{Collector, Config, Engine, OptLevel, RegallocAlgorithm};
 
 /// Stack that the frames of a guest may use, in bytes, from the entry of one call to its deepest frame.
 ///
-/// The same number everywhere, so that runaway recursion ends at the same point on machines that run the same code.
-pub const GUEST_STACK_BYTES: usize = 1 << 20;
+/// The same number everywhere, so that runaway recursion ends at the same point on machines that run the same code. Four
+/// times what V8 has by default, as images are built for that, and frames here are up to twice as large as there. Only
+/// pages that are touched cost memory.
+pub const GUEST_STACK_BYTES: usize = 4 << 20;
 
 /// Stack beyond [`GUEST_STACK_BYTES`] that host functions and the runtime have on the same fiber.
 const HOST_STACK_BYTES: usize = 1 << 20;
@@ -41,16 +44,47 @@ pub fn features() -> WasmFeatures {
         | WasmFeatures::GC_TYPES
 }
 
-/// The one engine of this process.
-///
-/// # Errors
-/// Where wasmtime refuses the configuration, which only an unsupported processor can cause.
-pub fn engine() -> Result<&'static Engine, Error> {
-    static ENGINE: OnceCell<Engine> = OnceCell::new();
-    ENGINE.get_or_try_init(|| Engine::new(&config()).map_err(|error| Error::Host(format!("{error:#}"))))
+/// Which of the engines of this process compiles and runs an image: a function of the image alone, so that every node
+/// chooses the same one. Results and fuel are the same in all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EngineKind {
+    /// Whether a memory of the image may grow beyond 4 GiB.
+    pub large_memory: bool,
 }
 
-fn config() -> Config {
+impl EngineKind {
+    /// How many kinds there are.
+    const COUNT: usize = 2;
+
+    fn index(self) -> usize {
+        usize::from(self.large_memory)
+    }
+
+    /// Address space that each memory of an image has, in bytes. It never moves, as no memory may grow beyond that:
+    /// moving would copy all of it, in one instruction of the guest.
+    pub(crate) fn reservation(self) -> u64 {
+        if self.large_memory { MEMORY_BYTES } else { MEMORY32_BYTES }
+    }
+}
+
+static ENGINES: [OnceCell<Engine>; EngineKind::COUNT] = [const { OnceCell::new() }; EngineKind::COUNT];
+
+/// The engine of a kind; one for the whole process.
+///
+/// # Errors
+/// [`Error::Host`] where wasmtime refuses the configuration, which only an unsupported processor can cause.
+pub fn engine(kind: EngineKind) -> Result<&'static Engine, Error> {
+    // The index of a kind is below their count.
+    let Some(engine) = ENGINES.get(kind.index()) else { return Err(Error::Host("no such engine".into())) };
+    engine.get_or_try_init(|| Engine::new(&config(kind)).map_err(|error| Error::Host(format!("{error:#}"))))
+}
+
+/// The engines that are in use.
+pub(crate) fn engines() -> impl Iterator<Item = &'static Engine> {
+    ENGINES.iter().filter_map(OnceCell::get)
+}
+
+fn config(kind: EngineKind) -> Config {
     let mut config = Config::new();
 
     // Determinism.
@@ -63,9 +97,9 @@ fn config() -> Config {
     config.cranelift_nan_canonicalization(true);
     // Default: off. On: relaxed SIMD may otherwise give what the processor finds easiest.
     config.relaxed_simd_deterministic(true);
-    // Default: 512 KiB. Ours: twice that, close to what browsers give, as guests built for those recurse deeply.
+    // Default: 512 KiB. Ours: eight times that, as guests that are built for browsers recurse deeply.
     config.max_wasm_stack(GUEST_STACK_BYTES);
-    // Default: 2 MiB. The same figure, spelled out, as it must stay above the line before.
+    // Default: 2 MiB. Ours: it must stay above the line before.
     config.async_stack_size(GUEST_STACK_BYTES + HOST_STACK_BYTES);
     // Default: off. On: fuel is the only bound on a call that every machine sees at the same instruction.
     config.consume_fuel(true);
@@ -103,8 +137,10 @@ fn config() -> Config {
 
     // Default: on. The same: an instance maps its initial memory copy-on-write instead of copying it.
     config.memory_init_cow(true);
-    // Default: 4 GiB on 64-bit hosts. The same: growth up to there happens in place.
-    config.memory_reservation(4 << 30);
+    // Default: 4 GiB on 64-bit hosts. Ours: what the memories of the image may grow to at most.
+    config.memory_reservation(kind.reservation());
+    // Default: on. Off: a memory that moves is copied in one instruction, however large it is.
+    config.memory_may_move(false);
 
     // Errors.
 

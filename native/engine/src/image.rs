@@ -5,6 +5,7 @@ use crate::emscripten::{self, Natives, Thrown, Unwound, Width, unwind};
 use crate::error::Error;
 use crate::expose::{self, Exposed, Layout, expose};
 use crate::import::{self, ImportInfo};
+use crate::limiter::Declared;
 use crate::lower;
 use crate::reaper;
 use crate::state::{Fresh, StateExports};
@@ -27,6 +28,7 @@ pub struct Image {
     hash: Hash,
     source: Box<[u8]>,
     pre: InstancePre<Data>,
+    declared: Declared,
     imports: Vec<Arc<ImportInfo>>,
     native_modules: Vec<Arc<str>>,
     exports: Vec<Export>,
@@ -66,13 +68,15 @@ impl Image {
     /// # Errors
     /// [`Error::InvalidModule`], [`Error::Unsupported`] or [`Error::Link`]; [`Error::Host`] where the compiler fails.
     pub fn compile(hash: Hash, bytes: &[u8]) -> Result<Image, Error> {
-        let engine = config::engine()?;
         refuse_other_formats(bytes)?;
         validate(bytes)?;
         let lowered = lower::lower(bytes).map_err(|error| Error::InvalidModule(error.to_string()))?;
         let Unwound { module: unwound, tags, memory, width, stack_pointer, can_catch } = unwind(&lowered)?;
         let indices: Vec<u32> = tags.iter().map(|(tag, _)| *tag).collect();
         let Exposed { module: exposed, layout } = expose(&unwound, &indices)?;
+        // The table of functions that `expose` adds is not the image's own.
+        let declared = Declared::of(&unwound)?;
+        let engine = config::engine(declared.engine_kind())?;
         let module = Module::new(engine, &exposed).map_err(|error| Error::Host(format!("compiler: {error:#}")))?;
         // The memory image is made here, or the first instance would make it on a scheduler.
         module.initialize_copy_on_write_image().map_err(|error| Error::Host(format!("memory image: {error:#}")))?;
@@ -103,6 +107,7 @@ impl Image {
             hash,
             source,
             pre,
+            declared,
             imports,
             native_modules,
             exports,
@@ -167,6 +172,11 @@ impl Image {
 
     pub(crate) fn pre(&self) -> &InstancePre<Data> {
         &self.pre
+    }
+
+    /// What it declares of memories and tables.
+    pub(crate) fn declared(&self) -> &Declared {
+        &self.declared
     }
 
     pub(crate) fn func(&self, name: &str) -> Option<&FuncExport> {

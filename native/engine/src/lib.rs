@@ -14,6 +14,7 @@ pub mod image;
 pub mod images;
 mod import;
 mod instance;
+mod limiter;
 mod limits;
 pub mod lower;
 mod ranges;

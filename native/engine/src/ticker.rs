@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::{self, Thread};
 use std::time::Duration;
+use wasmtime::Engine;
 
 /// Length of a slice unless somebody says otherwise, in microseconds.
 const SLICE_MICROSECONDS: u64 = 1000;
@@ -60,11 +61,10 @@ pub fn set_slice(microseconds: u64) {
 }
 
 fn tick() {
-    let Ok(engine) = config::engine() else { return };
     let mut idle = 0;
     loop {
         thread::sleep(Duration::from_micros(SLICE.load(Ordering::Relaxed) / SLICE_TICKS));
-        engine.increment_epoch();
+        config::engines().for_each(Engine::increment_epoch);
         idle = if RUNNING.load(Ordering::SeqCst) == 0 { idle + 1 } else { 0 };
         if idle < IDLE_TICKS {
             continue;

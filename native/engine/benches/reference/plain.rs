@@ -1,7 +1,8 @@
 //! Wasmtime without this project around it, but with its settings: the same code, the same checks in it.
 
 use crate::Result;
-use hb_wasm64_engine::{config, lower};
+use hb_wasm64_engine::config::{self, EngineKind};
+use hb_wasm64_engine::lower;
 use std::collections::HashMap;
 use wasmtime::{ExternType, Instance, InstancePre, Linker, Memory, Module, Store, TypedFunc, Val, WasmParams};
 
@@ -16,7 +17,7 @@ pub struct Plain {
 
 impl Plain {
     pub fn load(path: &str) -> Result<Plain> {
-        let engine = config::engine()?;
+        let engine = config::engine(EngineKind::default())?;
         let module = Module::new(engine, lower::lower(&std::fs::read(path)?)?)?;
         let mut linker = Linker::new(engine);
         for import in module.imports() {
@@ -77,7 +78,7 @@ impl Plain {
 
 /// A store whose guests run to their end.
 fn store() -> Result<Store<()>> {
-    let mut store = Store::new(config::engine()?, ());
+    let mut store = Store::new(config::engine(EngineKind::default())?, ());
     store.set_fuel(u64::MAX)?;
     // Far beyond every beat of the engine's clock.
     store.set_epoch_deadline(1 << 40);

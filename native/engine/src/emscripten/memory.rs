@@ -81,7 +81,7 @@ fn heap_max(store: &mut StoreContextMut<'_, Data>) -> u64 {
 
     let Some(memory) = guest_memory(store) else { return 0 };
     let ty = memory.ty(&*store);
-    let most = if ty.is_64() { MEMORY_BYTES as u64 / PAGE } else { NARROW_PAGES };
+    let most = if ty.is_64() { MEMORY_BYTES / PAGE } else { NARROW_PAGES };
     ty.maximum().map_or(most, |pages| pages.min(most)) * PAGE
 }
 

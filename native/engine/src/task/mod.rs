@@ -15,11 +15,10 @@ pub(crate) use command::{Call, Command, Outcome, Starting, Target};
 pub(crate) use port::{Pace, Port};
 use start::{fork, restore, start, survey};
 
-use crate::config;
 use crate::emscripten;
 use crate::error::{Error, Limit};
 use crate::image::Image;
-use crate::limits::Limits;
+use crate::limiter::{AddressSpace, Limiter};
 use crate::reaper;
 use crate::state;
 use crate::ticker::SLICE_TICKS;
@@ -37,7 +36,9 @@ pub(crate) type TaskFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub(crate) struct Data {
     port: Arc<Port>,
     image: Arc<Image>,
-    limits: Limits,
+    limiter: Limiter,
+    /// That of the memories, once there are some.
+    address_space: Option<AddressSpace>,
     instance: Option<wasmtime::Instance>,
     memory: Option<Memory>,
     /// Calls that are in progress, each nested in an import of the one before.
@@ -94,7 +95,7 @@ pub(crate) async fn leave_scheduler(store: &StoreContextMut<'_, Data>) {
 
 /// The task itself. Its future is dropped to end it.
 pub(crate) async fn run(image: Arc<Image>, port: Arc<Port>) {
-    let Ok(mut store) = new_store(&image, &port) else { return };
+    let mut store = new_store(&image, &port);
     loop {
         let command = port.next().await;
         if let Some(seed) = port.take_seed() {
@@ -121,9 +122,10 @@ pub(crate) async fn run(image: Arc<Image>, port: Arc<Port>) {
     }
 }
 
-fn new_store(image: &Arc<Image>, port: &Arc<Port>) -> Result<Store<Data>, Error> {
+fn new_store(image: &Arc<Image>, port: &Arc<Port>) -> Store<Data> {
     let data = Data {
-        limits: Limits::new(port.pace.clone()),
+        limiter: Limiter::new(port.pace.clone(), image.declared(), image.layout().functions.len() as u64),
+        address_space: None,
         port: port.clone(),
         image: image.clone(),
         instance: None,
@@ -136,10 +138,10 @@ fn new_store(image: &Arc<Image>, port: &Arc<Port>) -> Result<Store<Data>, Error>
         host_depth: 0,
         host: None,
     };
-    let mut store = Store::new(config::engine()?, data);
-    store.limiter_async(|data| &mut data.limits);
+    let mut store = Store::new(image.pre().module().engine(), data);
+    store.limiter_async(|data| &mut data.limiter);
     store.epoch_deadline_async_yield_and_update(SLICE_TICKS);
-    Ok(store)
+    store
 }
 
 /// Does what a command asks for, in the root of the task or inside an import.

@@ -6,7 +6,7 @@
 use super::uncaught::uncaught;
 use super::{Data, Port, Starting, new_store, publish_size, unless_cancelled};
 use crate::emscripten::{self, Initialize};
-use crate::error::{Error, Limit};
+use crate::error::Error;
 use crate::image::Image;
 use crate::instance::StartRequest;
 use crate::reaper;
@@ -20,7 +20,7 @@ const SURVEY_FUEL: u64 = 1 << 28;
 
 /// A store with a fresh instance.
 async fn fresh(image: &Arc<Image>, port: &Arc<Port>, starting: &Starting) -> Result<Store<Data>, Error> {
-    let mut store = new_store(image, port)?;
+    let mut store = new_store(image, port);
     let started = start(&mut store.as_context_mut(), starting).await;
     done(store, started)
 }
@@ -109,7 +109,10 @@ async fn put(store: &mut StoreContextMut<'_, Data>, outline: &Outline, starting:
 pub(super) async fn start(store: &mut StoreContextMut<'_, Data>, starting: &Starting) -> Result<(), Error> {
     let StartRequest { fuel, initialize, .. } = starting.request;
     let image = store.data().image.clone();
-    store.data_mut().depth = 1;
+    image.declared().check()?;
+    let address_space = image.declared().reserve()?;
+    let data = store.data_mut();
+    (data.address_space, data.depth) = (Some(address_space), 1);
     store.set_epoch_deadline(SLICE_TICKS);
     store.set_fuel(fuel.unwrap_or(u64::MAX)).map_err(|error| Error::from_call(&error))?;
     let result = unless_cancelled(&starting.cancelled, image.pre().instantiate_async(&mut *store)).await;
@@ -117,10 +120,7 @@ pub(super) async fn start(store: &mut StoreContextMut<'_, Data>, starting: &Star
     let instance = match result {
         None => return Err(Error::Cancelled),
         Some(Ok(instance)) => instance,
-        Some(Err(error)) => {
-            let refused = store.data().limits.refused;
-            return Err(uncaught(store).unwrap_or_else(|| instantiation_error(&error, refused)));
-        }
+        Some(Err(error)) => return Err(uncaught(store).unwrap_or_else(|| Error::from_call(&error))),
     };
     let memory = image.memory().and_then(|export| instance.get_module_export(&mut *store, export));
     let data = store.data_mut();
@@ -152,17 +152,5 @@ async fn initialize(
             drop(uncaught(store));
             Err(Error::Cancelled)
         }
-    }
-}
-
-/// An instantiation that ends without a trap has met a limit, or the host's bounds: address space or mappings.
-fn instantiation_error(error: &wasmtime::Error, refused: Option<Limit>) -> Error {
-    match (Error::from_call(error), refused) {
-        (Error::Host(_), Some(limit)) => Error::Limit(limit),
-        (Error::Host(text), None) => {
-            log::warn!("cannot instantiate: {text}");
-            Error::Limit(Limit::Instances)
-        }
-        (other, _) => other,
     }
 }

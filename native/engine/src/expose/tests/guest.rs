@@ -12,7 +12,7 @@ pub(super) struct Guest {
 
 impl Guest {
     pub(super) fn new(module: &Module) -> Result<Guest, String> {
-        let engine = config::engine().unwrap();
+        let engine = config::engine(config::EngineKind::default()).unwrap();
         let mut store = Store::new(engine, ());
         store.set_fuel(u64::MAX).unwrap();
         store.set_epoch_deadline(1 << 40);
@@ -70,7 +70,7 @@ impl Guest {
 }
 
 pub(super) fn compiled(wasm: &[u8]) -> Module {
-    Module::new(config::engine().unwrap(), wasm).unwrap()
+    Module::new(config::engine(config::EngineKind::default()).unwrap(), wasm).unwrap()
 }
 
 fn trap(error: wasmtime::Error) -> String {

@@ -1,0 +1,179 @@
+%% What an instance may have, and what it costs to get there.
+-module(hb_wasm64_limits_tests).
+
+-include_lib("eunit/include/eunit.hrl").
+
+-define(PAGE, 65536).
+-define(PAGES_OF_4_GIB, 65536).
+-define(PAGES_OF_16_GIB, 262144).
+
+%% Growth
+
+%% Nothing was written: nothing is to be copied, and nothing to be resident.
+growth_beyond_4_gib_costs_what_is_used_test_() ->
+    {timeout, 60, fun() ->
+        H = hb_support:start("growth"),
+        {ok, []} = hb_wasm64:call(H, "store8", [100, 7]),
+        Before = hb_support:rss(),
+        ?assertEqual({ok, [1]}, hb_wasm64:call(H, "grow1", [?PAGES_OF_4_GIB - 1], #{fuel => 100})),
+        {Micros, Grown} = hb_support:micros(fun() -> hb_wasm64:call(H, "grow1", [1], #{fuel => 100}) end),
+        ?assertEqual({ok, [?PAGES_OF_4_GIB]}, Grown),
+        %% Copying takes seconds.
+        ?assert(Micros < 500_000, Micros),
+        {ok, []} = hb_wasm64:call(H, "store8", [?PAGES_OF_4_GIB * ?PAGE, 9]),
+        ?assertEqual({ok, []}, hb_wasm64:call(H, "grow_often", [1000])),
+        %% Two pages are other memories'.
+        ?assertEqual({ok, [?PAGES_OF_4_GIB + 1001]},
+                     hb_wasm64:call(H, "grow1", [?PAGES_OF_16_GIB - ?PAGES_OF_4_GIB - 1003])),
+        ?assertEqual({ok, [7]}, hb_wasm64:call(H, "load8", [100])),
+        ?assertEqual({ok, [9]}, hb_wasm64:call(H, "load8", [?PAGES_OF_4_GIB * ?PAGE])),
+        Size = (?PAGES_OF_16_GIB - 2) * ?PAGE,
+        ?assertEqual({ok, Size}, hb_wasm64:memory_size(H)),
+        ?assertEqual({ok, <<0>>}, hb_wasm64:read(H, Size - 1, 1)),
+        ?assert(hb_support:rss() - Before < 100_000_000),
+        ok = hb_wasm64:stop(H)
+    end}.
+
+%% A host that grows the memory meets the same.
+a_memory_grown_by_the_host_costs_what_is_used_test_() ->
+    {timeout, 60, fun() ->
+        H = hb_support:start("growth"),
+        Before = hb_support:rss(),
+        ?assertEqual(ok, hb_wasm64:grow(H, (1 bsl 32) + 1)),
+        ?assertEqual(ok, hb_wasm64:grow(H, (1 bsl 32) + ?PAGE + 1)),
+        ?assertEqual({error, {limit, memory}}, hb_wasm64:grow(H, (1 bsl 34) + 1)),
+        ?assertEqual({ok, (1 bsl 32) + 2 * ?PAGE}, hb_wasm64:memory_size(H)),
+        ?assert(hb_support:rss() - Before < 100_000_000)
+    end}.
+
+%% Bounds
+
+%% 16 GiB for all of them, not for each.
+the_memories_of_an_instance_share_one_bound_test() ->
+    H = hb_support:start("growth"),
+    Grow = fun(Name, By) -> {ok, [Old]} = hb_wasm64:call(H, Name, [By]), Old end,
+    ?assertEqual(1, Grow("grow1", 131071)),
+    ?assertEqual(0, Grow("grow3", 65536)),
+    %% Two pages of 16 GiB are the second memory's and the fourth's.
+    ?assertEqual(-1, Grow("grow2", 65536)),
+    ?assertEqual(-1, Grow("grow1", 65535)),
+    ?assertEqual(1, Grow("grow2", 65533)),
+    ?assertEqual(1, Grow("grow4", 1)),
+    ?assertEqual([-1, -1, -1, -1], [Grow("grow" ++ N, 1) || N <- ["1", "2", "3", "4"]]),
+    ?assertEqual([131072, 65534, 65536, 2], [Grow("grow" ++ N, 0) || N <- ["1", "2", "3", "4"]]).
+
+%% What was refused is not used up, by whatever it was refused.
+refused_growth_takes_nothing_test() ->
+    H = hb_support:start("growth"),
+    Grow = fun(Name, By) -> {ok, [Old]} = hb_wasm64:call(H, Name, [By]), Old end,
+    Refused = [{"grow1", -1}, {"grow1", 1 bsl 62}, {"grow1", 262144}, {"grow2", -1}, {"grow2", 262144},
+               {"grow3", 131073}, {"grow4", -1}, {"grow4", 65536}],
+    [?assertEqual({Name, By, -1}, {Name, By, Grow(Name, By)}) || {Name, By} <- Refused],
+    ?assertEqual([1, 1, 0, 1], [Grow("grow" ++ N, 1) || N <- ["1", "2", "3", "4"]]),
+    [?assertEqual({Name, By, -1}, {Name, By, Grow(Name, By)}) || {Name, By} <- Refused],
+    ?assertEqual(2, Grow("grow2", 262144 - 7)),
+    ?assertEqual(-1, Grow("grow1", 1)),
+    ?assertEqual([2, 262139, 1, 2], [Grow("grow" ++ N, 0) || N <- ["1", "2", "3", "4"]]).
+
+%% Ten million elements for all of them. The table that holds functions for snapshots is not the image's.
+the_tables_of_an_instance_share_one_bound_test() ->
+    H = hb_support:start("growth"),
+    ?assertEqual({ok, [1]}, hb_wasm64:call(H, "grow_functions", [5_999_999])),
+    ?assertEqual({ok, [0]}, hb_wasm64:call(H, "grow_objects", [3_999_999])),
+    ?assertEqual({ok, [-1]}, hb_wasm64:call(H, "grow_functions", [2])),
+    ?assertEqual({ok, [-1]}, hb_wasm64:call(H, "grow_objects", [2])),
+    ?assertEqual({ok, [3_999_999]}, hb_wasm64:call(H, "grow_objects", [1])),
+    ?assertEqual({ok, [-1]}, hb_wasm64:call(H, "grow_functions", [1])),
+    %% Sizes that cannot be counted are refused like others, and only once.
+    ?assertEqual({ok, [-1]}, hb_wasm64:call(H, "grow_functions", [-1])),
+    ?assertEqual({ok, [6_000_000]}, hb_wasm64:call(H, "grow_functions", [0])).
+
+%% (module (memory i64 131072) (memory i64 131072) (memory i64 1)), a page more than 16 GiB together, and
+%% (module (table 6000000 funcref) (table 4000001 funcref)).
+images_whose_sum_is_too_large_are_refused_test() ->
+    Memory = <<4, 16#80, 16#80, 8>>,
+    ?assertEqual({error, {limit, memory}},
+                 hb_wasm64:start(<<0, "asm", 1:32/little, 5, 11, 3, Memory/binary, Memory/binary, 4, 1>>)),
+    ?assertMatch({ok, _}, hb_wasm64:start(<<0, "asm", 1:32/little, 5, 9, 2, Memory/binary, Memory/binary>>)),
+    ?assertEqual({error, {limit, table}},
+                 hb_wasm64:start(<<0, "asm", 1:32/little, 4, 13, 2, 16#70, 0, 16#80, 16#9b, 16#ee, 2,
+                                   16#70, 0, 16#81, 16#92, 16#f4, 1>>)).
+
+%% A state of several large memories goes where it came from.
+a_state_of_large_memories_is_restored_test_() ->
+    {timeout, 60, fun() ->
+        H = hb_support:start("growth"),
+        {ok, [1]} = hb_wasm64:call(H, "grow1", [131071]),
+        {ok, [0]} = hb_wasm64:call(H, "grow3", [65536]),
+        {ok, [1]} = hb_wasm64:call(H, "grow2", [65534]),
+        {ok, []} = hb_wasm64:call(H, "store8", [131072 * ?PAGE - 1, 5]),
+        {ok, Snapshot} = hb_wasm64:snapshot(H),
+        {ok, Twin} = hb_wasm64:start(hb_support:guest("growth"), #{snapshot => Snapshot}),
+        {ok, Fork} = hb_wasm64:fork(H),
+        [begin
+             ?assertEqual({ok, [5]}, hb_wasm64:call(Each, "load8", [131072 * ?PAGE - 1])),
+             ?assertEqual({ok, [-1]}, hb_wasm64:call(Each, "grow1", [1])),
+             ?assertEqual({ok, Snapshot}, hb_wasm64:snapshot(Each))
+         end || Each <- [H, Twin, Fork]]
+    end}.
+
+%% What the host has no room for is told in the host's own words, and ends nothing.
+a_memory_without_address_space_is_the_hosts_fault_test_() ->
+    {timeout, 60, fun() ->
+        Pa = filename:dirname(code:which(hb_wasm64)),
+        Guests = filename:join(hb_support:root(), "test/guests"),
+        Run = "Start = fun(Name) -> {ok, Image} = file:read_file(\"" ++ Guests ++ "/\" ++ Name), hb_wasm64:start(Image) end, "
+              "{error, {host, Text}} = Start(\"big_memory.wasm\"), "
+              "{ok, H} = Start(\"numbers.wasm\"), {ok, [3]} = hb_wasm64:call(H, \"add_i32\", [1, 2]), "
+              "io:format(\"said: ~ts~n\", [Text]), halt(0).",
+        Said = os:cmd("ulimit -v 12000000; erl +MIscs 64 -noinput -pa '" ++ Pa ++ "' -eval '" ++ Run ++ "' 2>&1"),
+        ?assertMatch({match, _}, re:run(Said, "said: .*memory"), Said)
+    end}.
+
+%% The stack
+
+%% How many calls deep V8 gets with the stack that it has by default (984 KiB): Node.js 20.20.2 on x86-64, optimized code,
+%% for the same functions. Images are built for that.
+-define(V8, [
+    {"plain", 24_633}, {"wide", 24_630}, {"indirect", 24_630}, {"two", 20_525}, {"catch", 24_630}, {"catch_all", 24_630},
+    {"rethrow", 24_630}
+]).
+
+recursion_goes_deeper_than_in_v8_test_() ->
+    {timeout, 60, fun() ->
+        H = hb_support:start("deep"),
+        [begin
+             Deep = Calls * 3 div 2,
+             ?assertEqual({Name, {ok, [Deep]}}, {Name, hb_wasm64:call(H, Name, [Deep])}),
+             ?assertMatch({Name, {error, {trap, #{code := stack_overflow}}}},
+                          {Name, hb_wasm64:call(H, Name, [1_000_000_000])}),
+             ?assertEqual({Name, {ok, [Deep]}}, {Name, hb_wasm64:call(H, Name, [Deep])})
+         end || {Name, Calls} <- ?V8]
+    end}.
+
+%% Also where the host calls on from the bottom of one stack, and each stack is a deep one.
+each_nested_call_has_as_much_test_() ->
+    {timeout, 60, fun() ->
+        H = hb_support:start("deep"),
+        Ask = fun Ask(Level, #{instance := I}, _) when Level < 20 ->
+                      {ok, [Depth], _} = hb_wasm64:call(I, "ask", [30_000], Ask, Level + 1, #{}),
+                      {ok, [Depth], Level};
+                  Ask(Level, #{instance := I}, _) ->
+                      {error, {trap, #{code := stack_overflow}}} = hb_wasm64:call(I, "catch_all", [1_000_000_000]),
+                      {ok, [0], Level}
+              end,
+        ?assertEqual({ok, [21 * 30_000], 0}, hb_wasm64:call(H, "ask", [30_000], Ask, 0, #{}))
+    end}.
+
+%% A stack costs what of it was used: a hundred guests that wait in a shallow call.
+a_waiting_guest_costs_what_it_uses_test_() ->
+    {timeout, 60, fun() ->
+        Handles = [hb_support:start("deep") || _ <- lists:seq(1, 100)],
+        [{ok, [1]} = hb_wasm64:call(H, "plain", [1]) || H <- Handles],
+        Before = hb_support:settled_rss(),
+        Refs = [element(2, {ok, _} = hb_wasm64:call_async(H, "ask", [1], #{})) || H <- Handles],
+        Asked = [receive {hb_wasm64, Ref, {import, Import, _}} -> Import end || Ref <- Refs],
+        ?assert(hb_support:settled_rss() - Before < 100 * 500_000),
+        [ok = hb_wasm64:respond(Import, {ok, [1]}) || Import <- Asked],
+        [?assertEqual({ok, [2]}, receive {hb_wasm64, Ref, {done, Done}} -> Done end) || Ref <- Refs]
+    end}.
