@@ -23,6 +23,11 @@ override SOURCE := $(value SOURCE)
 override REF := $(value REF)
 export HB SOURCE REF DRY_RUN
 
+# And those of make bench.
+override ROWS := $(value ROWS)
+override BASE := $(value BASE)
+export ROWS BASE
+
 BUILD_NEEDS := erlang headers rebar3 cc rust
 TEST_NEEDS := $(BUILD_NEEDS) rustlint eunit dialyzer proper
 
@@ -54,7 +59,7 @@ demo-aos: build ## run AOS, which npm has: [IMAGE=file.wasm] [EVAL='code']
 parity: build ## compare AO's images with JavaScript: [IMAGES=directory] [LOADER=directory]
 	@scripts/parity.sh
 
-bench: build ## measure
+bench: build ## measure: [ROWS=name,...] [BASE=directory]
 	@scripts/bench.sh
 
 hyperbeam: ## make a HyperBEAM checkout run on this: HB=directory [DRY_RUN=1]

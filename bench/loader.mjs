@@ -2,10 +2,9 @@
 //
 //   node --experimental-wasm-memory64 loader.mjs PACKAGE FORMAT IMAGE
 //
-// A line "message<tab>CODE" is answered with the message and the environment, as JSON, that an eval of CODE is, and a line
-// "process<tab>" with those of the message that a process begins with: what the other side gives to its own instance. A line "CODE<tab>TURNS" is so many evals, one after the other, each with the memory
-// that the one before has left, as a compute unit does it. Its answer is "NANOSECONDS<tab>OUTPUT": of one of them, with
-// a decimal point, and what the last one gave.
+// A line "CODE<tab>TURNS" asks for so many evals, one after the other, each with the memory that the one before has
+// left, as a compute unit does it. Its answer is "NANOSECONDS<tab>OUTPUT": of one of them, with a decimal point, and
+// the output of the last one.
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { aoLoader } from '../parity/patched.mjs';
@@ -25,25 +24,19 @@ const handle = await aoLoader(packageDir)(readFileSync(image), {
   extensions: [],
 });
 // Makes the owner known, whose evals are obeyed.
-const own = { ...evaluation(''), Id: environment.Process.Id, Tags: [{ name: 'Type', value: 'Process' }] };
-let memory = (await handle(null, own, environment)).Memory;
+let memory = (await handle(null, read('process'), environment)).Memory;
 
 for await (const line of createInterface({ input: process.stdin })) {
-  const [first, second] = line.split('\t');
-  if (first === 'message' || first === 'process') {
-    const message = first === 'process' ? own : evaluation(second);
-    say(`${JSON.stringify(message)}\t${JSON.stringify(environment)}`);
-    continue;
-  }
-  const message = evaluation(first);
+  const [code, turns] = line.split('\t');
+  const message = evaluation(code);
   let output;
   const begin = process.hrtime.bigint();
-  for (let turn = 0; turn < Number(second); turn += 1) {
+  for (let turn = 0; turn < Number(turns); turn += 1) {
     const result = await handle(memory, message, environment);
     memory = result.Memory;
     output = result.Output;
   }
-  const nanoseconds = Number(process.hrtime.bigint() - begin) / Number(second);
+  const nanoseconds = Number(process.hrtime.bigint() - begin) / Number(turns);
   say(`${nanoseconds.toFixed(1)}\t${JSON.stringify(output?.data?.output ?? output?.data)}`);
 }
 process.exit(0);

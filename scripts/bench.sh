@@ -1,19 +1,30 @@
 #!/bin/sh
-# Measures the library, which "make" has built, against Rust without Erlang.
+# usage: [ROWS=name,...] [BASE=directory] scripts/bench.sh
+# Measures the library, which "make" has built: against references, or against another build of it, that in BASE, a
+# checkout with its own _build. ROWS names the rows or groups of rows to measure; one that does not exist lists them.
 # See bench/hb_wasm64_bench.erl for what is measured and how.
 set -eu
+base=
+if [ -n "${BASE:-}" ]; then
+    base=$(cd "$BASE" && pwd)
+fi
 cd "$(dirname "$0")/.."
 
-# Cargo puts a hash into the name of a benchmark: let it say where it is.
-built=$(cargo build --release --locked -p hb_wasm64_engine --bench reference \
-    --target-dir "${CARGO_TARGET_DIR:-target}" --message-format json-render-diagnostics)
-reference=$(printf '%s\n' "$built" | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p')
+reference=
+if [ -z "$base" ]; then
+    # Cargo puts a hash into the name of a benchmark: let it say where it is. The whole workspace, as with the features
+    # of the NIF the dependencies are those that are built already.
+    built=$(cargo build --release --locked --workspace --bench reference \
+        --target-dir "${CARGO_TARGET_DIR:-target}" --message-format json-render-diagnostics)
+    reference=$(printf '%s\n' "$built" | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p')
+fi
 
+ebin=_build/default/lib/hb_wasm64/ebin
 beams=$(mktemp -d)
 trap 'rm -rf "$beams"' EXIT
 trap 'exit 1' INT TERM
 # Compiled: the shell's and "erl -eval"'s interpreter costs more than what is measured.
-erlc -Werror -o "$beams" -pa _build/default/lib/hb_wasm64/ebin bench/*.erl test/ao_core/*.erl
+erlc -Werror -o "$beams" -pa "$ebin" bench/*.erl test/ao_core/*.erl
 
 # AO's images built with Emscripten, and the JavaScript that else runs them: where they can be had.
 node=$(command -v node || true)
@@ -21,5 +32,7 @@ images='' loader=''
 if [ -n "$node" ] && "$node" --experimental-wasm-memory64 -e 0 2>/dev/null; then
     images=$(scripts/images.sh images) && loader=$(scripts/images.sh loader) || images=''
 fi
-erl +Bd -noinput -pa _build/default/lib/hb_wasm64/ebin "$beams" \
-    -run hb_wasm64_bench main "$reference" test/guests ../shared/data/aos-2-pure-xs.wasm "$node" "$loader" "$images"
+# With BASE the library is in VMs that this one starts.
+[ -n "$base" ] || set -- -pa "$ebin"
+erl +Bd -noinput "$@" -pa "$beams" -run hb_wasm64_bench main "${ROWS:-}" "$base" "$PWD" "$beams" \
+    "$reference" test/guests ../shared/data/aos-2-pure-xs.wasm "$node" "$loader" "$images"
