@@ -79,6 +79,7 @@ setup-test:
 
 test: setup-test fmt-check clippy engine-test compile xref dialyzer eunit ## check everything
 	@printf '\n==== make test: all passed (fmt, clippy, engine tests, compile, xref, dialyzer, eunit)\n'
+	@scripts/not-run.sh
 
 fmt-check: ## is the Rust code formatted?
 	$(call heading,Rust formatting)
@@ -92,7 +93,7 @@ clippy: ## lint the Rust code
 # the dependencies are those "make nif" builds, and are not built twice.
 engine-test: ## tests of the engine alone
 	$(call heading,tests of the engine)
-	cargo test --release --workspace --locked
+	@scripts/engine-test.sh
 
 compile:
 	$(call heading,NIF and Erlang)

@@ -1,15 +1,20 @@
 #!/bin/sh
 # usage: scripts/eunit.sh [OPTION-OF-REBAR3-EUNIT...]
-# Runs the eunit suites. What has failed is told once more at the end: there it is found, among thousands of lines.
+# Runs the eunit suites: without options all of them, in two VMs at a time (LANES=1: in one). What has failed and what was
+# not run is told once more at the end: there it is found, among thousands of lines.
 set -eu
 cd "$(dirname "$0")/.."
 
 log=$(mktemp)
 trap 'rm -f "$log" "$log.status"' EXIT
 trap 'exit 1' INT TERM
+all() {
+    lib=$PWD/_build/test/lib/hb_wasm64
+    rebar3 as test compile && scripts/eunit.escript "${LANES:-2}" "$lib/ebin" "$lib/test"
+}
 {
     status=0
-    rebar3 eunit "$@" || status=$?
+    if [ $# = 0 ]; then all; else rebar3 eunit "$@"; fi || status=$?
     echo "$status" >"$log.status"
 } 2>&1 | tee "$log"
 status=$(cat "$log.status")
@@ -18,4 +23,5 @@ failed=$(awk '/\*(failed|timed out|skipped|unexpected|cancelled)/ { on = 1 } on 
 if [ "$status" != 0 ] && [ -n "$failed" ]; then
     printf '\n==== what has failed:\n%s\n' "$failed"
 fi
+scripts/not-run.sh "$log" erlang
 exit "$status"

@@ -53,6 +53,10 @@ HYPERBEAM_TMP=$(mktemp -d)
 trap 'rm -rf "$HYPERBEAM_TMP"' EXIT
 trap 'exit 1' INT TERM
 export HB LIBRARY COMMIT HYPERBEAM_TMP
-erlc -o "$HYPERBEAM_TMP" scripts/hyperbeam/*.erl
-# Names of files are UTF-8, whatever the terminal was set to.
-erl +fnu -noinput -boot start_clean -pa "$HYPERBEAM_TMP" -run hyperbeam main "$what"
+# Names of files are UTF-8, whatever the terminal was set to. One VM compiles and runs: to start one takes longer.
+erl +fnu -noinput -boot start_clean -eval '
+    [begin
+        {ok, Module, Beam} = compile:file(Source, [binary, report]),
+        {module, Module} = code:load_binary(Module, Source, Beam)
+    end || Source <- filelib:wildcard("scripts/hyperbeam/*.erl")],
+    hyperbeam:main(init:get_plain_arguments())' -extra "$what"

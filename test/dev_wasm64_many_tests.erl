@@ -1,15 +1,16 @@
-%% Many processes at a time, each with an instance of its own.
+%% Many processes at a time, each with an instance of its own. What differs between the branches of HyperBEAM is of no
+%% account here.
 -module(dev_wasm64_many_tests).
 
 -include_lib("eunit/include/eunit.hrl").
 
--import(dev_wasm64_support, [on_both/2, ok/1, started/2, compute/3, get/2, instance/2]).
+-import(dev_wasm64_support, [on_edge/2, ok/1, started/2, compute/3, get/2, instance/2]).
 
 -define(MANY, 1000).
 
 %% Every step of one comes between steps of all the others, in one Erlang process.
 a_thousand_messages_keep_their_guests_apart_test_() ->
-    on_both(?FUNCTION_NAME, fun() ->
+    on_edge(?FUNCTION_NAME, fun() ->
         Messages = [{N, start()} || N <- lists:seq(1, ?MANY)],
         Counted = lists:foldl(
             fun(Round, Before) ->
@@ -30,7 +31,7 @@ a_thousand_messages_keep_their_guests_apart_test_() ->
 
 %% Each in an Erlang process of its own, all of them at once. Half of them terminate, the others just end.
 a_thousand_processes_count_right_and_leave_nothing_test_() ->
-    on_both(?FUNCTION_NAME, fun() ->
+    on_edge(?FUNCTION_NAME, fun() ->
         Counted = count_all(),
         ?assertEqual(lists:seq(1, ?MANY), lists:sort([N || {N, _} <- Counted])),
         ?assertEqual([], [N || {N, Instance} <- Counted, not dev_wasm64_support:is_gone(Instance)]),
@@ -92,7 +93,7 @@ start() -> started("numbers", #{<<"output-prefix">> => <<"wasm">>}).
 
 %% Message after message on one instance: nothing of them stays, in the node or in the message.
 ten_thousand_computes_take_no_memory_test_() ->
-    on_both(?FUNCTION_NAME, fun() ->
+    on_edge(?FUNCTION_NAME, fun() ->
         Library = #{<<"device">> => <<"test-math@1.0">>},
         M = started("imports", #{<<"stdlib">> => #{<<"env">> => Library}}),
         Run = fun(Count) ->

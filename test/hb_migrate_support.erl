@@ -4,7 +4,7 @@
 
 -include_lib("eunit/include/eunit.hrl").
 
--export([on_two_nodes/1, movers/0, on/2, over/2, changed/0, large/0, goes_on/1, moves/2]).
+-export([on_two_nodes/1, movers/0, on/2, over/2, changed/0, large/0, large/1, goes_on/1, moves/2]).
 -export([mover/2, result/1, halfway/2, halfway/3, resume/1, pieces/1]).
 
 -import(hb_state_support, [run/2]).
@@ -32,11 +32,13 @@ changed() ->
     _ = run(H, hb_state_support:everything()),
     H.
 
-%% 64 MB that cannot be compressed.
-large() ->
+%% 8 MB that cannot be compressed, so that there are pieces to be stopped after.
+large() -> large(128).
+
+large(Pages) ->
     H = hb_support:start("memory"),
-    {ok, [1]} = hb_wasm64:call(H, "grow", [1023]),
-    ok = hb_wasm64:write(H, 128, rand:bytes(1024 * 65536 - 128)),
+    {ok, [1]} = hb_wasm64:call(H, "grow", [Pages - 1]),
+    ok = hb_wasm64:write(H, 128, rand:bytes(Pages * 65536 - 128)),
     H.
 
 mover(H, Other) -> mover(H, Other, #{}).

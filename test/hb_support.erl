@@ -1,7 +1,7 @@
 %% Support for the tests: guests, other nodes, time and memory.
 -module(hb_support).
 
--export([root/0, guest/1, fresh/1, start/1, shared/1, with_shared/2]).
+-export([root/0, guest/1, fresh/1, start/1, with_shared/2, not_run/3]).
 -export([peer/0, peer/1, on_peer/2, nodes/1, bare_node/0]).
 -export([flush/0, wait_until/1, wait_until/2, in_process/1, gone/1]).
 -export([micros/1, median/1, percentile/2, best_of/2, rss/0, settled_rss/0, flat/2]).
@@ -41,23 +41,25 @@ start(Name) ->
     {ok, Handle} = hb_wasm64:start(guest(Name)),
     Handle.
 
-%% An image that is not part of the project and lies beside it, if it does.
-shared(File) ->
+%% For generators: the tests that Fun makes of an image that is not part of the
+%% project and lies beside it, if it does.
+with_shared(File, Fun) ->
     case file:read_file(filename:join([root(), "../shared/data", File])) of
-        {ok, Image} -> {ok, Image};
-        {error, _} -> not_found
+        {ok, Image} -> Fun(Image);
+        {error, _} -> not_run(Fun(<<>>), Fun, "there is no ../shared/data/" ++ File)
     end.
 
-%% For generators: the tests that Fun makes of a shared image; where the image
-%% is not there the output says so.
-with_shared(File, Fun) ->
-    case shared(File) of
-        {ok, Image} ->
-            Fun(Image);
-        not_found ->
-            io:format(user, "~n  NOT RUN: the tests with ../shared/data/~s, which is not there~n", [File]),
-            []
-    end.
+%% For generators: no tests, in the place of these. The output says how many
+%% they are, which function's and why, and scripts/eunit.sh says it once more at
+%% the end. What a generator says twice, as eunit calls it twice, counts once.
+not_run(Tests, Function, Why) ->
+    [{module, Module}, {name, Name}] = [erlang:fun_info(Function, Item) || Item <- [module, name]],
+    io:format(user, "~n  NOT RUN: ~b, ~ts (~s:~s)~n", [count(Tests), Why, Module, Name]),
+    [].
+
+count(Tests) when is_list(Tests) -> lists:sum([count(Test) || Test <- Tests]);
+count(Tests) when is_tuple(Tests) -> count(element(tuple_size(Tests), Tests));
+count(Test) when is_function(Test, 0) -> 1.
 
 %% Another Erlang VM, reached by its standard input and output, so that it
 %% needs no distribution here. It ends with the process that started it. With a

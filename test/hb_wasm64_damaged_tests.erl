@@ -1,4 +1,4 @@
-%% Ten thousand damaged snapshots: each is refused, or is the state that it was
+%% Four thousand damaged snapshots: each is refused, or is the state that it was
 %% before it was damaged. The instance and the VM take no harm.
 -module(hb_wasm64_damaged_tests).
 
@@ -6,7 +6,7 @@
 
 -import(hb_state_support, [image/0, run/2, snapshot/1, snapshot/2, hash/1]).
 
--define(EACH, 2_500).
+-define(EACH, 1_000).
 
 damaged_snapshots_are_refused_or_harmless_test_() ->
     [{lists:concat([?EACH, " damaged ones, ", Form]), {timeout, 120, fun() ->

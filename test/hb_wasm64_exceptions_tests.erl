@@ -109,7 +109,7 @@ exceptions_do_not_pile_up_test_() ->
         {ok, _} = hb_wasm64:call(H, "loop_throws", [100_000]),
         Before = hb_support:settled_rss(),
         [{ok, _} = hb_wasm64:call(H, "loop_throws", [100_000]) || _ <- lists:seq(1, 10)],
-        [{error, {exception, _}} = hb_wasm64:call(H, "throw_uncaught", [7, 2.5]) || _ <- lists:seq(1, 50_000)],
+        [{error, {exception, _}} = hb_wasm64:call(H, "throw_uncaught", [7, 2.5]) || _ <- lists:seq(1, 20_000)],
         ?assertEqual(true, hb_support:flat(Before, 30_000_000))
     end}.
 

@@ -134,24 +134,24 @@ a_killed_forker_frees_the_original_test_() ->
 
 %% Memory
 
-a_thousand_forks_and_stops_leave_no_memory_behind_test_() ->
-    flat("a thousand forks and stops", fun(H) -> {ok, F} = hb_wasm64:fork(H), ok = hb_wasm64:stop(F) end).
+three_hundred_forks_and_stops_leave_no_memory_behind_test_() ->
+    flat("three hundred forks and stops", fun(H) -> {ok, F} = hb_wasm64:fork(H), ok = hb_wasm64:stop(F) end).
 
-a_thousand_forks_that_nobody_uses_are_collected_test_() ->
-    flat("a thousand forks that nobody uses", fun(H) -> {ok, _} = hb_wasm64:fork(H) end).
+three_hundred_forks_that_nobody_uses_are_collected_test_() ->
+    flat("three hundred forks that nobody uses", fun(H) -> {ok, _} = hb_wasm64:fork(H) end).
 
-a_thousand_forgotten_forks_are_collected_test_() ->
-    flat("a thousand forks that are forgotten", fun(H) -> {ok, F} = hb_wasm64:fork(H), {ok, [_]} = hb_wasm64:call(F, "mix", [5]) end).
+three_hundred_forgotten_forks_are_collected_test_() ->
+    flat("three hundred forks that are forgotten", fun(H) -> {ok, F} = hb_wasm64:fork(H), {ok, [_]} = hb_wasm64:call(F, "mix", [5]) end).
 
-a_thousand_snapshots_and_restores_leave_no_memory_behind_test_() ->
-    flat("a thousand snapshots and restores", fun(H) ->
+three_hundred_snapshots_and_restores_leave_no_memory_behind_test_() ->
+    flat("three hundred snapshots and restores", fun(H) ->
         ok = hb_wasm64:restore(H, snapshot(H)),
         {ok, Memory, Rest} = hb_wasm64:read_state(H),
         ok = hb_wasm64:write_state(H, Memory, Rest)
     end).
 
-a_thousand_refused_forks_leave_no_memory_behind_test_() ->
-    flat("a thousand forks that are refused", fun(H) ->
+three_hundred_refused_forks_leave_no_memory_behind_test_() ->
+    flat("three hundred forks that are refused", fun(H) ->
         {ok, []} = hb_wasm64:call(H, "set_extern", [7]),
         {error, {uncapturable, _}} = hb_wasm64:fork(H),
         {ok, []} = hb_wasm64:call(H, "set_extern", [null])
@@ -167,7 +167,7 @@ flat(Title, Cycle) ->
             [[_], []] = run(H, [{"grow1", [16]}, {"fill1", [0, 7, 1_000_000]}]),
             ok = repeat(100, H, Cycle),
             Before = hb_support:rss(),
-            ok = repeat(1000, H, Cycle),
+            ok = repeat(300, H, Cycle),
             Grown = fun() -> erlang:garbage_collect(), hb_support:rss() - Before end,
             hb_support:wait_until(fun() -> Grown() < 50_000_000 end, 10_000) orelse Grown()
         end),

@@ -115,7 +115,7 @@ receiver_killed(Other) ->
 receiver_too_slow(Other) ->
     H = large(),
     Before = hash(H),
-    {Mover, Receiver} = halfway(H, Other, #{timeout => 6000}),
+    {Mover, Receiver} = halfway(H, Other, #{timeout => 3000}),
     ?assertEqual({error, timeout}, result(Mover)),
     ?assert(Before =:= hash(H)),
     goes_on(H),

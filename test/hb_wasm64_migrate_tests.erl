@@ -199,15 +199,15 @@ outlives_its_holder(Other) ->
 is_kept_while_its_holder_may_live(Other) ->
     ok = erpc:call(Other, application, set_env, [hb_wasm64, keep_moved, 300]),
     Mover = spawn(fun() -> receive never -> ok end end),
+    Kept = [kept(Other, #{holder => Holder}) || Holder <- [Mover, none]],
+    true = erlang:disconnect_node(Other),
+    true = net_kernel:connect_node(Other),
+    timer:sleep(1000),
     [begin
-         {New, Keeper} = kept(Other, #{holder => Holder}),
-         true = erlang:disconnect_node(Other),
-         true = net_kernel:connect_node(Other),
-         timer:sleep(1000),
          ?assertEqual({ok, idle}, status(Other, term_to_binary(New))),
          ?assert(erpc:call(Other, erlang, is_process_alive, [Keeper])),
          over(Other, New)
-     end || Holder <- [Mover, none]],
+     end || {New, Keeper} <- Kept],
     ok = erpc:call(Other, application, set_env, [hb_wasm64, keep_moved, 60_000]).
 
 %% The code of the library is replaced twice.
@@ -278,7 +278,7 @@ to_itself(_Other) ->
     ?assertEqual({error, not_local}, hb_wasm64:migrate(make_ref(), node())).
 
 large_state(Other) ->
-    H = large(),
+    H = hb_migrate_support:large(1024),
     {ok, Memory} = hb_wasm64:read_memory(H),
     {ok, New} = hb_wasm64:migrate(H, Other),
     ?assert(crypto:hash(sha256, Memory) =:= on(Other, fun() -> {ok, There} = hb_wasm64:read_memory(New), crypto:hash(sha256, There) end)),

@@ -11,22 +11,20 @@
 %% than schedulers: what those threads use of the processors is little, compared
 %% with the time that goes by and with what the guests use.
 endless_guests_leave_normal_schedulers_alone_test_() ->
+    Test = {timeout, 120, fun() ->
+        Pids = [spawn(fun() -> hb_wasm64:call(hb_support:start("loop"), "spin", []) end) || _ <- lists:seq(1, 8)],
+        timer:sleep(100),
+        Outcome = hb_support:best_of(?ROUNDS, fun() ->
+            {Micros, {Normal, Dirty}} = hb_support:micros(fun() -> used_while(fun() -> timer:sleep(1000) end) end),
+            Normal < 0.15 * min(Micros, Dirty) andalso Dirty > 100_000
+                orelse #{time => Micros, normal => Normal, dirty => Dirty}
+        end),
+        [hb_support:gone(Pid) || Pid <- Pids],
+        ?assertEqual(true, Outcome)
+    end},
     case filelib:is_regular("/proc/self/schedstat") of
-        true ->
-            {timeout, 120, fun() ->
-                Pids = [spawn(fun() -> hb_wasm64:call(hb_support:start("loop"), "spin", []) end) || _ <- lists:seq(1, 8)],
-                timer:sleep(100),
-                Outcome = hb_support:best_of(?ROUNDS, fun() ->
-                    {Micros, {Normal, Dirty}} = hb_support:micros(fun() -> used_while(fun() -> timer:sleep(1000) end) end),
-                    Normal < 0.15 * min(Micros, Dirty) andalso Dirty > 100_000
-                        orelse #{time => Micros, normal => Normal, dirty => Dirty}
-                end),
-                [hb_support:gone(Pid) || Pid <- Pids],
-                ?assertEqual(true, Outcome)
-            end};
-        false ->
-            io:format(user, "~n  NOT RUN: what the schedulers use beside endless guests, there is no /proc/self/schedstat~n", []),
-            []
+        true -> Test;
+        false -> hb_support:not_run(Test, fun used/0, "there is no /proc/self/schedstat")
     end.
 
 %% What the threads of the normal schedulers, and those of the dirty CPU
