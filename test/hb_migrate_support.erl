@@ -4,8 +4,9 @@
 
 -include_lib("eunit/include/eunit.hrl").
 
--export([on_two_nodes/1, movers/0, on/2, over/2, changed/0, large/0, large/1, goes_on/1, moves/2]).
--export([mover/2, result/1, halfway/2, halfway/3, resume/1, pieces/1]).
+-export([on_two_nodes/1, receivers/0, on_node/2, stop_on/2, changed_instance/0, large_instance/0, large_instance/1]).
+-export([assert_usable/1, assert_moves/2]).
+-export([start_move/2, result_of/1, stop_halfway/2, stop_halfway/3, resume/1, megabytes/1]).
 
 -import(hb_state_support, [run/2]).
 
@@ -24,39 +25,39 @@ on_two_nodes(Tests) ->
         end}.
 
 nothing_left(Other) ->
-    [?assert(hb_support:wait_until(fun() -> erpc:call(Node, ?MODULE, movers, []) =:= [] end)) || Node <- [Other, node()]],
+    [?assert(hb_support:wait_until(fun() -> erpc:call(Node, ?MODULE, receivers, []) =:= [] end)) || Node <- [Other, node()]],
     ok.
 
-changed() ->
+changed_instance() ->
     H = hb_state_support:start(),
     _ = run(H, hb_state_support:everything()),
     H.
 
 %% 8 MB that cannot be compressed, so that there are pieces to be stopped after.
-large() -> large(128).
+large_instance() -> large_instance(128).
 
-large(Pages) ->
+large_instance(Pages) ->
     H = hb_support:start("memory"),
     {ok, [1]} = hb_wasm64:call(H, "grow", [Pages - 1]),
     ok = hb_wasm64:write(H, 128, rand:bytes(Pages * 65536 - 128)),
     H.
 
-mover(H, Other) -> mover(H, Other, #{}).
+start_move(H, Other) -> start_move(H, Other, #{}).
 
-mover(H, Other, Options) ->
+start_move(H, Other, Options) ->
     Test = self(),
     spawn_link(fun() -> Test ! {self(), hb_wasm64:migrate(H, Other, Options)} end).
 
-result(Mover) ->
+result_of(Mover) ->
     receive {Mover, Result} -> Result
     after 30_000 -> error(nothing)
     end.
 
 %% Begins to move an instance, and stops the receiving process in the middle:
 %% when it has got the first of many pieces.
-halfway(H, Other) -> halfway(H, Other, #{}).
+stop_halfway(H, Other) -> stop_halfway(H, Other, #{}).
 
-halfway(H, Other, Options) ->
+stop_halfway(H, Other, Options) ->
     Test = self(),
     Freezer = spawn(Other, fun() ->
         %% This process comes first, and no other runs beside it: so the receiver gets no further while it is told of here.
@@ -75,7 +76,7 @@ halfway(H, Other, Options) ->
         Test ! {self(), resumed}
     end),
     receive {Freezer, watching} -> ok after 10_000 -> error(nothing) end,
-    Mover = mover(H, Other, Options),
+    Mover = start_move(H, Other, Options),
     receive
         {Freezer, Receiver} ->
             put(Receiver, Freezer),
@@ -86,7 +87,7 @@ halfway(H, Other, Options) ->
     end.
 
 %% What a process has of large binaries, in MB.
-pieces(Pid) ->
+megabytes(Pid) ->
     case process_info(Pid, binary) of
         {binary, Binaries} -> lists:sum([Size || {_, Size, _} <- Binaries]) div (1 bsl 20);
         undefined -> 0
@@ -98,11 +99,11 @@ resume(Receiver) ->
     receive {Freezer, resumed} -> ok after 10_000 -> error(nothing) end.
 
 %% The processes of this node that receive or keep an instance.
-movers() -> [Pid || Pid <- processes(), process_info(Pid, initial_call) =:= {initial_call, {hb_wasm64_migrate, accept, 2}}].
+receivers() -> [Pid || Pid <- processes(), process_info(Pid, initial_call) =:= {initial_call, {hb_wasm64_migrate, accept, 2}}].
 
-on(Node, Fun) -> erpc:call(Node, Fun, 60_000).
+on_node(Node, Fun) -> erpc:call(Node, Fun, 60_000).
 
-goes_on(H) ->
+assert_usable(H) ->
     case hb_wasm64:describe(H) of
         {ok, #{exports := Exports}} ->
             ?assertEqual({ok, idle}, hb_wasm64:status(H)),
@@ -114,11 +115,11 @@ goes_on(H) ->
     ?assertEqual([], [M || M <- hb_support:flush(), not is_pid(element(1, M))]),
     ok.
 
-moves(H, Other) ->
+assert_moves(H, Other) ->
     {ok, New} = hb_wasm64:migrate(H, Other),
-    over(Other, New).
+    stop_on(Other, New).
 
 %% The end of an instance somewhere, and of the process that keeps it.
-over(Node, H) ->
+stop_on(Node, H) ->
     ok = erpc:call(Node, hb_wasm64, stop, [H]),
     ok.

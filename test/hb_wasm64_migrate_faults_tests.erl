@@ -4,7 +4,8 @@
 -include_lib("eunit/include/eunit.hrl").
 
 -import(hb_state_support, [run/2, snapshot/1, hash/1]).
--import(hb_migrate_support, [on/2, over/2, changed/0, large/0, result/1, halfway/2, halfway/3, resume/1, goes_on/1, moves/2]).
+-import(hb_migrate_support, [on_node/2, stop_on/2, changed_instance/0, large_instance/0]).
+-import(hb_migrate_support, [result_of/1, stop_halfway/2, stop_halfway/3, resume/1, assert_usable/1, assert_moves/2]).
 
 migrate_test_() ->
     hb_migrate_support:on_two_nodes([
@@ -47,7 +48,7 @@ within_a_call(Other) ->
     H = hb_state_support:start(),
     {Seen, [7]} = hb_state_support:within_an_import(H, fun(Scope) -> [hb_wasm64:migrate(Scope, Other), hb_wasm64:migrate(H, Other)] end),
     [?assertMatch({error, {uncapturable, <<_, _/binary>>}}, Answer) || Answer <- Seen],
-    goes_on(H).
+    assert_usable(H).
 
 uncapturable(Other) ->
     H = hb_state_support:start(),
@@ -55,15 +56,15 @@ uncapturable(Other) ->
     ?assertMatch({error, {uncapturable, <<_, _/binary>>}}, hb_wasm64:migrate(H, Other)),
     ?assertEqual([[funcref, null, externref]], [[R1, R2, case R3 of 7 -> externref; _ -> R3 end] || [R1, R2, R3] <- run(H, [{"references", []}])]),
     [[]] = run(H, [{"set_extern", [null]}]),
-    goes_on(H).
+    assert_usable(H).
 
 no_node(_Other) ->
-    H = changed(),
+    H = changed_instance(),
     Before = hash(H),
     [?assertMatch({error, {node, _}}, hb_wasm64:migrate(H, Node)) || Node <- ['nosuch@127.0.0.1', nosuch, '']],
     [?assertMatch({error, {invalid_args, #{position := 2}}}, hb_wasm64:migrate(H, Node)) || Node <- ["x@127.0.0.1", <<"x">>, self(), 1, {}]],
     ?assert(Before =:= hash(H)),
-    goes_on(H).
+    assert_usable(H).
 
 %% Nodes whose versions of this library differ in what they tell each other.
 other_protocol(Other) ->
@@ -77,74 +78,74 @@ no_holder(Other) ->
     H = hb_state_support:start(),
     [?assertEqual({error, {invalid_option, holder, Holder}}, hb_wasm64:migrate(H, Node, #{holder => Holder}))
      || Holder <- [undefined, name, make_ref(), 1], Node <- [Other, node()]],
-    goes_on(H).
+    assert_usable(H).
 
 no_instance(Other) ->
     H = hb_state_support:start(),
     ok = hb_wasm64:stop(H),
     ?assertEqual({error, stopped}, hb_wasm64:migrate(H, Other)),
     ?assertEqual({error, not_local}, hb_wasm64:migrate(make_ref(), Other)),
-    There = on(Other, fun() -> make_ref() end),
+    There = on_node(Other, fun() -> make_ref() end),
     ?assertEqual({error, not_local}, hb_wasm64:migrate(There, Other)),
     ok.
 
 %% What breaks
 
 disconnected(Other) ->
-    H = large(),
+    H = large_instance(),
     Before = hash(H),
-    {Mover, Receiver} = halfway(H, Other),
+    {Mover, Receiver} = stop_halfway(H, Other),
     true = erlang:disconnect_node(Other),
-    ?assertEqual({error, {node, noconnection}}, result(Mover)),
+    ?assertEqual({error, {node, noconnection}}, result_of(Mover)),
     ?assert(Before =:= hash(H)),
-    goes_on(H),
+    assert_usable(H),
     true = net_kernel:connect_node(Other),
     resume(Receiver),
-    moves(H, Other).
+    assert_moves(H, Other).
 
 receiver_killed(Other) ->
-    H = large(),
+    H = large_instance(),
     Before = hash(H),
-    {Mover, Receiver} = halfway(H, Other),
+    {Mover, Receiver} = stop_halfway(H, Other),
     exit(Receiver, kill),
-    ?assertEqual({error, {node, killed}}, result(Mover)),
+    ?assertEqual({error, {node, killed}}, result_of(Mover)),
     ?assert(Before =:= hash(H)),
-    goes_on(H),
-    moves(H, Other).
+    assert_usable(H),
+    assert_moves(H, Other).
 
 receiver_too_slow(Other) ->
-    H = large(),
+    H = large_instance(),
     Before = hash(H),
-    {Mover, Receiver} = halfway(H, Other, #{timeout => 3000}),
-    ?assertEqual({error, timeout}, result(Mover)),
+    {Mover, Receiver} = stop_halfway(H, Other, #{timeout => 3000}),
+    ?assertEqual({error, timeout}, result_of(Mover)),
     ?assert(Before =:= hash(H)),
-    goes_on(H),
+    assert_usable(H),
     resume(Receiver),
-    moves(H, Other).
+    assert_moves(H, Other).
 
 mover_killed(Other) ->
-    H = large(),
+    H = large_instance(),
     Before = hash(H),
-    {Mover, Receiver} = halfway(H, Other),
+    {Mover, Receiver} = stop_halfway(H, Other),
     unlink(Mover),
     exit(Mover, kill),
     ?assertMatch({ok, [_]}, hb_wasm64:call(H, "size", [], #{timeout => 1000})),
     ?assert(Before =:= hash(H)),
     resume(Receiver),
-    goes_on(H),
-    moves(H, Other).
+    assert_usable(H),
+    assert_moves(H, Other).
 
 frozen_mover_killed(Other) ->
-    H = large(),
+    H = large_instance(),
     Before = hash(H),
-    {Mover, Receiver} = halfway(H, Other),
+    {Mover, Receiver} = stop_halfway(H, Other),
     true = erlang:suspend_process(Mover),
     resume(Receiver),
     unlink(Mover),
     exit(Mover, kill),
     ?assertMatch({ok, [_]}, hb_wasm64:call(H, "size", [], #{timeout => 1000})),
     ?assert(Before =:= hash(H)),
-    goes_on(H).
+    assert_usable(H).
 
 %% The one there has started, and the mover does not know it yet. A process of
 %% the test is the mover, and stops at this point.
@@ -163,14 +164,14 @@ disconnected_late(Other) ->
     true = net_kernel:connect_node(Other),
     exit(Player, kill),
     timer:sleep(200),
-    ?assertMatch({ok, [[1, 1, 1]]}, {ok, on(Other, fun() -> run(There, [{"sizes", []}]) end)}),
-    over(Other, There).
+    ?assertMatch({ok, [[1, 1, 1]]}, {ok, on_node(Other, fun() -> run(There, [{"sizes", []}]) end)}),
+    stop_on(Other, There).
 
 arrived(H, Other) ->
     Test = self(),
     Snapshot = snapshot(H),
     {ok, #{image := Hash}} = hb_wasm64:describe(H),
-    _ = on(Other, fun() -> hb_state_support:start(), ok end),
+    _ = on_node(Other, fun() -> hb_state_support:start(), ok end),
     Player = spawn(fun() ->
         Ref = alias(),
         Move = #{from => self(), ref => Ref, hash => Hash, holder => self(), timeout => infinity},
@@ -185,41 +186,41 @@ arrived(H, Other) ->
     end.
 
 stopped_on_its_way(Other) ->
-    H = large(),
-    {Mover, Receiver} = halfway(H, Other),
+    H = large_instance(),
+    {Mover, Receiver} = stop_halfway(H, Other),
     ok = hb_wasm64:stop(H),
     resume(Receiver),
-    ?assertEqual({error, stopped}, result(Mover)),
+    ?assertEqual({error, stopped}, result_of(Mover)),
     ?assertEqual({error, stopped}, hb_wasm64:status(H)),
     ok.
 
 node_ends(Other) ->
-    H = large(),
+    H = large_instance(),
     Before = hash(H),
-    {Mover, _} = halfway(H, Other),
+    {Mover, _} = stop_halfway(H, Other),
     ok = erpc:cast(Other, erlang, halt, [1, [{flush, false}]]),
-    ?assertEqual({error, {node, noconnection}}, result(Mover)),
+    ?assertEqual({error, {node, noconnection}}, result_of(Mover)),
     ?assert(Before =:= hash(H)),
-    goes_on(H),
+    assert_usable(H),
     ?assertMatch({error, {node, _}}, hb_wasm64:migrate(H, Other)).
 
 node_without_library(Other) ->
-    H = changed(),
+    H = changed_instance(),
     Before = hash(H),
     ?assertMatch({error, {node, {undef, _}}}, hb_wasm64:migrate(H, Other)),
     ?assert(Before =:= hash(H)),
-    goes_on(H).
+    assert_usable(H).
 
 node_frozen(Other) ->
-    H = large(),
+    H = large_instance(),
     Before = hash(H),
     OsPid = erpc:call(Other, os, getpid, []),
-    {Mover, _} = halfway(H, Other),
+    {Mover, _} = stop_halfway(H, Other),
     _ = os:cmd("kill -STOP " ++ OsPid),
     ?assertEqual({error, timeout}, hb_wasm64:call(H, "size", [], #{timeout => 100})),
     true = erlang:disconnect_node(Other),
-    Result = result(Mover),
+    Result = result_of(Mover),
     _ = os:cmd("kill -KILL " ++ OsPid),
     ?assertEqual({error, {node, noconnection}}, Result),
     ?assert(Before =:= hash(H)),
-    goes_on(H).
+    assert_usable(H).

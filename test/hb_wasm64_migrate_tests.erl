@@ -4,7 +4,8 @@
 -include_lib("eunit/include/eunit.hrl").
 
 -import(hb_state_support, [run/2, snapshot/1, hash/1]).
--import(hb_migrate_support, [on/2, over/2, changed/0, large/0, mover/2, result/1, halfway/2, resume/1]).
+-import(hb_migrate_support, [on_node/2, stop_on/2, changed_instance/0, large_instance/0]).
+-import(hb_migrate_support, [start_move/2, result_of/1, stop_halfway/2, resume/1]).
 
 migrate_test_() ->
     hb_migrate_support:on_two_nodes([
@@ -31,30 +32,30 @@ migrate_test_() ->
     ]).
 
 arrives(Other) ->
-    H = changed(),
+    H = changed_instance(),
     Snapshot = snapshot(H),
     {ok, Twin} = hb_wasm64:fork(H),
     {ok, New} = hb_wasm64:migrate(H, Other),
     ?assertEqual(Other, node(New)),
-    ?assert(on(Other, fun() -> snapshot(New) end) =:= Snapshot),
-    ?assertEqual(hb_state_support:observe(Twin), on(Other, fun() -> hb_state_support:observe(New) end)),
+    ?assert(on_node(Other, fun() -> snapshot(New) end) =:= Snapshot),
+    ?assertEqual(hb_state_support:observe(Twin), on_node(Other, fun() -> hb_state_support:observe(New) end)),
     ?assertEqual({ok, [301]}, erpc:call(Other, hb_wasm64, call, [New, "call", [0, 1]])),
     ?assertEqual({error, not_local}, hb_wasm64:call(New, "call", [0, 1])),
-    over(Other, New).
+    stop_on(Other, New).
 
 old_one_is_stopped(Other) ->
-    H = changed(),
+    H = changed_instance(),
     {ok, New} = hb_wasm64:migrate(H, Other),
     [?assertEqual({error, stopped}, Answer) || Answer <- [
         hb_wasm64:status(H), hb_wasm64:call(H, "sizes", []), hb_wasm64:snapshot(H), hb_wasm64:read(H, 0, 1), hb_wasm64:fork(H),
         hb_wasm64:migrate(H, Other)
     ]],
     ?assertEqual([], hb_support:flush()),
-    over(Other, New).
+    stop_on(Other, New).
 
 waiting_callers(Other) ->
-    H = large(),
-    {Mover, Receiver} = halfway(H, Other),
+    H = large_instance(),
+    {Mover, Receiver} = stop_halfway(H, Other),
     Test = self(),
     Waiting = [spawn_link(fun() -> Test ! {self(), Ask()} end) || Ask <- [
         fun() -> hb_wasm64:call(H, "size", []) end, fun() -> hb_wasm64:read(H, 0, 1) end, fun() -> hb_wasm64:snapshot(H) end,
@@ -63,28 +64,28 @@ waiting_callers(Other) ->
     ?assertEqual({error, timeout}, hb_wasm64:call(H, "size", [], #{timeout => 50})),
     [?assert(hb_support:wait_until(fun() -> process_info(Pid, status) =:= {status, waiting} end)) || Pid <- Waiting],
     resume(Receiver),
-    {ok, New} = result(Mover),
+    {ok, New} = result_of(Mover),
     [?assertEqual({error, stopped}, receive {Pid, Answer} -> Answer after 10_000 -> nothing end) || Pid <- Waiting],
-    over(Other, New).
+    stop_on(Other, New).
 
 waits_for_a_call(Other) ->
     H = hb_state_support:start(),
     {ok, Ref} = hb_wasm64:call_async(H, "ask", [5], #{}),
     Import = receive {hb_wasm64, Ref, {import, I, _}} -> I after 5000 -> error(nothing) end,
-    Mover = mover(H, Other),
+    Mover = start_move(H, Other),
     ?assert(hb_support:wait_until(fun() -> process_info(Mover, status) =:= {status, waiting} end)),
     ok = hb_wasm64:respond(Import, {ok, [1]}),
     ?assertEqual({done, {ok, [3]}}, receive {hb_wasm64, Ref, Done} -> Done after 5000 -> nothing end),
-    {ok, New} = result(Mover),
-    ?assertMatch([[2 | _]], on(Other, fun() -> run(New, [{"numbers", []}]) end)),
-    over(Other, New).
+    {ok, New} = result_of(Mover),
+    ?assertMatch([[2 | _]], on_node(Other, fun() -> run(New, [{"numbers", []}]) end)),
+    stop_on(Other, New).
 
 in_time(Other) ->
-    H = changed(),
+    H = changed_instance(),
     Snapshot = snapshot(H),
     {ok, New} = hb_wasm64:migrate(H, Other, #{timeout => 50_000}),
-    ?assert(on(Other, fun() -> snapshot(New) end) =:= Snapshot),
-    over(Other, New).
+    ?assert(on_node(Other, fun() -> snapshot(New) end) =:= Snapshot),
+    stop_on(Other, New).
 
 image_is_sent_once(Other) ->
     Image = hb_support:fresh(hb_state_support:image()),
@@ -95,8 +96,8 @@ image_is_sent_once(Other) ->
     %% Image and snapshot; then the snapshot alone.
     ?assertEqual({2, true}, {length(Sent1), lists:member(Image, Sent1)}),
     ?assertEqual({1, false}, {length(Sent2), lists:member(Image, Sent2)}),
-    over(Other, New1),
-    over(Other, New2).
+    stop_on(Other, New1),
+    stop_on(Other, New2).
 
 %% The new instance, and the binaries that were sent for it.
 sent(H, Other) ->
@@ -104,7 +105,7 @@ sent(H, Other) ->
     Mover = spawn_link(fun() -> receive go -> Test ! {self(), hb_wasm64:migrate(H, Other)} end end),
     1 = erlang:trace(Mover, true, [send]),
     Mover ! go,
-    {ok, New} = result(Mover),
+    {ok, New} = result_of(Mover),
     Delivered = erlang:trace_delivered(Mover),
     receive {trace_delivered, Mover, Delivered} -> ok end,
     {New, [Bytes || {trace, Pid, Send, {_, Kind, Bytes}, _} <- hb_support:flush(), Pid =:= Mover, Send =:= send orelse Send =:= send_to_non_existing_process,
@@ -117,38 +118,38 @@ unknown_image(Other) ->
     {ok, H} = hb_wasm64:start(Image),
     {ok, New} = hb_wasm64:migrate(H, Other),
     ?assertMatch({ok, #{image := Hash}}, erpc:call(Other, hb_wasm64, describe, [New])),
-    over(Other, New).
+    stop_on(Other, New).
 
 %% The process there that keeps it is the only one, and does nothing until it is told.
 lives_until_stopped(Other) ->
     {New, Keeper} = kept(Other, #{}),
     Bytes = term_to_binary(New),
     [?assertEqual({ok, idle}, status(Other, Bytes)) || _ <- lists:seq(1, 5)],
-    ?assertEqual([], on(Other, fun() ->
+    ?assertEqual([], on_node(Other, fun() ->
         1 = erlang:trace(Keeper, true, [running]),
         timer:sleep(1500),
         1 = erlang:trace(Keeper, false, [running]),
         hb_support:flush()
     end)),
     Monitor = monitor(process, Keeper),
-    over(Other, New),
+    stop_on(Other, New),
     ?assertEqual(normal, receive {'DOWN', Monitor, process, _, Reason} -> Reason after 10_000 -> still_there end),
     ?assert(hb_support:wait_until(fun() -> status(Other, Bytes) =:= {error, not_local} end)),
     ok.
 
 %% The status of an instance by its handle as bytes, when nobody holds more than that.
 status(Other, Bytes) ->
-    on(Other, fun() -> [erlang:garbage_collect(Pid) || Pid <- processes(), not hibernates(Pid)], ok end),
+    on_node(Other, fun() -> [erlang:garbage_collect(Pid) || Pid <- processes(), not hibernates(Pid)], ok end),
     erpc:call(Other, fun() -> hb_wasm64:status(binary_to_term(Bytes)) end).
 
 hibernates(Pid) -> process_info(Pid, current_function) =:= {current_function, {erlang, hibernate, 3}}.
 
 %% An instance that has moved, and the process that keeps it.
 kept(Other, Options) ->
-    Before = on(Other, fun hb_migrate_support:movers/0),
+    Before = on_node(Other, fun hb_migrate_support:receivers/0),
     {ok, New} = hb_wasm64:migrate(hb_state_support:start(), Other, Options),
-    [Keeper] = on(Other, fun() ->
-        [Keeper] = hb_migrate_support:movers() -- Before,
+    [Keeper] = on_node(Other, fun() ->
+        [Keeper] = hb_migrate_support:receivers() -- Before,
         true = hb_support:wait_until(fun() -> hibernates(Keeper) end),
         [Keeper]
     end),
@@ -206,7 +207,7 @@ is_kept_while_its_holder_may_live(Other) ->
     [begin
          ?assertEqual({ok, idle}, status(Other, term_to_binary(New))),
          ?assert(erpc:call(Other, erlang, is_process_alive, [Keeper])),
-         over(Other, New)
+         stop_on(Other, New)
      end || {New, Keeper} <- Kept],
     ok = erpc:call(Other, application, set_env, [hb_wasm64, keep_moved, 60_000]).
 
@@ -214,7 +215,7 @@ is_kept_while_its_holder_may_live(Other) ->
 is_kept_over_upgrades(Other) ->
     {New, _} = kept(Other, #{}),
     Bytes = term_to_binary(New),
-    ok = on(Other, fun() ->
+    ok = on_node(Other, fun() ->
         [begin
              _ = code:purge(Module),
              {module, Module} = code:load_file(Module)
@@ -222,7 +223,7 @@ is_kept_over_upgrades(Other) ->
         ok
     end),
     ?assertEqual({ok, idle}, status(Other, Bytes)),
-    over(Other, New).
+    stop_on(Other, New).
 
 ends_with_the_application(Other) ->
     {New, _} = kept(Other, #{}),
@@ -233,12 +234,12 @@ ends_with_the_application(Other) ->
 
 to_and_fro(Other) ->
     Here = node(),
-    H = changed(),
+    H = changed_instance(),
     {ok, Twin} = hb_wasm64:fork(H),
     Last = lists:foldl(fun(N, At) ->
         {ok, New} = hb_wasm64:migrate(At, Other),
         _ = run(Twin, [{"mix", [N]}]),
-        ?assert(on(Other, fun() -> _ = run(New, [{"mix", [N]}]), snapshot(New) end) =:= snapshot(Twin)),
+        ?assert(on_node(Other, fun() -> _ = run(New, [{"mix", [N]}]), snapshot(New) end) =:= snapshot(Twin)),
         {ok, Back} = erpc:call(Other, hb_wasm64, migrate, [New, Here]),
         ?assertMatch({error, _}, erpc:call(Other, hb_wasm64, status, [New])),
         ?assertEqual(Here, node(Back)),
@@ -247,28 +248,28 @@ to_and_fro(Other) ->
     ?assertEqual({error, stopped}, hb_wasm64:status(H)),
     ?assert(hash(Twin) =:= hash(Last)),
     ?assertEqual(hb_state_support:observe(Twin), hb_state_support:observe(Last)),
-    over(Here, Last).
+    stop_on(Here, Last).
 
 hundred_at_once(Other) ->
     Instances = [begin H = hb_state_support:start(), _ = run(H, [{"set_i64", [N]}]), {N, H} end || N <- lists:seq(1, 100)],
-    Movers = [{N, mover(H, Other)} || {N, H} <- Instances],
-    Moved = [{N, element(2, {ok, _} = result(Mover))} || {N, Mover} <- Movers],
-    Seen = on(Other, fun() -> [{N, run(New, [{"numbers", []}])} || {N, New} <- Moved] end),
+    Movers = [{N, start_move(H, Other)} || {N, H} <- Instances],
+    Moved = [{N, element(2, {ok, _} = result_of(Mover))} || {N, Mover} <- Movers],
+    Seen = on_node(Other, fun() -> [{N, run(New, [{"numbers", []}])} || {N, New} <- Moved] end),
     ?assertEqual([], [N || {N, [[_, I64 | _]]} <- Seen, I64 =/= N]),
-    [over(Other, New) || {_, New} <- Moved],
+    [stop_on(Other, New) || {_, New} <- Moved],
     ok.
 
 moved_once(Other) ->
-    H = large(),
-    Results = [result(Mover) || Mover <- [mover(H, Other) || _ <- lists:seq(1, 10)]],
+    H = large_instance(),
+    Results = [result_of(Mover) || Mover <- [start_move(H, Other) || _ <- lists:seq(1, 10)]],
     ?assertMatch([{ok, _}], [R || {ok, _} = R <- Results]),
     ?assertEqual(9, length([R || {error, stopped} = R <- Results])),
-    [over(Other, New) || {ok, New} <- Results],
+    [stop_on(Other, New) || {ok, New} <- Results],
     ok.
 
 %% Nothing is left behind: see hb_migrate_support.
 to_itself(_Other) ->
-    H = changed(),
+    H = changed_instance(),
     Before = hash(H),
     ?assertEqual({ok, H}, hb_wasm64:migrate(H, node())),
     ?assertEqual({ok, H}, hb_wasm64:migrate(H, node(), #{timeout => 0})),
@@ -278,16 +279,17 @@ to_itself(_Other) ->
     ?assertEqual({error, not_local}, hb_wasm64:migrate(make_ref(), node())).
 
 large_state(Other) ->
-    H = hb_migrate_support:large(1024),
+    H = hb_migrate_support:large_instance(1024),
     {ok, Memory} = hb_wasm64:read_memory(H),
     {ok, New} = hb_wasm64:migrate(H, Other),
-    ?assert(crypto:hash(sha256, Memory) =:= on(Other, fun() -> {ok, There} = hb_wasm64:read_memory(New), crypto:hash(sha256, There) end)),
-    over(Other, New).
+    Hash = fun() -> {ok, There} = hb_wasm64:read_memory(New), crypto:hash(sha256, There) end,
+    ?assert(crypto:hash(sha256, Memory) =:= on_node(Other, Hash)),
+    stop_on(Other, New).
 
 %% What keeps it alive has not also all that it came in.
 is_kept_in_little_memory(Other) ->
-    {ok, New} = hb_wasm64:migrate(large(), Other),
-    Held = fun() -> lists:sum([hb_migrate_support:pieces(Pid) || Pid <- hb_migrate_support:movers()]) end,
-    Soon = hb_support:wait_until(fun() -> on(Other, Held) < 2 end, 3000) orelse {mb_held, on(Other, Held)},
-    over(Other, New),
+    {ok, New} = hb_wasm64:migrate(large_instance(), Other),
+    Held = fun() -> lists:sum([hb_migrate_support:megabytes(Pid) || Pid <- hb_migrate_support:receivers()]) end,
+    Soon = hb_support:wait_until(fun() -> on_node(Other, Held) < 2 end, 3000) orelse {mb_held, on_node(Other, Held)},
+    stop_on(Other, New),
     ?assertEqual(true, Soon).
