@@ -12,10 +12,8 @@
 %% As every release does it: all modules are loaded before the code server runs, in embedded mode.
 a_release_boots_with_the_application_test_() ->
     {timeout, 120, fun() ->
-        Dir = filename:join(os:getenv("TMPDIR", "/tmp"), "hb_wasm64_release_" ++ os:getpid()),
-        ok = file:make_dir(Dir),
-        try
-            Peer = hb_support:peer(#{args => ["-mode", "embedded", "-boot", boot_script(Dir)]}),
+        in_directory(fun(Dir) ->
+            Peer = hb_support:peer(#{args => ["-mode", "embedded", "-boot", boot_script(Dir, [])]}),
             ?assertEqual(embedded, peer:call(Peer, code, get_mode, [])),
             ?assertEqual([], lists:filter(
                 fun(Name) -> not is_pid(peer:call(Peer, erlang, whereis, [Name])) end,
@@ -29,9 +27,23 @@ a_release_boots_with_the_application_test_() ->
             {module, ?MODULE} = peer:call(Peer, code, load_file, [?MODULE]),
             ?assertEqual(3, peer:call(Peer, ?MODULE, records_of, [3], 60_000)),
             ok = peer:stop(Peer)
-        after
-            ok = file:del_dir_r(Dir)
-        end
+        end)
+    end}.
+
+%% The application is started for it, and once more by the release.
+an_application_that_a_release_starts_before_may_use_instances_test_() ->
+    {timeout, 120, fun() ->
+        in_directory(fun(Dir) ->
+            Early = {application, early, [
+                {vsn, "1"}, {description, ""}, {registered, []}, {modules, []}, {applications, [kernel, stdlib]}, {mod, {?MODULE, init}}
+            ]},
+            ok = file:write_file(filename:join(Dir, "early.app"), io_lib:format("~p.~n", [Early])),
+            Peer = hb_support:peer(#{args => ["-boot", boot_script(Dir, [{early, "1"}])]}),
+            Started = [Name || {Name, _, _} <- peer:call(Peer, application, which_applications, [])],
+            ?assertEqual([], [early, hb_wasm64, stdlib, kernel] -- Started),
+            ?assert(is_pid(peer:call(Peer, erlang, whereis, [hb_wasm64_log]))),
+            ok = peer:stop(Peer)
+        end)
     end}.
 
 %% Who starts no application has it with the first instance; a process that must not wait for the application controller
@@ -267,16 +279,26 @@ records_of(N) ->
     _ = [refuse() || _ <- lists:seq(1, N)],
     count(N).
 
-%% A release of this application and nothing else.
-boot_script(Dir) ->
+in_directory(Fun) ->
+    Dir = filename:join(os:getenv("TMPDIR", "/tmp"), "hb_wasm64_release_" ++ os:getpid()),
+    ok = file:make_dir(Dir),
+    try
+        Fun(Dir)
+    after
+        ok = file:del_dir_r(Dir)
+    end.
+
+%% A release of this application, after others that are described in the directory.
+boot_script(Dir, Others) ->
     Release = filename:join(Dir, "release"),
     Versions = [begin
         _ = application:load(Name),
         {ok, Version} = application:get_key(Name, vsn),
         {Name, Version}
     end || Name <- [kernel, stdlib, hb_wasm64]],
-    Terms = {release, {"release", "1"}, {erts, erlang:system_info(version)}, Versions},
+    {Otp, Ours} = lists:split(2, Versions),
+    Terms = {release, {"release", "1"}, {erts, erlang:system_info(version)}, Otp ++ Others ++ Ours},
     ok = file:write_file(Release ++ ".rel", io_lib:format("~p.~n", [Terms])),
-    Path = [filename:dirname(code:which(hb_wasm64))],
+    Path = [filename:dirname(code:which(hb_wasm64)), Dir],
     {ok, systools_make, []} = systools:make_script(Release, [{path, Path}, {outdir, Dir}, local, silent, no_warn_sasl]),
     Release.
