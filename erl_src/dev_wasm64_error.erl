@@ -85,8 +85,8 @@ describe({import_failed, Text}) when is_binary(Text) -> ["import failed: ", Text
 describe({import_failed, {raised, Class, _, _}}) -> ["import failed: raised ", atom_to_binary(Class)];
 describe({import_failed, {invalid_answer, _}}) -> "import failed: the answer is none";
 describe({import_failed, _}) -> "import failed";
-describe({invalid_snapshot, Text}) -> ["not a snapshot of this: ", Text];
-describe({uncapturable, Text}) -> ["no snapshot can be taken: ", Text];
+describe({invalid_snapshot, #{message := Text}}) -> ["invalid snapshot: ", Text];
+describe({uncapturable, Text}) -> ["cannot snapshot: ", Text];
 describe({limit, What}) -> ["limit reached: ", atom_to_binary(What)];
 describe({out_of_bounds, #{offset := Offset, size := Size, memory := Memory}}) ->
     io_lib:format("out of bounds: ~b bytes at ~b of a memory of ~b", [Size, Offset, Memory]);

@@ -34,7 +34,8 @@
 -export([migrate/2, migrate/3]).
 -export([log_level/1, time_slice/1]).
 -export([start_loaded/2]).
--export_type([handle/0, import_ref/0, func/0, value/0, request/0, import_fun/0, options/0, snapshot/0, reason/0]).
+-export_type([handle/0, import_ref/0, func/0, value/0, request/0, import_fun/0, options/0, snapshot/0, snapshot_code/0]).
+-export_type([reason/0]).
 
 -type handle() :: hb_wasm64_nif:handle().
 %% An instance. The one in a {@link request()} is bound to the pending import: while that waits for its answer, whoever
@@ -79,6 +80,20 @@
 %% `main' after them; see `docs/emscripten.md'. `handler' is for {@link call_async/4} only.
 -type snapshot() :: binary() | [binary()].
 %% A snapshot, or a whole one and deltas, each against the one before. `docs/snapshot.md' has the format.
+-type snapshot_code() ::
+    not_a_snapshot
+    | unsupported_version
+    | damaged
+    | malformed
+    | too_large
+    | other_image
+    | other_base
+    | missing_base
+    | not_a_delta
+    | empty
+    | other_memory.
+%% What is wrong with a snapshot; `docs/snapshot.md' describes each. The message of the reason says the same in words, which
+%% may change.
 -type reason() ::
     {invalid_module, Text :: binary()}
     | {unsupported, Text :: binary()}
@@ -93,7 +108,7 @@
     | {limit, memory | table | fuel | image | instances}
     | {out_of_bounds, #{offset := integer(), size := integer(), memory := non_neg_integer()}}
     | malloc_failed
-    | {invalid_snapshot, Text :: binary()}
+    | {invalid_snapshot, #{code := snapshot_code(), message := binary()}}
     | {uncapturable, Text :: binary()}
     | {node, Reason :: term()}
     | timeout
@@ -434,7 +449,8 @@ free(Handle, Pointer) ->
 read_memory(Handle) ->
     hb_wasm64_run:in_turn(Handle, fun(Ref, Ticket) -> hb_wasm64_nif:read_all(Handle, Ref, Ticket) end).
 
-%% @doc Makes `Binary' the linear memory, with zeros behind it. A memory that is smaller grows first.
+%% @doc Makes `Binary' the linear memory, with zeros behind it. A memory that is smaller grows first. Others see all of the
+%% write or nothing of it. It costs the bytes given and the pages written before, whatever the size of the memory.
 -spec write_memory(handle(), binary()) -> ok | {error, reason()}.
 write_memory(Handle, Binary) when is_binary(Binary) ->
     case grow(Handle, byte_size(Binary)) of
@@ -463,7 +479,7 @@ snapshot(Handle) ->
 %% same bytes on every machine. Waits for its turn, and is refused within a call: what is on the guest's stack is lost.
 %%
 %% `compress => true' compresses it (zstd). `base => Snapshot' makes it a delta, with only what has changed since.
-%% `timeout' in milliseconds bounds the time until its turn; then it is taken, however long that takes.
+%% `timeout' in milliseconds bounds all of it, waiting for its turn included.
 -spec snapshot(handle(), #{timeout => timeout(), compress => boolean(), base => snapshot(), _ => _}) ->
     {ok, binary()} | {error, reason()}.
 snapshot(Handle, Options) ->
@@ -480,7 +496,8 @@ restore(Handle, Snapshot) ->
 restore(Handle, Snapshot, Options) ->
     hb_wasm64_state:restore(Handle, Snapshot, Options).
 
-%% @doc A snapshot and its deltas as one whole snapshot: the one that {@link snapshot/1} would have given.
+%% @doc A snapshot and its deltas as one whole snapshot: the one that {@link snapshot/1} would have given. In an import
+%% function it has the time of the call around it.
 -spec merge(snapshot()) -> {ok, binary()} | {error, reason()}.
 merge(Snapshot) ->
     hb_wasm64_state:merge(Snapshot).

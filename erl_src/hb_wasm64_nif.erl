@@ -10,10 +10,10 @@
 -export([status/1, host/1, describe/1, unserved/2]).
 -export([memory_size/3, output/3, read/5, read_dirty/5, read_all/3, write/5, write_dirty/5, write_all/4]).
 -export([read_string/5, read_string_dirty/4, grow/4]).
--export([survey/3, snapshot/5, read_state/3, merge/1, restore/6, fork/4]).
+-export([snapshot/5, read_state/3, merge/2, give_up_job/1, restore/6, fork/4]).
 -export([new_async/1, runner/1]).
 -export([log_to/1, logged/1, log_level/1, time_slice/1]).
--export_type([image/0, handle/0, ticket/0, step/0, responder/0, initialize/0, beginning/0, host/0]).
+-export_type([image/0, handle/0, ticket/0, job/0, step/0, responder/0, initialize/0, beginning/0, host/0]).
 
 -on_load(load/0).
 
@@ -29,6 +29,8 @@
 -type host() :: none | {Time :: non_neg_integer() | none, AskedFirst :: [binary()]}.
 %% What the guest's clock shows, in milliseconds since 1970, and the modules whose imports go to the responder before the
 %% engine's host serves them.
+-opaque job() :: reference().
+%% Work that belongs to no instance. It sends `{hb_wasm64, Ref, {done, Result}}', or nothing once it has been given up.
 -type wait() :: {wait, ticket()}.
 -type step() ::
     {ok, list()}
@@ -99,7 +101,7 @@ respond(_Scope, _Answer) -> erlang:nif_error(nif_not_loaded).
 -spec respond_dirty(handle(), list() | binary()) -> ok | {error, no_pending_import}.
 respond_dirty(_Scope, _Answer) -> erlang:nif_error(nif_not_loaded).
 
--spec cancel(handle(), ticket()) -> boolean().
+-spec cancel(handle(), ticket()) -> boolean() | done.
 cancel(_Handle, _Ticket) -> erlang:nif_error(nif_not_loaded).
 
 -spec stop(handle()) -> ok | {error, not_local}.
@@ -162,19 +164,19 @@ read_string_dirty(_Handle, _Ref, _Ticket, _Offset) -> erlang:nif_error(nif_not_l
 -spec grow(handle(), reference(), ticket(), non_neg_integer()) -> step().
 grow(_Handle, _Ref, _Ticket, _Bytes) -> erlang:nif_error(nif_not_loaded).
 
--spec survey(handle(), reference(), ticket()) -> step().
-survey(_Handle, _Ref, _Ticket) -> erlang:nif_error(nif_not_loaded).
-
 -spec snapshot(handle(), reference(), ticket(), Compressed :: boolean(), Base :: [binary()]) ->
-    {ok, binary()} | survey | {error, term()} | wait().
+    {ok, binary()} | {error, term()} | {yielded, ticket()} | wait().
 snapshot(_Handle, _Ref, _Ticket, _Compressed, _Base) -> erlang:nif_error(nif_not_loaded).
 
 -spec read_state(handle(), reference(), ticket()) ->
-    {ok, {Memory :: binary(), Rest :: binary() | none}} | survey | {error, term()} | wait().
+    {ok, {Memory :: binary(), Rest :: binary() | none}} | {error, term()} | {yielded, ticket()} | wait().
 read_state(_Handle, _Ref, _Ticket) -> erlang:nif_error(nif_not_loaded).
 
--spec merge([binary()]) -> {ok, binary()} | {error, term()}.
-merge(_Snapshots) -> erlang:nif_error(nif_not_loaded).
+-spec merge(reference(), [binary()]) -> {ok, binary()} | {error, term()} | {wait, job()}.
+merge(_Ref, _Snapshots) -> erlang:nif_error(nif_not_loaded).
+
+-spec give_up_job(job()) -> boolean().
+give_up_job(_Job) -> erlang:nif_error(nif_not_loaded).
 
 -spec restore(handle(), reference(), ticket(), raw | whole, [binary()], beginning()) -> step().
 restore(_Handle, _Ref, _Ticket, _Form, _Snapshots, _Beginning) -> erlang:nif_error(nif_not_loaded).

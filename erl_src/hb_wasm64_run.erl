@@ -5,7 +5,7 @@
 -module(hb_wasm64_run).
 
 -export([new/4, operation/3, deadline/1, left/1, time/1]).
--export([sync/3, async/2, cancel/1, in_turn/2, in_turn/3]).
+-export([sync/3, async/2, cancel/1, in_turn/2, in_turn/3, job/2]).
 -export([answer/1, wrong_argument/3]).
 -export_type([run/0, operation/0, beginning/0, deadline/0]).
 
@@ -26,7 +26,6 @@
 -opaque run() :: #run{}.
 -type operation() ::
     {start, beginning()}
-    | survey
     | {restore, raw | whole, [binary()], beginning()}
     | {fork, hb_wasm64_nif:handle()}.
 %% What is driven like a call: it may run code of the image.
@@ -34,7 +33,8 @@
 %% What of a program runs then, and what its clock shows.
 -type deadline() :: integer() | infinity.
 %% Native time units of erlang:monotonic_time/0.
--type in_one_step(Result) :: fun((reference(), hb_wasm64_nif:ticket()) -> {wait, hb_wasm64_nif:ticket()} | Result).
+-type in_one_step(Result) ::
+    fun((reference(), hb_wasm64_nif:ticket()) -> {wait | yielded, hb_wasm64_nif:ticket()} | Result).
 
 -define(MAX_FUEL, ((1 bsl 64) - 1)).
 %% No module has longer names, in bytes.
@@ -191,8 +191,6 @@ first(Run, Ref) ->
 
 enter(#run{handle = Handle, func = {start, {Initialize, Time}}, fuel = Fuel}, Ref, 0) ->
     hb_wasm64_nif:start(Handle, Ref, {Fuel, Initialize, Time});
-enter(#run{handle = Handle, func = survey}, Ref, Ticket) ->
-    hb_wasm64_nif:survey(Handle, Ref, Ticket);
 enter(#run{handle = Handle, func = {restore, Form, Snapshots, {Initialize, Time}}, fuel = Fuel}, Ref, Ticket) ->
     hb_wasm64_nif:restore(Handle, Ref, Ticket, Form, Snapshots, {Fuel, Initialize, Time});
 enter(#run{handle = Handle, func = {fork, Other}}, Ref, Ticket) ->
@@ -221,7 +219,11 @@ sync({wait, Ticket}, Ref, Phase, Run, Import, State) ->
     receive
         {hb_wasm64, Ref, turn} when Phase =:= entering -> sync(enter(Run, Ref, Ticket), Ref, Phase, Run, Import, State);
         {hb_wasm64, Ref, turn} -> sync(resume(Run, Ref, Ticket), Ref, Phase, Run, Import, State)
-    after left(Run#run.deadline) -> stop_waiting(Ticket, Ref, Phase, Run, State)
+    after left(Run#run.deadline) ->
+        case leave_line(Ticket, Ref, Run#run.handle) of
+            done -> sync(enter(Run, Ref, Ticket), Ref, Phase, Run, Import, State);
+            ok -> timed_out(Phase, Run, State)
+        end
     end;
 sync({import, Ticket, Request}, Ref, _Phase, #run{handle = Handle} = Run, Import, {Failure, State}) ->
     {Answer, After} =
@@ -243,8 +245,7 @@ give_up(Ticket, Run, {_, State}) ->
     cut_short(Run),
     {error, timeout, State}.
 
-stop_waiting(Ticket, Ref, Phase, #run{handle = Handle} = Run, {_, State}) ->
-    ok = leave_line(Ticket, Ref, Handle),
+timed_out(Phase, Run, {_, State}) ->
     _ = Phase =:= active andalso cut_short(Run),
     {error, timeout, State}.
 
@@ -328,26 +329,57 @@ in_turn(Handle, Deadline, Operation) ->
     in_turn(Operation(Ref, 0), Ref, Handle, Deadline, Operation).
 
 in_turn({wait, Ticket}, Ref, Handle, Deadline, Operation) ->
-    %% The library wakes everyone who waits: when the turn has come, and when the instance is stopped.
+    %% The library wakes everyone who waits: when the turn has come, when a background thread is done, and when the
+    %% instance is stopped.
     receive
         {hb_wasm64, Ref, turn} -> in_turn(Operation(Ref, Ticket), Ref, Handle, Deadline, Operation)
     after left(Deadline) ->
-        ok = leave_line(Ticket, Ref, Handle),
-        {error, timeout}
+        case leave_line(Ticket, Ref, Handle) of
+            done -> in_turn(Operation(Ref, Ticket), Ref, Handle, Deadline, Operation);
+            ok -> {error, timeout}
+        end
+    end;
+in_turn({yielded, Ticket}, Ref, Handle, Deadline, Operation) ->
+    case left(Deadline) of
+        0 ->
+            _ = hb_wasm64_nif:cancel(Handle, Ticket),
+            {error, timeout};
+        _ ->
+            in_turn(Operation(Ref, Ticket), Ref, Handle, Deadline, Operation)
     end;
 in_turn(Result, _Ref, _Handle, _Deadline, _Operation) ->
     Result.
 
-%% Gives up what waits for its turn.
+%% Gives up what waits for its turn, unless it is done.
 leave_line(Ticket, Ref, Handle) ->
     case hb_wasm64_nif:cancel(Handle, Ticket) of
         true ->
             ok;
-        false ->
+        Woken ->
             %% Somebody has been told to send this already: take it out of the mailbox, however soon it comes.
             receive
+                {hb_wasm64, Ref, turn} when Woken =:= done -> done;
                 {hb_wasm64, Ref, turn} -> ok
             end
+    end.
+
+%% @doc Does something that a background thread may have to finish, in which case it sends the result.
+-spec job(deadline(), fun((reference()) -> {wait, hb_wasm64_nif:job()} | Result)) -> Result | {error, timeout}.
+job(Deadline, Start) ->
+    Ref = make_ref(),
+    case Start(Ref) of
+        {wait, Job} ->
+            %% The thread sends one message in every case, unless it is told that nobody waits any more.
+            receive
+                {hb_wasm64, Ref, {done, Result}} -> Result
+            after left(Deadline) ->
+                case hb_wasm64_nif:give_up_job(Job) of
+                    true -> {error, timeout};
+                    false -> receive {hb_wasm64, Ref, {done, Result}} -> Result end
+                end
+            end;
+        Result ->
+            Result
     end.
 
 %% @doc The reason for an argument of an API function that is no such thing.

@@ -19,22 +19,10 @@ snapshot(Handle, Options) when is_map(Options) ->
             Error;
         {Compress, {ok, Snapshots}, {ok, Deadline}} ->
             Take = fun(Ref, Ticket) -> hb_wasm64_nif:snapshot(Handle, Ref, Ticket, Compress, Snapshots) end,
-            surveyed(Handle, Deadline, Take)
+            hb_wasm64_run:in_turn(Handle, Deadline, Take)
     end;
 snapshot(_Handle, Options) ->
     {error, {invalid_option, options, Options}}.
-
-%% Does something that wants to know what a fresh instance is like: once for each image that is to be found out.
-surveyed(Handle, Deadline, Operation) ->
-    case hb_wasm64_run:in_turn(Handle, Deadline, Operation) of
-        survey ->
-            case run(Handle, survey, #{timeout => hb_wasm64_run:left(Deadline)}) of
-                ok -> hb_wasm64_run:in_turn(Handle, Deadline, Operation);
-                {error, _} = Error -> Error
-            end;
-        Result ->
-            Result
-    end.
 
 %% Of the options of a call only the timeout means something here.
 run(Handle, Operation, Options) when is_map(Options) ->
@@ -62,7 +50,9 @@ restore(Handle, Snapshot, Options) ->
 -spec merge(term()) -> {ok, binary()} | {error, hb_wasm64:reason()}.
 merge(Snapshot) ->
     case snapshots(Snapshot) of
-        {ok, Snapshots} -> hb_wasm64_nif:merge(Snapshots);
+        {ok, Snapshots} ->
+            {ok, Deadline} = hb_wasm64_run:deadline(#{}),
+            hb_wasm64_run:job(Deadline, fun(Ref) -> hb_wasm64_nif:merge(Ref, Snapshots) end);
         error -> {error, hb_wasm64_run:wrong_argument("merge(Snapshot)", [Snapshot], 1)}
     end.
 
@@ -80,7 +70,7 @@ fork(Handle, Options) ->
 
 -spec read_state(hb_wasm64:handle()) -> {ok, binary(), binary() | none} | {error, hb_wasm64:reason()}.
 read_state(Handle) ->
-    case surveyed(Handle, infinity, fun(Ref, Ticket) -> hb_wasm64_nif:read_state(Handle, Ref, Ticket) end) of
+    case hb_wasm64_run:in_turn(Handle, fun(Ref, Ticket) -> hb_wasm64_nif:read_state(Handle, Ref, Ticket) end) of
         {ok, {Memory, Rest}} -> {ok, Memory, Rest};
         {error, _} = Error -> Error
     end.

@@ -225,7 +225,7 @@ a_snapshot_is_refused_while_the_guest_waits_test_() ->
             {ok, #{<<"state">> => State#{<<"seen">> => maps:get(<<"body">>, Refused)}, <<"results">> => [0]}}
         end,
         After = ok(compute(started("imports", env(#{callback => Callback})), <<"mem_then_import">>, [77])),
-        ?assertEqual(<<"instance: no snapshot can be taken: a call is in progress">>, maps:get(<<"seen">>, After)),
+        ?assertEqual(<<"instance: cannot snapshot: a call is in progress">>, maps:get(<<"seen">>, After)),
         #{<<"body">> := Memory} = ok(hb_ao:resolve(After, <<"snapshot">>, #{})),
         ?assertMatch(<<_:512/binary, 77:32/little, _/binary>>, Memory)
     end).

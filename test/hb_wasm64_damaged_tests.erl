@@ -86,7 +86,7 @@ tried(_, H, Bad) ->
 
 result({ok, H}, Original) -> same(H, Original);
 result({{ok, New}, none}, Original) -> same(New, Original);
-result({{error, {invalid_snapshot, <<_, _/binary>>}}, _}, _) -> refused;
+result({{error, {invalid_snapshot, #{message := <<_, _/binary>>}}}, _}, _) -> refused;
 result({{error, {limit, Limit}}, _}, _) when Limit =:= memory; Limit =:= table -> refused;
 result({Other, _}, _) -> {unexpected, dev_wasm64_support:brief(Other)}.
 

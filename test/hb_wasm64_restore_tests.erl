@@ -230,7 +230,7 @@ changed() ->
     _ = run(H, hb_state_support:everything()),
     H.
 
-refusal({error, {invalid_snapshot, Text} = Reason}) when is_binary(Text), byte_size(Text) > 5 -> Reason;
+refusal({error, {invalid_snapshot, #{code := Code, message := Text}} = Reason}) when is_atom(Code), byte_size(Text) > 5 -> Reason;
 refusal({error, {limit, Limit} = Reason}) when Limit =:= memory; Limit =:= table -> Reason;
 refusal(Other) -> error({not_refused, dev_wasm64_support:brief(Other)}).
 
@@ -238,11 +238,20 @@ refusal(Other) -> error({not_refused, dev_wasm64_support:brief(Other)}).
 what_is_wrong_is_said_test() ->
     Bad = maps:from_list(bad(states())),
     Reason = fun(Title) -> element(2, refusal(hb_wasm64:restore(hb_state_support:start(), maps:get(Title, Bad)))) end,
-    [?assertMatch({Title, {match, _}}, {Title, re:run(Reason(Title), Word)}) || {Title, Word} <- [
-        {"of another image", "image"}, {"without its last byte", "cut"}, {"with a byte too many", "long"},
-        {"text", "not a snapshot"}, {"with another byte in a page", "page"}, {"with another byte in the header", "damaged"},
-        {"a delta alone", "delta"}, {"a delta on another state", "delta"}, {"of another version", "version"}
-    ]],
+    [
+        begin
+            #{code := Found, message := Text} = Reason(Title),
+            ?assertMatch({Title, Code, {match, _}}, {Title, Found, re:run(Text, Word)})
+        end
+     || {Title, Code, Word} <- [
+            {"of another image", other_image, "image"}, {"without its last byte", damaged, "truncated"},
+            {"with a byte too many", damaged, "long"}, {"text", not_a_snapshot, "not a snapshot"},
+            {"with another byte in a page", damaged, "page"}, {"with another byte in the header", damaged, "checksum"},
+            {"a delta alone", missing_base, "delta"}, {"a delta on another state", other_base, "delta"},
+            {"no snapshots", empty, "no snapshot"}, {"of another version", unsupported_version, "version"},
+            {"with a dropped segment that there is not", malformed, "segment"}
+        ]
+    ],
     ?assertEqual(memory, Reason("with a memory larger than the image allows")),
     ?assertEqual(table, Reason("with a table larger than the image allows")).
 
@@ -262,8 +271,8 @@ what_is_no_snapshot_at_all_is_refused_test() ->
          ?assertMatch({error, {invalid_args, #{position := Position}}}, hb_wasm64:write_state(H, Memory, Rest)),
          ?assertEqual({error, {invalid_option, snapshot, {raw, Memory, Rest}}}, hb_wasm64:start(image(), #{snapshot => {raw, Memory, Rest}}))
      end || {Memory, Rest, Position} <- [{none, none, 2}, {1, <<>>, 2}, {<<1:3>>, none, 2}, {<<>>, 1, 3}, {<<>>, [], 3}, {<<>>, <<1:3>>, 3}]],
-    ?assertMatch({error, {invalid_snapshot, _}}, hb_wasm64:merge([])),
-    ?assertMatch({error, {invalid_snapshot, _}}, hb_wasm64:merge(<<"text">>)),
+    ?assertMatch({error, {invalid_snapshot, #{code := empty}}}, hb_wasm64:merge([])),
+    ?assertMatch({error, {invalid_snapshot, #{code := not_a_snapshot}}}, hb_wasm64:merge(<<"text">>)),
     ?assert(Before =:= hash(H)).
 
 within_a_call_nothing_is_restored_test() ->
@@ -316,6 +325,7 @@ raw_memory_that_does_not_fit_changes_nothing_test() ->
     Fresh = hb_state_support:start(),
     {ok, FreshMemory, none} = hb_wasm64:read_state(Fresh),
     ?assertEqual({error, {limit, memory}}, hb_wasm64:write_state(H, <<0:(65 * 65536 * 8)>>, none)),
+    ?assertMatch({error, {invalid_snapshot, #{code := other_memory}}}, hb_wasm64:write_state(H, FreshMemory, Rest)),
     [?assertMatch({error, {invalid_snapshot, _}}, hb_wasm64:write_state(H, Body, Else)) || {Body, Else} <- [
         {FreshMemory, Rest}, {<<Memory/binary, 0:(65536 * 8)>>, Rest}, {<<>>, Rest}, {Memory, <<>>}, {Memory, <<"text">>},
         {Memory, flipped(Rest, 80)}, {Memory, flipped(Rest, -1)}, {Memory, binary:part(Rest, 0, byte_size(Rest) - 1)},

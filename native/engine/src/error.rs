@@ -1,6 +1,8 @@
 //! What can go wrong, as values with a stable shape.
 
+use crate::snapshot::{Code, SnapshotError};
 use crate::value::Value;
+use std::collections::TryReserveError;
 use std::sync::Arc;
 use thiserror::Error;
 use wasmtime::{Trap, WasmBacktrace};
@@ -77,11 +79,12 @@ pub enum Error {
     /// The answer came too late, or twice.
     #[error("no pending import")]
     NoPendingImport,
-    /// Bytes that are no snapshot, a damaged one, or one of another image or state.
-    #[error("invalid snapshot: {0}")]
-    InvalidSnapshot(String),
-    /// A state that no snapshot can hold.
-    #[error("no snapshot of this: {0}")]
+    /// Bytes that are not a snapshot, or a damaged one, or one of another image or state: what kind of thing is wrong, and
+    /// the same in words.
+    #[error("invalid snapshot: {1}")]
+    InvalidSnapshot(Code, String),
+    /// A state that a snapshot cannot contain.
+    #[error("cannot snapshot: {0}")]
     Uncapturable(String),
     /// The host could not do its part; the guest is not to blame.
     #[error("host: {0}")]
@@ -166,7 +169,28 @@ pub(crate) enum HostFailure {
 /// The code of the trap that ends a call which another host would have let go on.
 const OUT_OF_HOST_MEMORY: &str = "out_of_host_memory";
 
+impl From<SnapshotError> for Error {
+    fn from(error: SnapshotError) -> Error {
+        match error {
+            SnapshotError::Host(text) => Error::Host(text),
+            SnapshotError::Cancelled => Error::Cancelled,
+            error => Error::InvalidSnapshot(error.code(), error.to_string()),
+        }
+    }
+}
+
+impl From<TryReserveError> for Error {
+    fn from(_: TryReserveError) -> Error {
+        Error::Host("no room in memory".into())
+    }
+}
+
 impl Error {
+    /// A snapshot breaks a rule, or its state is one that no instance of its image can be in.
+    pub(crate) fn malformed_snapshot(text: &str) -> Error {
+        Error::InvalidSnapshot(Code::Malformed, text.into())
+    }
+
     /// Whether it is about what this host could do at the time, and not about the guest.
     pub(crate) fn is_of_host(&self) -> bool {
         match self {

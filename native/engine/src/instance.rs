@@ -9,12 +9,13 @@ use crate::error::{Error, ImportFailure};
 use crate::image::Image;
 use crate::import::{Answer, ImportInfo, Reply};
 use crate::reaper;
-use crate::state::{self, Snapshots, View};
-use crate::task::{self, Call, Command, Outcome, Port, Starting, Target, TaskFuture};
+use crate::state::{Contents, Snapshots, View};
+use crate::task::{self, Call, Command, LongAccessing, Outcome, Port, Starting, Target, TaskFuture};
 use crate::ticker::Running;
 use crate::turns::{Entry, News, Scope, Status, TicketId, Turns};
 use crate::value::{Arg, Value};
 use parking_lot::{Mutex, MutexGuard};
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,6 +28,8 @@ pub enum Thread {
     Scheduler,
     /// On a thread that may run a whole slice.
     Worker,
+    /// On a thread for long work, see [`background`](crate::background).
+    Background,
 }
 
 /// How far an operation has come.
@@ -40,6 +43,9 @@ pub enum Progress {
     Yielded,
     /// It is somebody else's turn: the owner will be woken.
     Waiting,
+    /// What comes next handles about so many bytes and takes long: [`work`](Instance::work) is to be called on a background
+    /// thread. It wakes the owner, who then repeats the operation.
+    Long(u64),
 }
 
 /// An import on its way to whoever answers it.
@@ -135,16 +141,31 @@ enum Task {
     Gone,
 }
 
+/// Long work of the call in progress.
+#[derive(Default)]
+enum Work {
+    #[default]
+    None,
+    /// It waits for its background thread: nobody else polls meanwhile.
+    Due(TicketId),
+    /// It came to this, which its owner has yet to be told.
+    Done(TicketId, Option<Outcome>),
+}
+
 struct Inner<O, R> {
     turns: Turns<O, Pending<R>>,
     task: Task,
     /// Who is told when the instance is stopped.
     watchers: Vec<O>,
+    work: Work,
+    /// Where an operation that ended on another thread has left its result.
+    result: Option<(TicketId, Box<dyn Any + Send>)>,
 }
 
 impl<O: Clone, R> Inner<O, R> {
     /// Adds whoever should hear of what has just happened.
     fn tell(&mut self, mut news: News<O>) -> News<O> {
+        self.forget_cancelled();
         match self.task {
             Task::Gone => {
                 let last = self.clear();
@@ -167,6 +188,34 @@ impl<O: Clone, R> Inner<O, R> {
     fn running(&self) -> bool {
         !matches!(self.task, Task::Gone)
     }
+
+    /// Work that was cancelled keeps nobody waiting until its thread comes to it, and its result no memory.
+    fn forget_cancelled(&mut self) {
+        match self.work {
+            Work::Due(ticket) if !self.turns.has_active(ticket) => {
+                self.work = Work::None;
+                self.turns.polling = false;
+            }
+            Work::Done(ticket, _) if !self.turns.has_active(ticket) => self.work = Work::None,
+            _ => {}
+        }
+        if let Some((ticket, _)) = self.result
+            && !self.turns.has_active(ticket)
+        {
+            reaper::dispose(self.result.take());
+        }
+    }
+
+    /// What long work of the ticket has come to.
+    fn take_done(&mut self, ticket: TicketId) -> Option<Option<Outcome>> {
+        match std::mem::take(&mut self.work) {
+            Work::Done(done, outcome) if done == ticket => Some(outcome),
+            other => {
+                self.work = other;
+                None
+            }
+        }
+    }
 }
 
 /// A running or runnable copy of an image.
@@ -183,7 +232,8 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
     pub fn new(image: Arc<Image>) -> Instance<O, R> {
         let port = Arc::new(Port::new());
         let task: TaskFuture = Box::pin(task::run(image.clone(), port.clone()));
-        let inner = Inner { turns: Turns::new(), task: Task::Ready(task), watchers: Vec::new() };
+        let (turns, task) = (Turns::new(), Task::Ready(task));
+        let inner = Inner { turns, task, watchers: Vec::new(), work: Work::None, result: None };
         Instance { image, port, inner: Mutex::new(inner) }
     }
 
@@ -249,13 +299,6 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
         self.command(scope, ticket, thread, None, owner, |ticket, _| Command::Grow(bytes, ticket))
     }
 
-    /// Finds out what a fresh instance of the image is like, which [`view`](Self::view) has to know.
-    pub fn survey(&self, scope: Option<&Scope>, ticket: TicketId, owner: impl FnOnce() -> O) -> Step<O> {
-        self.command(scope, ticket, Thread::Worker, None, owner, |ticket, cancelled| {
-            Command::Survey(Starting { ticket, cancelled, request: StartRequest::nothing() })
-        })
-    }
-
     /// Starts the instance afresh, in the state that snapshots hold. Until that is done it is as it was. Only where they are
     /// no more than raw memory anything of a program runs, and has a clock.
     pub fn restore(
@@ -298,6 +341,9 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
         if !inner.running() {
             return Step::quiet(Progress::Finished(Err(Error::Stopped)));
         }
+        if inner.turns.has_active(ticket) {
+            return self.go_on(inner, ticket, thread, responder);
+        }
         let owner = match inner.turns.enter(scope, ticket, owner) {
             Entry::Now(owner) => owner,
             Entry::InLine => return Step::quiet(Progress::Waiting),
@@ -325,16 +371,43 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
             // An import is marked as answered and given its answer in one step.
             let answer = pending.answer.unwrap_or_else(|| Err(ImportFailure::Refused(Arc::from([]))));
             self.port.send(Command::Answer(answer));
-        } else if !inner.turns.may_resume(ticket) {
-            let progress = if inner.turns.has_active(ticket) {
-                inner.turns.await_turn(ticket);
-                Progress::Waiting
-            } else {
-                Progress::Finished(Err(Error::Cancelled))
-            };
-            return Step { progress, news: inner.tell(News::default()) };
+            return self.advance(inner, ticket, thread, responder);
         }
-        self.advance(inner, ticket, thread, responder)
+        self.go_on(inner, ticket, thread, responder)
+    }
+
+    /// Goes on with the call in progress, unless somebody else does.
+    fn go_on(
+        &self,
+        mut inner: MutexGuard<'_, Inner<O, R>>,
+        ticket: TicketId,
+        thread: Thread,
+        responder: Option<R>,
+    ) -> Step<O> {
+        if inner.turns.may_resume(ticket) {
+            return self.advance(inner, ticket, thread, responder);
+        }
+        let progress = if inner.turns.has_active(ticket) {
+            inner.turns.await_turn(ticket);
+            Progress::Waiting
+        } else {
+            Progress::Finished(Err(Error::Cancelled))
+        };
+        Step { progress, news: inner.tell(News::default()) }
+    }
+
+    /// Does long work of a call in progress on this thread. Whoever is to be woken stands in the news.
+    pub fn work(&self, ticket: TicketId) -> News<O> {
+        let mut inner = self.inner.lock();
+        if !matches!(inner.work, Work::Due(due) if due == ticket) || !inner.turns.has_active(ticket) {
+            return inner.tell(News::default());
+        }
+        inner.work = Work::None;
+        let (mut inner, outcome) = self.poll(inner, Thread::Background);
+        if inner.turns.has_active(ticket) {
+            inner.work = Work::Done(ticket, outcome);
+        }
+        inner.tell(News::default())
     }
 
     /// Answers an import. Its call goes on when its owner resumes it; the owner is given to wake if it waits for that.
@@ -369,9 +442,23 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
         })
     }
 
-    /// Whether [`view`](Self::view) can be had without a [`survey`](Self::survey).
-    pub fn is_surveyed(&self) -> bool {
-        self.image.fresh().is_some()
+    /// Runs `access` on the linear memory, where that may take long as it handles about so many bytes. It should end once
+    /// the flag is up that it is given.
+    pub fn access_long<T: Send + 'static>(
+        &self,
+        scope: Option<&Scope>,
+        ticket: TicketId,
+        owner: impl FnOnce() -> O,
+        bytes: u64,
+        access: impl FnOnce(&mut Contents<'_, '_>, &AtomicBool) -> Result<T, Error> + Send + 'static,
+    ) -> Step<O, Access<T>> {
+        self.long(scope, ticket, owner, |slot, cancelled| {
+            let access = Box::new(move |contents: &mut Contents<'_, '_>, cancelled: &AtomicBool| {
+                *slot.lock() = Some(access(contents, cancelled)?);
+                Ok(())
+            });
+            Command::LongAccess(LongAccessing { ticket, cancelled, bytes }, access)
+        })
     }
 
     /// Runs `look` on all of the state. Refused while a call is in progress, and where a part of it means nothing outside.
@@ -380,13 +467,43 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
         scope: Option<&Scope>,
         ticket: TicketId,
         owner: impl FnOnce() -> O,
-        look: impl FnOnce(&View<'_>) -> T + Send + 'static,
+        look: impl FnOnce(&View<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Step<O, Access<T>> {
-        self.at_once(scope, ticket, owner, |slot| {
-            Command::Inspect(Box::new(move |store| {
-                *slot.lock() = Some(store.and_then(|store| state::view(store, look)));
-            }))
+        self.long(scope, ticket, owner, |slot, cancelled| {
+            let look = Box::new(move |view: &View<'_>| {
+                *slot.lock() = Some(look(view)?);
+                Ok(())
+            });
+            Command::View(Starting { ticket, cancelled, request: StartRequest::nothing() }, look)
         })
+    }
+
+    /// Sends a command that may take long, or goes on with the one that the ticket has sent, and leaves its result in a slot.
+    fn long<T: Send + 'static>(
+        &self,
+        scope: Option<&Scope>,
+        ticket: TicketId,
+        owner: impl FnOnce() -> O,
+        command: impl FnOnce(Arc<Mutex<Option<T>>>, Arc<AtomicBool>) -> Command,
+    ) -> Step<O, Access<T>> {
+        let slot = match &self.inner.lock().result {
+            Some((id, slot)) if *id == ticket => slot.downcast_ref::<Arc<Mutex<Option<T>>>>().cloned(),
+            _ => None,
+        };
+        let slot = slot.unwrap_or_default();
+        let Step { progress, news } =
+            self.command(scope, ticket, Thread::Worker, None, owner, |_, cancelled| command(slot.clone(), cancelled));
+        let progress = match progress {
+            Progress::Finished(Ok(_)) => slot.lock().take().map_or(Access::Refused(Error::Stopped), Access::Done),
+            Progress::Finished(Err(error)) => Access::Refused(error),
+            Progress::Waiting => Access::Waiting,
+            Progress::Yielded | Progress::Import(_) => Access::Yielded,
+            Progress::Long(bytes) => Access::Long(bytes),
+        };
+        if matches!(progress, Access::Yielded | Access::Long(_)) {
+            self.inner.lock().result = Some((ticket, Box::new(slot)));
+        }
+        Step { progress, news }
     }
 
     /// Lets `look` see what the guest has written to standard output and to error output since the call in progress, or
@@ -482,6 +599,17 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
         (inner.tell(news), waiting)
     }
 
+    /// Ends an operation whose owner has waited for long enough.
+    pub fn give_up(&self, ticket: TicketId) -> (News<O>, GivenUp) {
+        let mut inner = self.inner.lock();
+        if matches!(inner.work, Work::Done(done, _) if done == ticket) && inner.turns.has_active(ticket) {
+            return (News::default(), GivenUp::TooLate);
+        }
+        drop(inner);
+        let (news, waiting) = self.cancel(ticket);
+        (news, if waiting { GivenUp::Unwoken } else { GivenUp::Woken })
+    }
+
     /// Ends the operations of an owner.
     pub fn cancel_owned(&self, wanted: impl Fn(&O) -> bool) -> News<O> {
         let mut inner = self.inner.lock();
@@ -516,15 +644,18 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
     /// Polls on behalf of a call and says how far it came.
     fn advance(
         &self,
-        inner: MutexGuard<'_, Inner<O, R>>,
+        mut inner: MutexGuard<'_, Inner<O, R>>,
         ticket: TicketId,
         thread: Thread,
         responder: Option<R>,
     ) -> Step<O> {
-        if thread == Thread::Scheduler && self.port.pace.large.load(Ordering::Relaxed) {
-            return Step::quiet(Progress::Yielded);
-        }
-        let (mut inner, outcome) = self.poll(inner, thread);
+        let (mut inner, outcome) = match inner.take_done(ticket) {
+            Some(outcome) => (inner, outcome),
+            None if thread == Thread::Scheduler && self.port.pace.large.load(Ordering::Relaxed) => {
+                return Step::quiet(Progress::Yielded);
+            }
+            None => self.poll(inner, thread),
+        };
         let mut news = News::default();
         let progress = match outcome {
             _ if !inner.running() => Progress::Finished(Err(Error::Stopped)),
@@ -540,6 +671,11 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
                     Some(scope) => Progress::Import(Request { scope, import, args }),
                     None => Progress::Finished(Err(Error::Cancelled)),
                 }
+            }
+            Some(Outcome::Long(id, bytes)) if id == ticket => {
+                inner.work = Work::Due(id);
+                inner.turns.polling = true;
+                Progress::Long(bytes)
             }
             _ => Progress::Yielded,
         };
@@ -563,6 +699,7 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
         drop(inner);
 
         self.port.pace.on_scheduler.store(thread == Thread::Scheduler, Ordering::Relaxed);
+        self.port.pace.in_background.store(thread == Thread::Background, Ordering::Relaxed);
         let running = Running::start();
         let mut context = Context::from_waker(Waker::noop());
         let alive = catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(&mut context).is_pending()));
@@ -585,6 +722,17 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
     }
 }
 
+/// What has become of an operation that was given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GivenUp {
+    /// It has ended, and its owner is not woken any more.
+    Unwoken,
+    /// It has ended; its owner has been woken, or is about to be.
+    Woken,
+    /// It is done: its owner has been woken, or is about to be, and finds the result when it repeats the operation.
+    TooLate,
+}
+
 /// How an access has come out.
 #[derive(Debug, PartialEq)]
 pub enum Access<R> {
@@ -592,6 +740,10 @@ pub enum Access<R> {
     Done(R),
     /// It is somebody else's turn: the owner will be woken.
     Waiting,
+    /// The slice is over: ask again.
+    Yielded,
+    /// What comes next handles about so many bytes and takes long, see [`Progress::Long`].
+    Long(u64),
     /// The instance has been stopped, or the scope cancelled, or what was asked for cannot be had.
     Refused(Error),
 }

@@ -6,6 +6,7 @@
 
 #![deny(missing_docs)]
 
+pub mod background;
 pub mod config;
 mod emscripten;
 pub mod error;
@@ -30,8 +31,10 @@ pub mod value;
 
 pub use emscripten::Initialize;
 pub use import::ImportInfo;
-pub use instance::{Access, CallRequest, FuncName, Instance, Progress, Request, Response, StartRequest, Step, Thread};
-pub use state::{Kept, Snapshots, View};
+pub use instance::{
+    Access, CallRequest, FuncName, GivenUp, Instance, Progress, Request, Response, StartRequest, Step, Thread,
+};
+pub use state::{Contents, Kept, Snapshots, View};
 pub use ticker::{SLICES, set_slice};
 pub use turns::{News, Scope, Status, TicketId};
 pub use unserved::Unserved;

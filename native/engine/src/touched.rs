@@ -4,21 +4,27 @@
 //! kernel knows which pages are: asking it costs microseconds where looking at every byte costs milliseconds, and makes
 //! pages present that were not. The answer only says where to look; what is there decides.
 
+use std::collections::TryReserveError;
 use std::ops::Range;
 
 /// The ranges of `memory` that may differ from what it started as, in bytes, ascending. All of it where the host does not
 /// tell.
-pub(crate) fn touched(memory: &[u8]) -> Vec<Range<usize>> {
+///
+/// # Errors
+/// Where there is no room for them: a guest that writes every other page makes as many as there can be.
+pub(crate) fn touched(memory: &[u8]) -> Result<Vec<Range<usize>>, TryReserveError> {
     #[cfg(target_os = "linux")]
-    if let Some(ranges) = linux::touched(memory) {
-        return ranges;
+    if let Some(ranges) = linux::touched(memory)? {
+        return Ok(ranges);
     }
-    if memory.is_empty() { Vec::new() } else { std::iter::once(0..memory.len()).collect() }
+    Ok(if memory.is_empty() { Vec::new() } else { std::iter::once(0..memory.len()).collect() })
 }
 
 #[cfg(target_os = "linux")]
 mod linux {
+    use crate::snapshot::room;
     use once_cell::sync::Lazy;
+    use std::collections::TryReserveError;
     use std::fs::File;
     use std::ops::Range;
     use std::os::unix::fs::FileExt;
@@ -42,32 +48,37 @@ mod linux {
         let Some(probe) = memory.get_mut(start..start + 2 * page) else { return false };
         probe.fill(1);
         let whole = 0..2 * page;
-        let tells = read(probe).is_some_and(|ranges| matches!(ranges.as_slice(), [only] if *only == whole));
+        let tells =
+            read(probe).ok().flatten().is_some_and(|ranges| matches!(ranges.as_slice(), [only] if *only == whole));
         if !tells {
             log::info!("the kernel does not tell which pages were written; snapshots look at all of them");
         }
         tells
     });
 
-    pub(super) fn touched(memory: &[u8]) -> Option<Vec<Range<usize>>> {
-        if *TELLS { read(memory) } else { None }
+    /// `None` where the kernel does not tell.
+    pub(super) fn touched(memory: &[u8]) -> Result<Option<Vec<Range<usize>>>, TryReserveError> {
+        if *TELLS { read(memory) } else { Ok(None) }
     }
 
-    fn read(memory: &[u8]) -> Option<Vec<Range<usize>>> {
+    fn read(memory: &[u8]) -> Result<Option<Vec<Range<usize>>>, TryReserveError> {
         let page = rustix::param::page_size();
         let start = memory.as_ptr() as usize;
         if !start.is_multiple_of(page) || memory.is_empty() {
-            return None;
+            return Ok(None);
         }
-        let pagemap = File::open("/proc/self/pagemap").ok()?;
+        let Ok(pagemap) = File::open("/proc/self/pagemap") else { return Ok(None) };
         let pages = memory.len().div_ceil(page);
-        let mut entries = vec![0; ENTRY_BYTES * pages.min(ENTRIES)];
+        let mut entries = room::zeros(ENTRY_BYTES * pages.min(ENTRIES))?;
         let mut ranges: Vec<Range<usize>> = Vec::new();
         let mut first = 0;
         while first < pages {
             let count = (pages - first).min(ENTRIES);
-            let chunk = entries.get_mut(..count * ENTRY_BYTES)?;
-            pagemap.read_exact_at(chunk, ((start / page + first) * ENTRY_BYTES) as u64).ok()?;
+            let at = ((start / page + first) * ENTRY_BYTES) as u64;
+            let Some(chunk) = entries.get_mut(..count * ENTRY_BYTES) else { return Ok(None) };
+            if pagemap.read_exact_at(chunk, at).is_err() {
+                return Ok(None);
+            }
             for (index, entry) in chunk.as_chunks::<ENTRY_BYTES>().0.iter().enumerate() {
                 let entry = u64::from_ne_bytes(*entry);
                 if entry & (PRESENT | SWAPPED) == 0 || entry & FILE != 0 {
@@ -77,12 +88,12 @@ mod linux {
                 let end = (begin + page).min(memory.len());
                 match ranges.last_mut() {
                     Some(last) if last.end == begin => last.end = end,
-                    _ => ranges.push(begin..end),
+                    _ => room::push(&mut ranges, begin..end)?,
                 }
             }
             first += count;
         }
-        Some(ranges)
+        Ok(Some(ranges))
     }
 
     #[cfg(test)]
@@ -99,7 +110,7 @@ mod linux {
             for index in [0, 7, 8, 1234, 38_999] {
                 memory[index * page + 5] = 1;
             }
-            let ranges = touched(memory).expect("a kernel that tells");
+            let ranges = touched(memory).unwrap().expect("a kernel that tells");
             for index in [0, 7, 8, 1234, 38_999] {
                 let at = index * page + 5;
                 assert!(ranges.iter().any(|range| range.contains(&at)), "page {index} in {ranges:?}");
@@ -112,7 +123,7 @@ mod linux {
         fn a_memory_that_starts_within_a_page_is_not_told() {
             let memory = vec![1_u8; 10 * rustix::param::page_size()];
             let offset = memory.as_ptr().align_offset(rustix::param::page_size());
-            assert_eq!(touched(&memory[offset + 1..]), None);
+            assert_eq!(touched(&memory[offset + 1..]), Ok(None));
         }
     }
 }

@@ -57,6 +57,7 @@ fn call_with(guest: &Guest, request: CallRequest<'_>) -> Result<Vec<Value>, Erro
                 drop(guest.respond(&asked.scope, Response::Results(&[Arg::Int(77)])).unwrap());
             }
             Progress::Waiting => panic!("nobody else is there"),
+            Progress::Long(_) => panic!("a call is not for a background thread"),
         }
         progress = guest.resume(ticket, Thread::Worker, Some(())).progress;
     }

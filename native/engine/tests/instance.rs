@@ -7,11 +7,12 @@ use hb_wasm64_engine::error::{Error, ImportFailure, Limit};
 use hb_wasm64_engine::image::{Image, hash};
 use hb_wasm64_engine::value::{Arg, Value};
 use hb_wasm64_engine::{
-    Access, CallRequest, FuncName, Instance, Progress, Request, Response, Scope, StartRequest, Status, Step, Thread,
-    TicketId,
+    Access, CallRequest, FuncName, GivenUp, Instance, Progress, Request, Response, Scope, StartRequest, Status, Step,
+    Thread, TicketId,
 };
 use std::sync::Arc;
 use std::sync::mpsc::channel;
+use std::thread;
 
 /// Owners are names here, and every import is answered by the test.
 type Guest = Instance<&'static str, ()>;
@@ -333,4 +334,98 @@ fn an_uncaught_exception_is_told_with_its_tag_and_values() {
     let expected =
         Error::Exception { tag: Some("broken".into()), values: vec![Value::I32(7), Value::F64(1.5_f64.to_bits())] };
     assert_eq!(call(&guest, None, "throw", &[]), Err(expected));
+}
+
+/// More than is done on the thread that asks for it.
+const LARGE: &str = r#"(module
+    (memory (export "memory") 128)
+    (func (export "count") (result i32) (i32.const 7))
+    (func (export "fill") (memory.fill (i32.const 0) (i32.const 7) (i32.const 0x800000))))"#;
+
+/// Asks for all of the memory, with a ticket.
+fn ask(guest: &Guest, ticket: TicketId) -> Step<&'static str, Access<usize>> {
+    guest.view(None, ticket, || "reader", |view| Ok(view.memory_size()))
+}
+
+fn large() -> Guest {
+    let guest = guest(LARGE);
+    assert_eq!(call(&guest, None, "fill", &[]), Ok(Vec::new()));
+    guest
+}
+
+/// The bytes of long work, once it has come to that.
+fn long(guest: &Guest, ticket: TicketId) -> u64 {
+    loop {
+        match ask(guest, ticket).progress {
+            Access::Yielded => {}
+            Access::Long(bytes) => return bytes,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn long_work_is_done_by_whom_it_is_handed_to_and_its_owner_is_woken() {
+    let guest = large();
+    let ticket = TicketId::fresh();
+    assert_eq!(long(&guest, ticket), 128 << 16);
+    guest.own(ticket, true, || "reader").unwrap();
+    assert_eq!(guest.status(), Status::Running);
+    // Who asks again meanwhile waits, and so does everybody else.
+    assert_eq!(ask(&guest, ticket).progress, Access::Waiting);
+    let (other, step) = begin(&guest, None, "count", &[]);
+    assert!(matches!(step.progress, Progress::Waiting));
+    let news = thread::scope(|scope| scope.spawn(|| guest.work(ticket)).join().unwrap());
+    assert_eq!(news.wake, ["reader"]);
+    assert_eq!(guest.give_up(ticket).1, GivenUp::TooLate);
+    let Step { progress, news } = ask(&guest, ticket);
+    assert_eq!(progress, Access::Done(128 << 16));
+    assert_eq!((news.wake, news.spent), (vec!["caller"], vec!["reader"]));
+    let step = guest.call(None, other, request("count", &[]), Thread::Worker, Some(()), || "caller");
+    assert_eq!(finish(&guest, other, step), Ok(vec![Value::I32(7)]));
+}
+
+#[test]
+fn long_work_that_is_given_up_before_it_begins_keeps_nobody_waiting() {
+    let guest = large();
+    let ticket = TicketId::fresh();
+    long(&guest, ticket);
+    guest.own(ticket, true, || "reader").unwrap();
+    let (other, step) = begin(&guest, None, "count", &[]);
+    assert!(matches!(step.progress, Progress::Waiting));
+    let (news, given_up) = guest.give_up(ticket);
+    assert_eq!((news.wake, news.spent, given_up), (vec!["caller"], vec!["reader"], GivenUp::Unwoken));
+    let step = guest.call(None, other, request("count", &[]), Thread::Worker, Some(()), || "caller");
+    assert_eq!(finish(&guest, other, step), Ok(vec![Value::I32(7)]));
+    // The thread comes to it when there is nothing left to do.
+    let news = guest.work(ticket);
+    assert!(news.wake.is_empty() && news.spent.is_empty());
+    assert_eq!(guest.status(), Status::Idle);
+    let again = TicketId::fresh();
+    long(&guest, again);
+    guest.work(again);
+    assert_eq!(ask(&guest, again).progress, Access::Done(128 << 16));
+}
+
+#[test]
+fn an_instance_that_is_stopped_ends_long_work() {
+    let guest = large();
+    let ticket = TicketId::fresh();
+    long(&guest, ticket);
+    guest.own(ticket, true, || "reader").unwrap();
+    assert_eq!(guest.stop().wake, ["reader"]);
+    assert!(guest.work(ticket).wake.is_empty());
+    assert_eq!(ask(&guest, ticket).progress, Access::Refused(Error::Stopped));
+}
+
+#[test]
+fn what_panics_in_long_work_stops_the_instance_and_wakes_its_owner() {
+    let guest = large();
+    let ticket = TicketId::fresh();
+    let ask = || guest.view(None, ticket, || "reader", |_| -> Result<(), Error> { panic!("on purpose") });
+    while ask().progress == Access::Yielded {}
+    guest.own(ticket, true, || "reader").unwrap();
+    assert_eq!(guest.work(ticket).wake, ["reader"]);
+    assert_eq!(ask().progress, Access::Refused(Error::Stopped));
+    assert_eq!(guest.status(), Status::Stopped);
 }

@@ -94,6 +94,12 @@ pub fn tell(env: Env<'_>, news: News<Arc<Owner>>) {
     news.spent.iter().for_each(|owner| owner.unwatch(Some(env)));
 }
 
+/// The same from a thread that is none of the BEAM's.
+pub fn tell_from_outside(news: News<Arc<Owner>>) {
+    news.wake.iter().for_each(|owner| owner.wake_from_outside());
+    news.spent.iter().for_each(|owner| owner.unwatch(None));
+}
+
 fn wake(env: Env<'_>, owners: Vec<Arc<Owner>>) {
     for owner in owners {
         let message = owner.turn(env);

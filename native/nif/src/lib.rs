@@ -7,6 +7,7 @@
 
 mod atoms;
 mod handle;
+mod jobs;
 mod loading;
 mod logger;
 mod memory;
@@ -19,8 +20,8 @@ use crate::handle::Handle;
 use crate::loading::Loaded;
 use crate::steps::Operation;
 use hb_wasm64_engine::error::{Error, ImportFailure};
-use hb_wasm64_engine::{CallRequest, FuncName, Initialize, Instance, Response, StartRequest, Status, Thread, TicketId};
-use hb_wasm64_engine::{SLICES, Unserved, set_slice};
+use hb_wasm64_engine::{CallRequest, FuncName, GivenUp, Initialize, Instance, Response, StartRequest, Status, Thread};
+use hb_wasm64_engine::{SLICES, TicketId, Unserved, set_slice};
 use rustler::{Atom, Binary, Encoder, Env, LocalPid, NifResult, ResourceArc, Term};
 use std::sync::Arc;
 
@@ -206,13 +207,17 @@ fn give(scope: Term<'_>, answer: Term<'_>) -> NifResult<Given> {
 }
 
 /// Ends an operation by its ticket. `true` to an owner that waits: it will not be woken; `false`: its message is here or
-/// on its way.
+/// on its way; `done`: so it is, and the operation is over: its result is there when it is repeated.
 #[rustler::nif]
-fn cancel<'a>(env: Env<'a>, handle: Term<'a>, ticket: u64) -> NifResult<bool> {
-    let Some(handle) = handle::decode(handle)? else { return Ok(true) };
-    let (news, unwoken) = handle.instance.cancel(TicketId(ticket));
+fn cancel<'a>(env: Env<'a>, handle: Term<'a>, ticket: u64) -> NifResult<Atom> {
+    let Some(handle) = handle::decode(handle)? else { return Ok(rustler::types::atom::true_()) };
+    let (news, given_up) = handle.instance.give_up(TicketId(ticket));
     handle::tell(env, news);
-    Ok(unwoken)
+    Ok(match given_up {
+        GivenUp::Unwoken => rustler::types::atom::true_(),
+        GivenUp::Woken => rustler::types::atom::false_(),
+        GivenUp::TooLate => atoms::done(),
+    })
 }
 
 /// Ends an instance.

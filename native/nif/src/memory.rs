@@ -4,15 +4,17 @@ use crate::atoms;
 use crate::handle;
 use crate::steps::Operation;
 use crate::{not_local, terms};
-use hb_wasm64_engine::Thread;
 use hb_wasm64_engine::error::Error;
+use hb_wasm64_engine::snapshot::Cancellation;
+use hb_wasm64_engine::{Contents, Thread};
 use rustler::{Binary, Encoder, Env, NifResult, OwnedBinary, OwnedEnv, Term};
+use std::sync::atomic::AtomicBool;
 
 /// Bytes that a write copies once more rather than keeping the binary alive, as that is cheaper.
 const SHORT_BYTES: usize = 1 << 10;
 
-/// What the host's memory comes in.
-const PAGE_BYTES: usize = 4 << 10;
+/// Bytes that are copied before anybody looks whether the result is still wanted.
+const PIECE_BYTES: usize = 1 << 20;
 
 /// `{ok, Bytes}`.
 #[rustler::nif]
@@ -39,7 +41,10 @@ fn read<'a>(
     offset: u64,
     size: u64,
 ) -> NifResult<Term<'a>> {
-    read_now(env, handle, reference, ticket, offset, size)
+    let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
+    let operation = Operation::new(env, &handle, reference, ticket, None);
+    let copy = move |memory: &mut [u8]| within(memory, offset, size).and_then(|bytes| copied(bytes));
+    Ok(operation.access(copy, bytes_or_error))
 }
 
 /// `{ok, Binary}`, for reads of any size.
@@ -52,21 +57,12 @@ fn read_dirty<'a>(
     offset: u64,
     size: u64,
 ) -> NifResult<Term<'a>> {
-    read_now(env, handle, reference, ticket, offset, size)
-}
-
-fn read_now<'a>(
-    env: Env<'a>,
-    handle: Term<'a>,
-    reference: Term<'a>,
-    ticket: u64,
-    offset: u64,
-    size: u64,
-) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
     let operation = Operation::new(env, &handle, reference, ticket, None);
-    let copy = move |memory: &mut [u8]| within(memory, offset, size).and_then(|bytes| copied(bytes));
-    Ok(operation.access(copy, bytes_or_error))
+    let copy = move |memory: &mut Contents<'_, '_>, cancelled: &AtomicBool| {
+        within(memory.bytes(), offset, size).and_then(|bytes| copied_unless(bytes, Cancellation::by(cancelled)))
+    };
+    Ok(operation.access_long(size, copy, ok_bytes))
 }
 
 /// All of the memory: `{ok, Binary}`.
@@ -74,36 +70,17 @@ fn read_now<'a>(
 fn read_all<'a>(env: Env<'a>, handle: Term<'a>, reference: Term<'a>, ticket: u64) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
     let operation = Operation::new(env, &handle, reference, ticket, None);
-    Ok(operation.access(|memory| copied(memory), bytes_or_error))
+    let copy = |memory: &mut Contents<'_, '_>, cancelled: &AtomicBool| {
+        let mut binary = allocated(memory.bytes().len())?;
+        memory.copy_to(binary.as_mut_slice(), Cancellation::by(cancelled))?;
+        Ok(binary)
+    };
+    Ok(operation.access_long(handle.instance.memory_bytes(), copy, ok_bytes))
 }
 
 /// `ok`, for writes that take well under a millisecond.
 #[rustler::nif]
 fn write<'a>(
-    env: Env<'a>,
-    handle: Term<'a>,
-    reference: Term<'a>,
-    ticket: u64,
-    offset: u64,
-    binary: Term<'a>,
-) -> NifResult<Term<'a>> {
-    write_now(env, handle, reference, ticket, offset, binary)
-}
-
-/// `ok`, for writes of any size.
-#[rustler::nif(schedule = "DirtyCpu")]
-fn write_dirty<'a>(
-    env: Env<'a>,
-    handle: Term<'a>,
-    reference: Term<'a>,
-    ticket: u64,
-    offset: u64,
-    binary: Term<'a>,
-) -> NifResult<Term<'a>> {
-    write_now(env, handle, reference, ticket, offset, binary)
-}
-
-fn write_now<'a>(
     env: Env<'a>,
     handle: Term<'a>,
     reference: Term<'a>,
@@ -120,7 +97,29 @@ fn write_now<'a>(
     Ok(operation.access(copy, ok_or_error))
 }
 
-/// Makes the binary all of the memory, with zeros behind it. A longer one is `{error, {out_of_bounds, _}}`.
+/// `ok`, for writes of any size. Once begun they are finished, whoever still waits for that.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn write_dirty<'a>(
+    env: Env<'a>,
+    handle: Term<'a>,
+    reference: Term<'a>,
+    ticket: u64,
+    offset: u64,
+    binary: Term<'a>,
+) -> NifResult<Term<'a>> {
+    let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
+    let operation = Operation::new(env, &handle, reference, ticket, None);
+    let source = Source::new(binary)?;
+    let bytes = source.size();
+    let copy = move |memory: &mut Contents<'_, '_>, _: &AtomicBool| {
+        source
+            .with(|bytes| within(memory.bytes(), offset, bytes.len() as u64).map(|place| place.copy_from_slice(bytes)))
+    };
+    Ok(operation.access_long(bytes, copy, |env, ()| atoms::ok().to_term(env)))
+}
+
+/// Makes the binary all of the memory, with zeros behind it. A longer one is `{error, {out_of_bounds, _}}`. Once begun it is
+/// finished, whoever still waits for that.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn write_all<'a>(
     env: Env<'a>,
@@ -132,42 +131,14 @@ fn write_all<'a>(
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
     let operation = Operation::new(env, &handle, reference, ticket, None);
     let source = Source::new(binary)?;
-    let copy = move |memory: &mut [u8]| {
-        source.with(|bytes| {
-            within(memory, 0, bytes.len() as u64)?.copy_from_slice(bytes);
-            clear(memory.get_mut(bytes.len()..).unwrap_or_default());
-            Ok(())
-        })
-    };
-    Ok(operation.access(copy, ok_or_error))
+    let bytes = source.size().max(handle.instance.memory_bytes());
+    let copy = move |memory: &mut Contents<'_, '_>, _: &AtomicBool| source.with(|bytes| memory.overwrite(bytes));
+    Ok(operation.access_long(bytes, copy, |env, ()| atoms::ok().to_term(env)))
 }
 
 /// `{ok, Binary}` up to the NUL, or `more` where there is none within `limit` bytes though the memory goes on.
 #[rustler::nif]
 fn read_string<'a>(
-    env: Env<'a>,
-    handle: Term<'a>,
-    reference: Term<'a>,
-    ticket: u64,
-    offset: u64,
-    limit: u64,
-) -> NifResult<Term<'a>> {
-    read_string_now(env, handle, reference, ticket, offset, limit)
-}
-
-/// The same without a limit.
-#[rustler::nif(schedule = "DirtyCpu")]
-fn read_string_dirty<'a>(
-    env: Env<'a>,
-    handle: Term<'a>,
-    reference: Term<'a>,
-    ticket: u64,
-    offset: u64,
-) -> NifResult<Term<'a>> {
-    read_string_now(env, handle, reference, ticket, offset, u64::MAX)
-}
-
-fn read_string_now<'a>(
     env: Env<'a>,
     handle: Term<'a>,
     reference: Term<'a>,
@@ -184,7 +155,7 @@ fn read_string_now<'a>(
         match memchr::memchr(0, &rest[..seen]) {
             Some(length) => copied(&rest[..length]).map(Some),
             None if seen < rest.len() => Ok(None),
-            None => Err(Error::OutOfBounds { offset, size: rest.len() as u64 + 1, memory: end }),
+            None => Err(unterminated(offset, end)),
         }
     };
     Ok(operation.access(copy, |env, result| match result {
@@ -192,6 +163,38 @@ fn read_string_now<'a>(
         Ok(None) => atoms::more().to_term(env),
         Err(error) => terms::error(env, &error),
     }))
+}
+
+/// The same without a limit.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn read_string_dirty<'a>(
+    env: Env<'a>,
+    handle: Term<'a>,
+    reference: Term<'a>,
+    ticket: u64,
+    offset: u64,
+) -> NifResult<Term<'a>> {
+    let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
+    let operation = Operation::new(env, &handle, reference, ticket, None);
+    let copy = move |memory: &mut Contents<'_, '_>, cancelled: &AtomicBool| {
+        let cancellation = Cancellation::by(cancelled);
+        let memory = memory.bytes();
+        let end = memory.len() as u64;
+        let rest = within(memory, offset, end.saturating_sub(offset))?;
+        for (number, piece) in rest.chunks(PIECE_BYTES).enumerate() {
+            cancellation.check()?;
+            if let Some(length) = memchr::memchr(0, piece) {
+                return copied_unless(&rest[..number * PIECE_BYTES + length], cancellation);
+            }
+        }
+        Err(unterminated(offset, end))
+    };
+    Ok(operation.access_long(handle.instance.memory_bytes(), copy, ok_bytes))
+}
+
+/// A string that does not end within the memory.
+fn unterminated(offset: u64, memory: u64) -> Error {
+    Error::OutOfBounds { offset, size: (memory - offset) + 1, memory }
 }
 
 /// Grows the memory to at least so many bytes.
@@ -202,16 +205,6 @@ fn grow<'a>(env: Env<'a>, handle: Term<'a>, reference: Term<'a>, ticket: u64, by
     Ok(operation.step(|it| handle.instance.grow(it.scope(), it.ticket, bytes, Thread::Worker, || it.owner())))
 }
 
-/// Zeros memory without touching what is zero already: pages that were never written cost nothing as long as they are
-/// only read.
-fn clear(memory: &mut [u8]) {
-    for page in memory.chunks_mut(PAGE_BYTES) {
-        if page.iter().any(|byte| *byte != 0) {
-            page.fill(0);
-        }
-    }
-}
-
 /// A binary with these bytes. A host that has no room for it is an error: an ordinary allocation would end the node.
 pub fn copied(bytes: &[u8]) -> Result<OwnedBinary, Error> {
     let mut binary = allocated(bytes.len())?;
@@ -219,10 +212,25 @@ pub fn copied(bytes: &[u8]) -> Result<OwnedBinary, Error> {
     Ok(binary)
 }
 
+/// The same for many bytes.
+fn copied_unless(bytes: &[u8], cancellation: Cancellation<'_>) -> Result<OwnedBinary, Error> {
+    let mut binary = allocated(bytes.len())?;
+    for (place, piece) in binary.as_mut_slice().chunks_mut(PIECE_BYTES).zip(bytes.chunks(PIECE_BYTES)) {
+        cancellation.check()?;
+        place.copy_from_slice(piece);
+    }
+    Ok(binary)
+}
+
 /// A binary of this size, to be filled.
 pub fn allocated(size: usize) -> Result<OwnedBinary, Error> {
     let mut binary = OwnedBinary::new(0);
     if binary.realloc(size) { Ok(binary) } else { Err(Error::Host(format!("no room for a binary of {size} bytes"))) }
+}
+
+/// `{ok, Binary}`.
+pub fn ok_bytes(env: Env<'_>, bytes: OwnedBinary) -> Term<'_> {
+    (atoms::ok(), bytes.release(env)).encode(env)
 }
 
 /// `{ok, Binary}`, or why there is none.
@@ -261,6 +269,10 @@ impl Source {
         let env = OwnedEnv::new();
         let saved = env.save(binary);
         Ok(Source::Long(env, saved))
+    }
+
+    fn size(&self) -> u64 {
+        self.with(|bytes| bytes.len() as u64)
     }
 
     fn with<R>(&self, look: impl FnOnce(&[u8]) -> R) -> R {

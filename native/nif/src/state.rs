@@ -2,19 +2,24 @@
 
 use crate::atoms;
 use crate::handle::{self, Handle};
+use crate::jobs;
 use crate::loading::Loaded;
-use crate::memory::{allocated, bytes_or_error, copied};
+use crate::memory::{allocated, bytes_or_error, copied, ok_bytes};
 use crate::steps::Operation;
 use crate::{not_local, terms};
 use hb_wasm64_engine::error::Error;
-use hb_wasm64_engine::snapshot::Kind;
+use hb_wasm64_engine::snapshot::{Cancellation, Kind, Output, SnapshotError};
 use hb_wasm64_engine::{Instance, Snapshots, Status, images};
 use rustler::env::SavedTerm;
-use rustler::{Atom, Binary, Encoder, Env, NifResult, OwnedBinary, OwnedEnv, ResourceArc, Term};
+use rustler::{Atom, Binary, Encoder, Env, ListIterator, NifResult, OwnedBinary, OwnedEnv, ResourceArc, Term};
 use std::sync::Arc;
 
 /// zstd's own default: the levels above it cost more time than they save on pages.
 const LEVEL: i32 = 3;
+
+/// Snapshots up to this size, of all files together, are merged where they are: what comes of them is no more than 160
+/// times as large.
+const SHORT_MERGE_BYTES: u64 = 64 << 10;
 
 /// Binaries kept alive, not copied, on their way to the task.
 struct Kept {
@@ -24,7 +29,9 @@ struct Kept {
 
 impl Kept {
     fn new(list: Term<'_>) -> NifResult<Kept> {
-        let _: Vec<Binary<'_>> = list.decode()?;
+        for item in list.decode::<ListIterator<'_>>()? {
+            let _: Binary<'_> = item.decode()?;
+        }
         let env = OwnedEnv::new();
         let list = env.save(list);
         Ok(Kept { env, list })
@@ -41,15 +48,7 @@ impl hb_wasm64_engine::Kept for Kept {
     }
 }
 
-/// Finds out what a fresh instance of the image is like.
-#[rustler::nif(schedule = "DirtyCpu")]
-fn survey<'a>(env: Env<'a>, handle: Term<'a>, reference: Term<'a>, ticket: u64) -> NifResult<Term<'a>> {
-    let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
-    let operation = Operation::new(env, &handle, reference, ticket, None);
-    Ok(operation.step(|it| handle.instance.survey(it.scope(), it.ticket, || it.owner())))
-}
-
-/// `{ok, Snapshot}`, or `survey` where that has to be done first. With a base, a delta.
+/// `{ok, Snapshot}`. With a base, a delta.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn snapshot<'a>(
     env: Env<'a>,
@@ -60,52 +59,97 @@ fn snapshot<'a>(
     base: Term<'a>,
 ) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
-    if !handle.instance.is_surveyed() {
-        return Ok(atoms::survey().to_term(env));
-    }
     let base = if base.is_empty_list() { None } else { Some(Kept::new(base)?) };
     let operation = Operation::new(env, &handle, reference, ticket, None);
     let take = move |view: &hb_wasm64_engine::View<'_>| match base {
         None => write(view, Kind::Full, compress),
-        Some(base) => Snapshots::whole(base).resolve(|base| write(view, Kind::Delta(base), compress)),
+        Some(base) => {
+            Snapshots::whole(base).resolve(view.cancellation(), |base| write(view, Kind::Delta(base), compress))
+        }
     };
-    Ok(operation.view(take, bytes_or_error))
+    Ok(operation.view(take, ok_bytes))
 }
 
 fn write(view: &hb_wasm64_engine::View<'_>, kind: Kind<'_>, compress: bool) -> Result<OwnedBinary, Error> {
     let plan = view.plan(kind)?;
     if compress {
-        return copied(&plan.compress(LEVEL)?.0);
+        let mut binary = Growing::new();
+        plan.compress(LEVEL, &mut binary)?;
+        return binary.finish();
     }
     let mut binary = allocated(plan.size())?;
     plan.write(binary.as_mut_slice())?;
     Ok(binary)
 }
 
-/// `{ok, {Memory, Rest | none}}`, or `survey` where that has to be done first.
+/// A binary whose size is not known before.
+struct Growing {
+    binary: OwnedBinary,
+    size: usize,
+}
+
+impl Growing {
+    fn new() -> Growing {
+        Growing { binary: OwnedBinary::new(0), size: 0 }
+    }
+
+    fn resize(&mut self, size: usize) -> Result<(), SnapshotError> {
+        let no_room = || SnapshotError::Host(format!("no room for a binary of {size} bytes"));
+        self.binary.realloc(size).then_some(()).ok_or_else(no_room)
+    }
+
+    fn finish(mut self) -> Result<OwnedBinary, Error> {
+        self.resize(self.size)?;
+        Ok(self.binary)
+    }
+}
+
+impl Output for Growing {
+    fn append(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
+        let end = self.size.saturating_add(bytes.len());
+        if end > self.binary.len() {
+            self.resize(end.max(self.size.saturating_add(self.size / 2)))?;
+        }
+        if let Some(place) = self.binary.as_mut_slice().get_mut(self.size..end) {
+            place.copy_from_slice(bytes);
+        }
+        self.size = end;
+        Ok(())
+    }
+
+    fn bytes(&mut self) -> &mut [u8] {
+        self.binary.as_mut_slice().get_mut(..self.size).unwrap_or_default()
+    }
+}
+
+/// `{ok, {Memory, Rest | none}}`.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn read_state<'a>(env: Env<'a>, handle: Term<'a>, reference: Term<'a>, ticket: u64) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
-    if !handle.instance.is_surveyed() {
-        return Ok(atoms::survey().to_term(env));
-    }
     let operation = Operation::new(env, &handle, reference, ticket, None);
     let take = |view: &hb_wasm64_engine::View<'_>| {
         let rest = view.rest()?.map(|rest| copied(&rest)).transpose()?;
-        Ok((copied(view.memory())?, rest))
+        let mut memory = allocated(view.memory_size())?;
+        view.copy_memory(memory.as_mut_slice())?;
+        Ok((memory, rest))
     };
-    Ok(operation.view(take, |env, result: Result<_, Error>| match result {
-        Ok((memory, Some(rest))) => (atoms::ok(), (memory.release(env), rest.release(env))).encode(env),
-        Ok((memory, None)) => (atoms::ok(), (memory.release(env), atoms::none())).encode(env),
-        Err(error) => terms::error(env, &error),
+    Ok(operation.view(take, |env, (memory, rest)| match rest {
+        Some(rest) => (atoms::ok(), (memory.release(env), rest.release(env))).encode(env),
+        None => (atoms::ok(), (memory.release(env), atoms::none())).encode(env),
     }))
 }
 
-/// `{ok, Snapshot}`: a whole snapshot and its deltas as one.
+/// `{ok, Snapshot}`: a whole snapshot and its deltas as one; or `{wait, Job}`, and the same in a message.
 #[rustler::nif(schedule = "DirtyCpu")]
-fn merge<'a>(env: Env<'a>, chain: Term<'a>) -> NifResult<Term<'a>> {
-    let merged = Snapshots::whole(Kept::new(chain)?).merge();
-    Ok(bytes_or_error(env, merged.and_then(|bytes| copied(&bytes))))
+fn merge<'a>(env: Env<'a>, reference: Term<'a>, chain: Term<'a>) -> NifResult<Term<'a>> {
+    let snapshots = Snapshots::whole(Kept::new(chain)?);
+    let bytes = snapshots.bytes();
+    let merge =
+        move |cancellation: Cancellation<'_>| snapshots.merge(cancellation, allocated, OwnedBinary::as_mut_slice);
+    if bytes <= SHORT_MERGE_BYTES {
+        return Ok(bytes_or_error(env, merge(Cancellation::never())));
+    }
+    Ok(jobs::run(env, reference, bytes, move |cancelled| merge(Cancellation::by(cancelled)), ok_bytes))
 }
 
 /// Starts the instance afresh in the state of snapshots: `whole` ones, or `raw` memory and a snapshot of the rest.

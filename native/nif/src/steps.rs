@@ -2,16 +2,19 @@
 //!
 //! `{ok, Results} | {error, Reason}` ends an operation. `{import, Ticket, Request}`, `{yielded, Ticket}` and
 //! `{wait, Ticket}` do not: the ticket names the operation in the calls that go on with it. After `wait` a message
-//! `{hb_wasm64, Reference, turn}` comes, and the operation is to be repeated.
+//! `{hb_wasm64, Reference, turn}` comes, and the operation is to be repeated: then its turn has come, or a background thread
+//! has done what takes long of it.
 
 use crate::atoms;
-use crate::handle::{Handle, Owner, Responder, tell};
+use crate::handle::{Handle, Owner, Responder, tell, tell_from_outside};
 use crate::memory::copied;
 use crate::terms;
-use hb_wasm64_engine::{Access, Progress, Request, Scope, Step, TicketId, View};
+use hb_wasm64_engine::error::Error;
+use hb_wasm64_engine::{Access, Contents, Progress, Request, Scope, Step, TicketId, View, background};
 use rustler::{Encoder, Env, LocalPid, NifResult, OwnedBinary, ResourceArc, Term};
 use std::cell::Cell;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 /// One step of an operation.
@@ -75,12 +78,36 @@ impl<'a, 'h> Operation<'a, 'h> {
             }
             Progress::Yielded => ((atoms::yielded(), ticket).encode(env), false),
             Progress::Waiting => return self.abandon_if_exiting((atoms::wait(), ticket).encode(env)),
+            Progress::Long(bytes) => return self.hand_over(bytes),
         };
+        self.keep(term, waits)
+    }
+
+    /// Keeps the operation for a later step.
+    fn keep(&self, term: Term<'a>, waits: bool) -> Term<'a> {
+        let env = self.env;
         match self.handle.instance.own(self.ticket, waits, || self.owner()) {
             Ok(news) => tell(env, news),
             Err(error) => return terms::error(env, &error),
         }
         self.abandon_if_exiting(term)
+    }
+
+    /// Lets a background thread go on with the operation. It wakes the process like a turn that comes.
+    fn hand_over(&self, bytes: u64) -> Term<'a> {
+        let (instance, ticket) = (self.handle.instance.clone(), self.ticket);
+        match instance.own(ticket, true, || self.owner()) {
+            Ok(news) => tell(self.env, news),
+            Err(error) => return terms::error(self.env, &error),
+        }
+        let worker = instance.clone();
+        match background::spawn(bytes, move || tell_from_outside(worker.work(ticket))) {
+            Ok(()) => self.abandon_if_exiting((atoms::wait(), ticket.0).encode(self.env)),
+            Err(error) => {
+                tell(self.env, instance.cancel(ticket).0);
+                terms::error(self.env, &error)
+            }
+        }
     }
 
     fn abandon_if_exiting(&self, term: Term<'a>) -> Term<'a> {
@@ -133,10 +160,20 @@ impl<'a, 'h> Operation<'a, 'h> {
         self.at_once(|it| it.handle.instance.output(it.scope(), it.ticket, || it.owner(), copy), encode)
     }
 
-    /// Runs a closure on all of the state and encodes what it gives.
+    /// Runs a closure on the linear memory that handles about so many bytes, and encodes what it returns.
+    pub fn access_long<R: Send + 'static>(
+        self,
+        bytes: u64,
+        access: impl FnOnce(&mut Contents<'_, '_>, &AtomicBool) -> Result<R, Error> + Send + 'static,
+        encode: impl FnOnce(Env<'a>, R) -> Term<'a>,
+    ) -> Term<'a> {
+        self.at_once(|it| it.handle.instance.access_long(it.scope(), it.ticket, || it.owner(), bytes, access), encode)
+    }
+
+    /// Runs a closure on all of the state and encodes what it returns.
     pub fn view<R: Send + 'static>(
         self,
-        look: impl FnOnce(&View<'_>) -> R + Send + 'static,
+        look: impl FnOnce(&View<'_>) -> Result<R, Error> + Send + 'static,
         encode: impl FnOnce(Env<'a>, R) -> Term<'a>,
     ) -> Term<'a> {
         self.at_once(|it| it.handle.instance.view(it.scope(), it.ticket, || it.owner(), look), encode)
@@ -152,7 +189,7 @@ impl<'a, 'h> Operation<'a, 'h> {
         self.at_once(|it| it.handle.instance.hold(it.scope(), it.ticket, || it.owner()), held)
     }
 
-    /// Does what is over in one step.
+    /// Takes a step of what has one result.
     fn at_once<R>(
         self,
         step: impl FnOnce(&Self) -> Step<Arc<Owner>, Access<R>>,
@@ -164,6 +201,8 @@ impl<'a, 'h> Operation<'a, 'h> {
         let term = match progress {
             Access::Done(value) => self.abandon_if_exiting(encode(self.env, value)),
             Access::Waiting => self.abandon_if_exiting((atoms::wait(), self.ticket.0).encode(self.env)),
+            Access::Yielded => self.keep((atoms::yielded(), self.ticket.0).encode(self.env), false),
+            Access::Long(bytes) => self.hand_over(bytes),
             Access::Refused(error) => terms::error(self.env, &error),
         };
         report(self.env, began.elapsed());

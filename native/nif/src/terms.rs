@@ -3,6 +3,7 @@
 use crate::atoms;
 use hb_wasm64_engine::error::{Error, ImportFailure, Limit, TrapInfo};
 use hb_wasm64_engine::image::Image;
+use hb_wasm64_engine::snapshot::Code;
 use hb_wasm64_engine::value::{Arg, Float, ValType, Value};
 use rustler::{Atom, Binary, Encoder, Env, ListIterator, NewBinary, NifResult, Term, TermType};
 
@@ -155,9 +156,29 @@ pub fn reason<'a>(env: Env<'a>, error: &Error) -> Term<'a> {
         Error::Exit(status) => (atoms::exit(), status).encode(env),
         Error::NotNative => atoms::not_native().to_term(env),
         Error::NoPendingImport => atoms::no_pending_import().to_term(env),
-        Error::InvalidSnapshot(text) => (atoms::invalid_snapshot(), binary(env, text.as_bytes())).encode(env),
+        Error::InvalidSnapshot(code, text) => {
+            let code = (atoms::code(), snapshot_code(*code).to_term(env));
+            let what = map(env, [code, (atoms::message(), binary(env, text.as_bytes()))]);
+            (atoms::invalid_snapshot(), what).encode(env)
+        }
         Error::Uncapturable(text) => (atoms::uncapturable(), binary(env, text.as_bytes())).encode(env),
         Error::Host(text) => (atoms::host(), binary(env, text.as_bytes())).encode(env),
+    }
+}
+
+fn snapshot_code(code: Code) -> Atom {
+    match code {
+        Code::NotASnapshot => atoms::not_a_snapshot(),
+        Code::UnsupportedVersion => atoms::unsupported_version(),
+        Code::Damaged => atoms::damaged(),
+        Code::Malformed => atoms::malformed(),
+        Code::TooLarge => atoms::too_large(),
+        Code::OtherImage => atoms::other_image(),
+        Code::OtherBase => atoms::other_base(),
+        Code::MissingBase => atoms::missing_base(),
+        Code::NotADelta => atoms::not_a_delta(),
+        Code::Empty => atoms::empty(),
+        Code::OtherMemory => atoms::other_memory(),
     }
 }
 

@@ -44,6 +44,7 @@ impl Task {
                 }
                 Progress::Yielded => self.0.resume(ticket, Thread::Worker, Some(())),
                 Progress::Waiting => return Err("somebody else uses the instance".into()),
+                Progress::Long(_) => return Err("a call is handed over to a background thread".into()),
             }
         }
     }

@@ -90,7 +90,7 @@ impl State {
 
         let is_one = size <= MOST && size / PAGE as u64 <= ZERO_PAGES + RUN * pages as u64;
         if !is_one {
-            return Err(Error::InvalidSnapshot("a state of the host of a size that none has".into()));
+            return Err(Error::malformed_snapshot("a state of the host of a size that none has"));
         }
         let mut bytes = room(size as usize)?;
         bytes.resize(size as usize, 0);

@@ -5,30 +5,34 @@ use super::error::{Result, SnapshotError};
 use super::layout::{Entry, IdHasher, PageHash, WHOLE, ZEROED, hash_page};
 use super::pages::{PageRef, is_zero, touched};
 use super::records::{File, InOrder, Record};
-use super::{PAGE, Rest, StateId};
+use super::{Cancellation, PAGE, Rest, StateId, room};
 use crate::image::Hash;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// A state, spread over the files of a chain. It borrows their bytes and copies none of their pages.
 pub struct Resolved<'a> {
     image: Hash,
     id: StateId,
     partial: bool,
-    rest: Rest,
+    rest: Arc<Rest>,
     rest_bytes: &'a [u8],
     files: Vec<File<'a>>,
     memories: Vec<Vec<PageRef<'a>>>,
     /// What the patches among the records are patches of.
     under: Vec<Record>,
+    cancellation: Cancellation<'a>,
 }
 
 /// Puts a chain together: a snapshot that stands by itself, then deltas, each made against the state before it.
 ///
 /// # Errors
-/// [`SnapshotError`] says which files do not belong together, or that the state is not the one named by the last.
-pub fn resolve<'a>(chain: &[Snapshot<'a>]) -> Result<Resolved<'a>> {
+/// [`SnapshotError`] says which files do not belong together, or that the state is not the one named by the last. Here and
+/// in everything that is done with the state [`SnapshotError::Cancelled`] once `cancellation` says so.
+pub fn resolve<'a>(chain: &[Snapshot<'a>], cancellation: Cancellation<'a>) -> Result<Resolved<'a>> {
     let (first, last) = chain.first().zip(chain.last()).ok_or(SnapshotError::NoSnapshot)?;
-    let mut memories = vec![Vec::new(); first.tables.len()];
+    let mut memories = room::empty(first.tables.len())?;
+    memories.resize_with(first.tables.len(), Vec::new);
     let mut under = Vec::new();
     for (number, snapshot) in chain.iter().enumerate() {
         let before = number.checked_sub(1).and_then(|before| chain.get(before));
@@ -39,25 +43,26 @@ pub fn resolve<'a>(chain: &[Snapshot<'a>]) -> Result<Resolved<'a>> {
             let before = std::mem::take(pages);
             let end = size / PAGE as u64;
             let at = At { file: number, start: &mut start, under: &mut under };
-            *pages = overlay(before, entries, end, at).map_err(|(page, what)| SnapshotError::MalformedPage {
-                memory,
-                page,
-                what,
-            })?;
+            *pages = overlay(before, entries, end, at, memory, cancellation)?;
         }
     }
     let (image, partial) = (*last.image(), last.is_partial());
     let mut id = IdHasher::new(partial, &image, last.rest_bytes);
     for (memory, pages) in memories.iter().enumerate() {
-        pages.iter().for_each(|page| id.page(memory, page.page, page.hash));
+        for page in pages {
+            cancellation.check()?;
+            id.page(memory, page.page, page.hash);
+        }
     }
     let id = id.finish();
     if id != *last.id() {
         return Err(SnapshotError::OtherState);
     }
     let file = |file: &Snapshot<'a>| File { data: file.data, compressed: file.is_compressed(), plain: file.plain };
-    let files = chain.iter().map(file).collect();
-    Ok(Resolved { image, id, partial, rest: last.rest.clone(), rest_bytes: last.rest_bytes, files, memories, under })
+    let mut files = room::empty(chain.len())?;
+    files.extend(chain.iter().map(file));
+    let (rest, rest_bytes) = (last.rest.clone(), last.rest_bytes);
+    Ok(Resolved { image, id, partial, rest, rest_bytes, files, memories, under, cancellation })
 }
 
 fn check_order(before: Option<&Snapshot>, snapshot: &Snapshot) -> Result<()> {
@@ -88,22 +93,28 @@ fn overlay<'a>(
     entries: &[Entry<'a>],
     end: u64,
     at: At,
-) -> std::result::Result<Vec<PageRef<'a>>, (u64, &'static str)> {
-    let mut pages = Vec::with_capacity(before.len() + entries.len());
+    memory: usize,
+    cancellation: Cancellation,
+) -> Result<Vec<PageRef<'a>>> {
+    let mut pages = room::empty(before.len().saturating_add(entries.len()))?;
     let mut before = before.into_iter().take_while(|page| page.page < end).peekable();
     for Entry { page, length, hash } in entries.iter().copied() {
+        cancellation.check()?;
         while let Some(kept) = before.next_if(|kept| kept.page < page) {
             pages.push(kept);
         }
         let replaced = before.next_if(|before| before.page == page);
         if length == ZEROED && replaced.is_none() {
-            return Err((page, "is marked as zero, but was so before"));
+            return Err(SnapshotError::MalformedPage { memory, page, what: "is marked as zero, but was so before" });
         }
         if length != ZEROED {
-            let patched = replaced.filter(|_| length < WHOLE).map(|before| {
-                at.under.push(before.record);
-                at.under.len() - 1
-            });
+            let patched = match replaced.filter(|_| length < WHOLE) {
+                Some(before) => {
+                    room::push(at.under, before.record)?;
+                    Some(at.under.len() - 1)
+                }
+                None => None,
+            };
             let record = Record { file: at.file, start: *at.start, length, under: patched };
             pages.push(PageRef { page, hash, record });
             *at.start += u64::from(length);
@@ -130,7 +141,7 @@ impl<'a> Resolved<'a> {
     }
 
     /// Everything but the contents of memories.
-    pub fn rest(&self) -> &Rest {
+    pub fn rest(&self) -> &Arc<Rest> {
         &self.rest
     }
 
@@ -157,6 +168,7 @@ impl<'a> Resolved<'a> {
         let (places, _) = bytes.as_chunks_mut::<PAGE>();
         let mut stored = self.pages(memory).iter().peekable();
         for page in dirty {
+            self.cancellation.check()?;
             while stored.next_if(|stored| stored.page < page as u64).is_some() {}
             let is_stored = stored.peek().is_some_and(|stored| stored.page == page as u64);
             // Looking costs less than writing: a page that was never written may have no memory of its own yet.
@@ -209,8 +221,9 @@ impl<'a> Resolved<'a> {
 
     /// Hands on every page in order, checked.
     pub(super) fn for_each_page(&self, mut take: impl FnMut(&[u8; PAGE]) -> Result<()>) -> Result<()> {
-        let mut pages = InOrder::new(self);
+        let mut pages = InOrder::new(self)?;
         self.places().try_for_each(|(place, page)| {
+            self.cancellation.check()?;
             let contents = pages.page(place, page)?;
             place.check(contents, page.hash)?;
             take(contents)
@@ -225,18 +238,20 @@ impl<'a> Resolved<'a> {
         out: &mut [[u8; PAGE]],
         index: impl Fn(Place) -> usize,
     ) -> Result<()> {
-        let mut steps: Vec<Vec<(Place, Record, Option<&PageHash>)>> = vec![Vec::new(); self.files.len()];
+        let mut steps: Vec<Vec<(Place, Record, Option<&PageHash>)>> = room::empty(self.files.len())?;
+        steps.resize_with(self.files.len(), Vec::new);
         for (place, page) in self.places().filter(|(place, _)| only.is_none_or(|only| only == place.memory)) {
             // With the last record the page is what it was hashed as.
             let hashes = std::iter::once(Some(page.hash)).chain(std::iter::repeat(None));
             for (record, hash) in self.layers(page).zip(hashes) {
-                steps.get_mut(record.file).ok_or(place.damaged())?.push((place, record, hash));
+                room::push(steps.get_mut(record.file).ok_or(place.damaged())?, (place, record, hash))?;
             }
         }
         for (file, steps) in self.files.iter().zip(steps).filter(|(_, steps)| !steps.is_empty()) {
             let mut file = file.open()?;
             for (place, record, hash) in steps {
-                let bytes = file.read(&record).ok_or(place.damaged())?;
+                self.cancellation.check()?;
+                let bytes = file.read(&record, place)?;
                 let target = out.get_mut(index(place)).ok_or(place.damaged())?;
                 record.put(bytes, target).ok_or(place.damaged())?;
                 hash.map_or(Ok(()), |hash| place.check(target, hash))?;

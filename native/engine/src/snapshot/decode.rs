@@ -2,9 +2,10 @@
 
 use super::error::{Result, SnapshotError};
 use super::layout::{ENTRY, Entry, HASH, HEADER, Header, PAGE_HASH, Reader, WHOLE, ZEROED};
-use super::{PAGE, Rest, StateId, frame, rest};
+use super::{PAGE, Rest, StateId, frame, rest, room};
 use crate::image::Hash;
 use sha2::{Digest, Sha256};
+use std::sync::Arc;
 
 /// What a reader is willing to hold. Pages need no limit of their own: they are no more than fit into the memories,
 /// whose sizes ([`Rest::memories`]) the caller compares with its limits before it makes room for them.
@@ -18,7 +19,7 @@ pub struct Limits {
 #[derive(Clone, Debug)]
 pub struct Snapshot<'a> {
     pub(super) header: Header,
-    pub(super) rest: Rest,
+    pub(super) rest: Arc<Rest>,
     pub(super) rest_bytes: &'a [u8],
     /// The page table, by memory.
     pub(super) tables: Vec<Vec<Entry<'a>>>,
@@ -56,7 +57,7 @@ impl<'a> Snapshot<'a> {
         // Each entry is here: their lengths are far from overflowing.
         let plain = tables.iter().flatten().map(|entry| u64::from(entry.length)).sum();
         check_data(data, plain, header.compressed)?;
-        Ok(Snapshot { header, rest, rest_bytes, tables, data, plain })
+        Ok(Snapshot { header, rest: Arc::new(rest), rest_bytes, tables, data, plain })
     }
 
     /// The hash of the image that the state belongs to.
@@ -97,14 +98,14 @@ impl<'a> Snapshot<'a> {
 
 fn decode_table<'a>(table: &'a [u8], rest: &Rest, header: &Header) -> Result<Vec<Vec<Entry<'a>>>> {
     let mut input = Reader(table);
-    let mut tables = Vec::with_capacity(rest.memories.len());
+    let mut tables = room::empty(rest.memories.len())?;
     for (memory, size) in rest.memories.iter().enumerate() {
         let bytes = input.u64()?.checked_mul(ENTRY as u64).and_then(|bytes| usize::try_from(bytes).ok());
         let mut bytes = Reader(input.take(bytes.unwrap_or(usize::MAX))?);
         if header.partial && memory == 0 && !bytes.0.is_empty() {
             return Err(SnapshotError::Malformed("pages of memory 0 in a partial snapshot"));
         }
-        let mut entries = Vec::with_capacity(bytes.0.len() / ENTRY);
+        let mut entries = room::empty(bytes.0.len() / ENTRY)?;
         let mut least = 0;
         while !bytes.0.is_empty() {
             let entry = Entry::decode(&mut bytes)?;

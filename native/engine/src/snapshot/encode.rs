@@ -6,7 +6,7 @@ use super::frame::Compressor;
 use super::layout::{ENTRY, Entry, HASH, HEADER, Header, IdHasher, PAGE_HASH, PageHash, WHOLE, ZEROED, hash_page};
 use super::pages::{is_zero, touched};
 use super::records::InOrder;
-use super::{PAGE, Rest, StateId, patch, rest};
+use super::{Cancellation, PAGE, Rest, StateId, patch, rest, room};
 use crate::image::Hash;
 use sha2::{Digest, Sha256};
 use std::ops::Range;
@@ -18,6 +18,28 @@ pub struct Memory<'a> {
     pub bytes: &'a [u8],
     /// Ascending ranges of bytes that may differ from zero: everything outside is known to be zero.
     pub candidates: &'a [Range<usize>],
+}
+
+/// Where a compressed snapshot goes. Its size is not known before.
+pub trait Output {
+    /// Adds bytes at the end.
+    ///
+    /// # Errors
+    /// [`SnapshotError::Host`] where there is no room for them.
+    fn append(&mut self, bytes: &[u8]) -> Result<()>;
+
+    /// All bytes.
+    fn bytes(&mut self) -> &mut [u8];
+}
+
+impl Output for Vec<u8> {
+    fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        Ok(room::append(self, bytes)?)
+    }
+
+    fn bytes(&mut self) -> &mut [u8] {
+        self
+    }
 }
 
 /// What is to be written.
@@ -44,6 +66,7 @@ pub struct Plan<'a> {
     patches: Vec<u8>,
     sizes: Sizes,
     stored: usize,
+    cancellation: Cancellation<'a>,
 }
 
 struct Pages<'a> {
@@ -115,8 +138,15 @@ impl<'a> Plan<'a> {
     /// # Errors
     /// [`SnapshotError::Unencodable`] or [`SnapshotError::WrongSize`] where the parts of the state do not fit together;
     /// [`SnapshotError::OtherImage`] where the base belongs to another image; [`SnapshotError::DamagedPage`] where it
-    /// is found to be damaged.
-    pub fn new(image: &Hash, rest: &Rest, memories: &[Memory<'a>], kind: Kind<'a>) -> Result<Plan<'a>> {
+    /// is found to be damaged; [`SnapshotError::Host`] where there is no room for the plan. Here and when it is written
+    /// [`SnapshotError::Cancelled`] once `cancellation` says so.
+    pub fn new(
+        image: &Hash,
+        rest: &Rest,
+        memories: &[Memory<'a>],
+        kind: Kind<'a>,
+        cancellation: Cancellation<'a>,
+    ) -> Result<Plan<'a>> {
         let base = if let Kind::Delta(base) = kind { Some(base) } else { None };
         let partial = base.map_or(matches!(kind, Kind::Partial), Resolved::is_partial);
         if base.is_some_and(|base| base.image() != image) {
@@ -127,9 +157,9 @@ impl<'a> Plan<'a> {
             return Err(SnapshotError::Unencodable("memories are missing, or too many"));
         }
         let encoded = rest::encode(rest)?;
-        let mut planned = Vec::with_capacity(count);
+        let mut planned = room::empty(count)?;
         let mut patches = Vec::new();
-        let mut before = base.map(|base| (base, InOrder::new(base)));
+        let mut before = base.map(|base| InOrder::new(base).map(|pages| (base, pages))).transpose()?;
         for (index, (memory, size)) in memories.iter().zip(&rest.memories).enumerate() {
             if partial && index == 0 {
                 planned.push(Pages { bytes: &[], planned: Vec::new() });
@@ -140,8 +170,8 @@ impl<'a> Plan<'a> {
                 return Err(SnapshotError::WrongSize { wanted: *size, found });
             }
             let planned_pages = match &mut before {
-                Some((base, before)) => compare(index, memory, base, before, &mut patches)?,
-                None => scan(memory)?,
+                Some((base, before)) => compare(index, memory, base, before, &mut patches, cancellation)?,
+                None => scan(memory, cancellation)?,
             };
             planned.push(Pages { bytes: memory.bytes, planned: planned_pages });
         }
@@ -150,7 +180,8 @@ impl<'a> Plan<'a> {
         let data = all().try_fold(0_usize, |sum, length| sum.checked_add(usize::from(length)));
         let sizes = Sizes::new(&encoded, count, entries, data)?;
         let base = base.map(|base| *base.id());
-        Ok(Plan { image: *image, base, partial, rest: encoded, memories: planned, patches, sizes, stored })
+        let (image, rest, memories) = (*image, encoded, planned);
+        Ok(Plan { image, base, partial, rest, memories, patches, sizes, stored, cancellation })
     }
 
     /// Bytes of the file without compression.
@@ -185,25 +216,26 @@ impl<'a> Plan<'a> {
         Ok(id)
     }
 
-    /// The file with its pages compressed, and the id of the state. `level` is one of zstd's; those above 19 count as
-    /// 19. The same state, version of zstd and level give the same bytes, the same state alone does not.
+    /// Writes the file with its pages compressed to `out`, which is empty, and answers with the id of the state. `level` is
+    /// one of zstd's; those above 19 count as 19. The same state, version of zstd and level give the same bytes, the same
+    /// state alone does not.
     ///
     /// # Errors
-    /// As of [`Plan::write`]; [`SnapshotError::Host`] where zstd fails, for want of memory.
-    pub fn compress(&self, level: i32) -> Result<(Vec<u8>, StateId)> {
+    /// [`SnapshotError::Host`] where there is no room for it.
+    pub fn compress(&self, level: i32, out: &mut impl Output) -> Result<StateId> {
         let head = self.sizes.head();
-        let space = vec![0; head];
-        let (table, id, mut file) = if self.sizes.data == 0 {
-            let (table, id) = self.pages(|_| Ok(()))?;
-            (table, id, space)
+        out.append(&room::zeros(head)?)?;
+        let (table, id) = if self.sizes.data == 0 {
+            self.pages(|_| Ok(()))?
         } else {
-            let mut frame = Compressor::new(space, self.sizes.data as u64, level)?;
-            let (table, id) = self.pages(|page| frame.record(page))?;
-            (table, id, frame.finish()?)
+            let mut frame = Compressor::new(out, self.sizes.data as u64, level)?;
+            let made = self.pages(|page| frame.record(page))?;
+            frame.finish()?;
+            made
         };
-        let (head, data) = file.split_at_mut_checked(head).ok_or(TOO_LARGE)?;
+        let (head, data) = out.bytes().split_at_mut_checked(head).ok_or(TOO_LARGE)?;
         write_head(head, &self.header(id, data.len() as u64, true), &self.rest, &table)?;
-        Ok((file, id))
+        Ok(id)
     }
 
     fn header(&self, id: StateId, data: u64, compressed: bool) -> Header {
@@ -216,12 +248,13 @@ impl<'a> Plan<'a> {
     /// cache.
     fn pages(&self, mut store: impl FnMut(&[u8]) -> Result<()>) -> Result<(Vec<u8>, StateId)> {
         let mut id = IdHasher::new(self.partial, &self.image, &self.rest);
-        let mut table = Vec::with_capacity(self.sizes.table);
+        let mut table = room::empty(self.sizes.table)?;
         for (memory, Pages { bytes, planned }) in self.memories.iter().enumerate() {
             let (contents, _) = bytes.as_chunks::<PAGE>();
             let entries = planned.iter().filter(|(_, planned)| planned.length().is_some()).count();
             table.extend_from_slice(&(entries as u64).to_le_bytes());
             for (page, planned) in planned {
+                self.cancellation.check()?;
                 let page = *page;
                 let contents = || {
                     let contents = usize::try_from(page).ok().and_then(|page| contents.get(page));
@@ -254,23 +287,33 @@ impl<'a> Plan<'a> {
 
 /// Fills the part of a file that stands before the page data.
 pub(super) fn write_head(out: &mut [u8], header: &Header, rest: &[u8], table: &[u8]) -> Result<()> {
-    let mut head = Vec::with_capacity(out.len());
-    header.encode(&mut head);
-    head.extend_from_slice(rest);
-    head.extend_from_slice(table);
-    head.extend_from_slice(&Sha256::digest(&head));
-    if head.len() != out.len() {
-        return Err(SnapshotError::WrongSize { wanted: head.len() as u64, found: out.len() as u64 });
+    let (wanted, found) = ((HEADER + rest.len() + table.len() + HASH) as u64, out.len() as u64);
+    let (head, check) = out
+        .split_last_chunk_mut::<HASH>()
+        .filter(|_| wanted == found)
+        .ok_or(SnapshotError::WrongSize { wanted, found })?;
+    let mut encoded = room::empty(HEADER)?;
+    header.encode(&mut encoded);
+    let mut left = &mut *head;
+    for part in [encoded.as_slice(), rest, table] {
+        let (place, behind) = left.split_at_mut_checked(part.len()).ok_or(TOO_LARGE)?;
+        place.copy_from_slice(part);
+        left = behind;
     }
-    out.copy_from_slice(&head);
+    *check = Sha256::digest(&*head).into();
     Ok(())
 }
 
-fn scan<'a>(memory: &Memory<'a>) -> Result<Vec<(u64, Planned<'a>)>> {
+fn scan<'a>(memory: &Memory<'a>, cancellation: Cancellation) -> Result<Vec<(u64, Planned<'a>)>> {
     let (contents, _) = memory.bytes.as_chunks::<PAGE>();
-    let stored = |page: usize| contents.get(page).is_some_and(|contents| !is_zero(contents));
-    let candidates = touched(memory.candidates, memory.bytes.len())?;
-    Ok(candidates.filter(|page| stored(*page)).map(|page| (page as u64, Planned::Fresh)).collect())
+    let mut planned = Vec::new();
+    for page in touched(memory.candidates, memory.bytes.len())? {
+        cancellation.check()?;
+        if contents.get(page).is_some_and(|contents| !is_zero(contents)) {
+            room::push(&mut planned, (page as u64, Planned::Fresh))?;
+        }
+    }
+    Ok(planned)
 }
 
 /// Pages of the base that lie beyond the end of the memory are gone with the bytes that they were: nothing is planned.
@@ -280,26 +323,31 @@ fn compare<'a>(
     base: &'a Resolved,
     in_order: &mut InOrder,
     patches: &mut Vec<u8>,
+    cancellation: Cancellation,
 ) -> Result<Vec<(u64, Planned<'a>)>> {
     let (contents, _) = memory.bytes.as_chunks::<PAGE>();
     let pages = base.pages(index);
-    let mut planned = Vec::with_capacity(pages.len());
+    let mut planned = room::empty(pages.len())?;
     let mut before = pages.iter().take_while(|before| before.page < contents.len() as u64).peekable();
     for page in touched(memory.candidates, memory.bytes.len())? {
+        cancellation.check()?;
         let (Some(now), page) = (contents.get(page), page as u64) else { continue };
         while let Some(gone) = before.next_if(|before| before.page < page) {
-            planned.push((gone.page, Planned::Zeroed));
+            room::push(&mut planned, (gone.page, Planned::Zeroed))?;
         }
-        planned.push(match before.next_if(|before| before.page == page) {
+        let next = match before.next_if(|before| before.page == page) {
             Some(before) => {
                 let place = Place { memory: index, page, number: 0 };
                 (page, compare_page(now, in_order.page(place, before)?, before.hash, place, patches)?)
             }
             None if is_zero(now) => continue,
-            None => (page, change(now, &[0; PAGE], hash_page(now), patches)),
-        });
+            None => (page, change(now, &[0; PAGE], hash_page(now), patches)?),
+        };
+        room::push(&mut planned, next)?;
     }
-    planned.extend(before.map(|gone| (gone.page, Planned::Zeroed)));
+    for gone in before {
+        room::push(&mut planned, (gone.page, Planned::Zeroed))?;
+    }
     Ok(planned)
 }
 
@@ -322,14 +370,15 @@ fn compare_page<'a>(
     if hash == *hash_before && hash_page(before) != hash {
         return Err(place.damaged());
     }
-    Ok(change(now, before, hash, patches))
+    change(now, before, hash, patches)
 }
 
-fn change<'a>(now: &[u8; PAGE], before: &[u8; PAGE], hash: PageHash, patches: &mut Vec<u8>) -> Planned<'a> {
+fn change<'a>(now: &[u8; PAGE], before: &[u8; PAGE], hash: PageHash, patches: &mut Vec<u8>) -> Result<Planned<'a>> {
+    patches.try_reserve(patch::MOST)?;
     let start = patches.len();
     let patch = patch::diff(before, now, patches).map(|()| start..patches.len());
     if patch.is_none() {
         patches.truncate(start);
     }
-    Planned::Changed { hash, patch }
+    Ok(Planned::Changed { hash, patch })
 }

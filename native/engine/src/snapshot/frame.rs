@@ -1,10 +1,10 @@
 //! The page data of a compressed snapshot: one zstd frame.
 
 use super::PAGE;
+use super::encode::Output;
 use super::error::{Result, SnapshotError};
-use std::io::{Read, Write};
-use zstd::stream::{read, write};
-use zstd::zstd_safe;
+use super::room;
+use zstd::zstd_safe::{self, CCtx, CParameter, DCtx, DParameter, ErrorCode, InBuffer, OutBuffer};
 
 /// The largest window that a frame may ask of its reader: 8 MiB, what RFC 8878 recommends to support.
 const WINDOW_LOG: u32 = 23;
@@ -12,32 +12,58 @@ const WINDOW_LOG: u32 = 23;
 /// The highest level that keeps to that window.
 const MAX_LEVEL: i32 = 19;
 
-/// Makes a frame of records.
-pub(super) struct Compressor(write::Encoder<'static, Vec<u8>>);
+/// Bytes of a frame that are made before they go where the file is.
+const CHUNK: usize = 128 << 10;
 
-impl Compressor {
-    /// Appends the frame to `out`. Its header names the number of bytes in it: readers insist on that.
-    pub(super) fn new(out: Vec<u8>, bytes: u64, level: i32) -> Result<Compressor> {
-        let make = || {
-            let mut encoder = write::Encoder::new(out, level.min(MAX_LEVEL))?;
-            encoder.include_contentsize(true)?;
-            encoder.set_pledged_src_size(Some(bytes))?;
-            Ok(encoder)
-        };
-        make().map(Compressor).map_err(host)
+/// Makes a frame of records.
+pub(super) struct Compressor<'o, O> {
+    context: CCtx<'static>,
+    chunk: Vec<u8>,
+    out: &'o mut O,
+}
+
+impl<'o, O: Output> Compressor<'o, O> {
+    /// Appends the frame to `out`. Its header has the number of bytes in it, as readers require.
+    pub(super) fn new(out: &'o mut O, bytes: u64, level: i32) -> Result<Compressor<'o, O>> {
+        let mut context = CCtx::try_create().ok_or_else(no_context)?;
+        context.set_parameter(CParameter::CompressionLevel(level.min(MAX_LEVEL))).map_err(host)?;
+        context.set_parameter(CParameter::ContentSizeFlag(true)).map_err(host)?;
+        context.set_pledged_src_size(Some(bytes)).map_err(host)?;
+        Ok(Compressor { context, chunk: room::empty(CHUNK)?, out })
     }
 
     pub(super) fn record(&mut self, record: &[u8]) -> Result<()> {
-        self.0.write_all(record).map_err(host)
+        let mut input = InBuffer::around(record);
+        while input.pos < record.len() {
+            self.context.compress_stream(&mut OutBuffer::around(&mut self.chunk), &mut input).map_err(host)?;
+            self.hand_over()?;
+        }
+        Ok(())
     }
 
-    pub(super) fn finish(self) -> Result<Vec<u8>> {
-        self.0.finish().map_err(host)
+    pub(super) fn finish(mut self) -> Result<()> {
+        loop {
+            let left = self.context.end_stream(&mut OutBuffer::around(&mut self.chunk)).map_err(host)?;
+            self.hand_over()?;
+            if left == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    fn hand_over(&mut self) -> Result<()> {
+        self.out.append(&self.chunk)?;
+        self.chunk.clear();
+        Ok(())
     }
 }
 
-fn host(error: std::io::Error) -> SnapshotError {
-    SnapshotError::Host(error.to_string())
+fn host(code: ErrorCode) -> SnapshotError {
+    SnapshotError::Host(format!("zstd: {}", zstd_safe::get_error_name(code)))
+}
+
+fn no_context() -> SnapshotError {
+    SnapshotError::Host("no room in memory for zstd".into())
 }
 
 /// Whether `data` looks like exactly one frame of exactly that many bytes, as far as that shows without decompressing.
@@ -52,9 +78,50 @@ pub(super) fn check(data: &[u8], bytes: u64) -> Result<()> {
     Ok(())
 }
 
+/// Why a record cannot be had.
+pub(super) enum Unreadable {
+    /// The file is damaged there.
+    Damaged,
+    /// The host could not do its part.
+    Host(SnapshotError),
+}
+
+/// A frame that is decompressed piece by piece.
+struct Stream<'a> {
+    context: DCtx<'static>,
+    input: InBuffer<'a>,
+    /// Whether the end of the frame has been read.
+    has_ended: bool,
+}
+
+impl Stream<'_> {
+    /// Fills `out` as far as the frame goes, and reports how far.
+    fn read(&mut self, out: &mut [u8]) -> std::result::Result<usize, Unreadable> {
+        let size = out.len();
+        let mut out = OutBuffer::around(out);
+        while out.pos() < size && !self.has_ended {
+            let before = (out.pos(), self.input.pos);
+            let hint = self.context.decompress_stream(&mut out, &mut self.input).map_err(unreadable)?;
+            self.has_ended = hint == 0;
+            if before == (out.pos(), self.input.pos) && !self.has_ended {
+                break;
+            }
+        }
+        Ok(out.pos())
+    }
+
+    fn fill(&mut self, out: &mut [u8]) -> std::result::Result<(), Unreadable> {
+        if self.read(out)? == out.len() { Ok(()) } else { Err(Unreadable::Damaged) }
+    }
+
+    fn ends(&mut self) -> std::result::Result<bool, Unreadable> {
+        Ok(self.read(&mut [0])? == 0 && self.has_ended)
+    }
+}
+
 /// Yields the records of a frame, in order: as far as they are asked for, never more.
 pub(super) struct Records<'a> {
-    decoder: read::Decoder<'static, &'a [u8]>,
+    stream: Stream<'a>,
     bytes: u64,
     next: u64,
     buffer: [u8; PAGE],
@@ -63,36 +130,42 @@ pub(super) struct Records<'a> {
 impl<'a> Records<'a> {
     /// `bytes` are those of all records together.
     pub(super) fn new(data: &'a [u8], bytes: u64) -> Result<Records<'a>> {
-        let mut decoder = read::Decoder::with_buffer(data).map_err(host)?.single_frame();
-        decoder.window_log_max(WINDOW_LOG).map_err(host)?;
-        Ok(Records { decoder, bytes, next: 0, buffer: [0; PAGE] })
+        let mut context = DCtx::try_create().ok_or_else(no_context)?;
+        context.set_parameter(DParameter::WindowLogMax(WINDOW_LOG)).map_err(host)?;
+        let stream = Stream { context, input: InBuffer::around(data), has_ended: false };
+        Ok(Records { stream, bytes, next: 0, buffer: [0; PAGE] })
     }
 
-    /// All records, `bytes` together. `None` where the frame is damaged.
-    pub(super) fn all(mut self, bytes: usize) -> Option<Vec<u8>> {
-        let mut records = vec![0; bytes];
-        self.decoder.read_exact(&mut records).ok()?;
-        self.next = self.bytes;
-        self.ends().then_some(records)
+    /// All records, `bytes` together.
+    pub(super) fn all(mut self, bytes: usize) -> std::result::Result<Vec<u8>, Unreadable> {
+        let mut records = room::zeros(bytes).map_err(|error| Unreadable::Host(error.into()))?;
+        self.stream.fill(&mut records)?;
+        if self.stream.ends()? { Ok(records) } else { Err(Unreadable::Damaged) }
     }
 
-    /// After the last record the frame must end: one more byte would be one too many.
-    fn ends(&mut self) -> bool {
-        self.next != self.bytes || matches!(self.decoder.read(&mut [0]), Ok(0))
-    }
-
-    /// Reads the record that begins at `start`, which must not lie before the end of one that has been read. `None`
-    /// where the frame is damaged.
-    pub(super) fn read(&mut self, start: u64, length: u16) -> Option<&[u8]> {
-        let mut skip = start.checked_sub(self.next)?;
+    /// Reads the record that begins at `start`, which must not lie before the end of one that has been read.
+    pub(super) fn read(&mut self, start: u64, length: u16) -> std::result::Result<&[u8], Unreadable> {
+        let mut skip = start.checked_sub(self.next).ok_or(Unreadable::Damaged)?;
         while skip > 0 {
-            let some = self.buffer.get_mut(..usize::try_from(skip).map_or(PAGE, |skip| skip.min(PAGE)))?;
-            self.decoder.read_exact(some).ok()?;
-            skip -= some.len() as u64;
+            let size = usize::try_from(skip).map_or(PAGE, |skip| skip.min(PAGE));
+            self.stream.fill(self.buffer.get_mut(..size).ok_or(Unreadable::Damaged)?)?;
+            skip -= size as u64;
         }
-        let record = self.buffer.get_mut(..usize::from(length))?;
-        self.decoder.read_exact(record).ok()?;
+        let record = self.buffer.get_mut(..usize::from(length)).ok_or(Unreadable::Damaged)?;
+        self.stream.fill(record)?;
         self.next = start + u64::from(length);
-        if self.ends() { self.buffer.get(..usize::from(length)) } else { None }
+        // After the last record the frame must end: one more byte would be one too many.
+        if self.next == self.bytes && !self.stream.ends()? {
+            return Err(Unreadable::Damaged);
+        }
+        Ok(record)
+    }
+}
+
+/// Only where zstd finds no room the frame is not to blame.
+fn unreadable(code: ErrorCode) -> Unreadable {
+    match zstd_safe::get_error_name(code) {
+        name if name.contains("not enough memory") => Unreadable::Host(SnapshotError::Host(format!("zstd: {name}"))),
+        _ => Unreadable::Damaged,
     }
 }

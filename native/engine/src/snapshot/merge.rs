@@ -2,11 +2,12 @@
 
 use super::PAGE;
 use super::chain::Resolved;
-use super::encode::{Sizes, write_head};
+use super::encode::{Output, Sizes, write_head};
 use super::error::{Result, SnapshotError};
 use super::frame::Compressor;
 use super::layout::{Entry, Header, WHOLE};
 use super::pages::PageRef;
+use super::room;
 
 impl Resolved<'_> {
     /// Bytes of the state as one snapshot without compression; partial if the chain is.
@@ -32,26 +33,26 @@ impl Resolved<'_> {
         let (head, data) = out.split_at_mut_checked(sizes.head()).ok_or(wrong)?;
         let (places, _) = data.as_chunks_mut::<PAGE>();
         self.put_pages(None, places, |place| place.number)?;
-        write_head(head, &self.header(&sizes, sizes.data as u64, false), self.rest_bytes(), &self.table())
+        write_head(head, &self.header(&sizes, sizes.data as u64, false), self.rest_bytes(), &self.table(&sizes)?)
     }
 
-    /// The state as one snapshot with its pages compressed.
+    /// Writes the state as one snapshot with its pages compressed to the end of `out`, which is empty.
     ///
     /// # Errors
-    /// As of [`Resolved::merge_into`]; [`SnapshotError::Host`] where zstd fails, for want of memory.
-    pub fn merge_compressed(&self, level: i32) -> Result<Vec<u8>> {
+    /// As of [`Resolved::merge_into`]; [`SnapshotError::Host`] where there is no room for it.
+    pub fn merge_compressed(&self, level: i32, out: &mut impl Output) -> Result<()> {
         let sizes = self.sizes()?;
-        let mut file = vec![0; sizes.head()];
+        out.append(&room::zeros(sizes.head())?)?;
         if sizes.data > 0 {
-            let mut frame = Compressor::new(file, sizes.data as u64, level)?;
+            let mut frame = Compressor::new(out, sizes.data as u64, level)?;
             self.for_each_page(|page| frame.record(page))?;
-            file = frame.finish()?;
+            frame.finish()?;
         }
+        let file = out.bytes();
         let (wanted, found) = (sizes.head() as u64, file.len() as u64);
         let wrong = SnapshotError::WrongSize { wanted, found };
         let (head, data) = file.split_at_mut_checked(sizes.head()).ok_or(wrong)?;
-        write_head(head, &self.header(&sizes, data.len() as u64, true), self.rest_bytes(), &self.table())?;
-        Ok(file)
+        write_head(head, &self.header(&sizes, data.len() as u64, true), self.rest_bytes(), &self.table(&sizes)?)
     }
 
     fn sizes(&self) -> Result<Sizes> {
@@ -65,14 +66,14 @@ impl Resolved<'_> {
         Header { compressed, partial, image, id, base: None, rest, table: table as u64, data }
     }
 
-    fn table(&self) -> Vec<u8> {
-        let mut table = Vec::new();
+    fn table(&self, sizes: &Sizes) -> Result<Vec<u8>> {
+        let mut table = room::empty(sizes.table)?;
         for pages in self.memories() {
             table.extend_from_slice(&(pages.len() as u64).to_le_bytes());
             for PageRef { page, hash, .. } in pages {
                 Entry { page: *page, length: WHOLE, hash }.encode(&mut table);
             }
         }
-        table
+        Ok(table)
     }
 }

@@ -8,6 +8,7 @@
 //! apply:    files ── Snapshot::parse each ── resolve the chain ── rest(), restore_into each memory
 //! ```
 
+mod cancellation;
 mod chain;
 mod decode;
 mod encode;
@@ -20,12 +21,14 @@ mod pages;
 mod patch;
 mod records;
 mod rest;
+pub mod room;
 
+pub use cancellation::Cancellation;
 pub use chain::{Resolved, resolve};
 pub use decode::{Limits, Snapshot};
-pub use encode::{Kind, Memory, Plan};
+pub use encode::{Kind, Memory, Output, Plan};
 pub use entries::Entries;
-pub use error::SnapshotError;
+pub use error::{Code, SnapshotError};
 pub use layout::VERSION;
 
 use crate::image::Hash;

@@ -5,6 +5,9 @@ use super::PAGE;
 /// Runs of differing bytes with fewer equal ones between them are one: a run of its own costs two bytes.
 const APART: usize = 3;
 
+/// Bytes that [`diff`] appends at most: those of a page, and four for each run, of which a page has room for a quarter.
+pub(super) const MOST: usize = 2 * PAGE;
+
 /// Appends the patch that makes `now` of `before` to `out`. `None`, with some of it appended, if it would not be
 /// smaller than a page.
 pub(super) fn diff(before: &[u8; PAGE], now: &[u8; PAGE], out: &mut Vec<u8>) -> Option<()> {

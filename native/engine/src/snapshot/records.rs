@@ -3,8 +3,9 @@
 use super::PAGE;
 use super::chain::{Place, Resolved};
 use super::error::Result;
+use super::frame::Unreadable;
 use super::pages::PageRef;
-use super::{frame, patch};
+use super::{frame, patch, room};
 
 /// Where the contents of a page are, or a patch.
 #[derive(Clone, Copy, Debug)]
@@ -54,8 +55,12 @@ impl<'a> File<'a> {
         }
         let frame = frame::Records::new(self.data, self.plain)?;
         Ok(match usize::try_from(self.plain) {
-            // A damaged frame has no records.
-            Ok(bytes @ ..=SMALL) => Open::Small(frame.all(bytes).unwrap_or_default()),
+            Ok(bytes @ ..=SMALL) => match frame.all(bytes) {
+                Ok(records) => Open::Small(records),
+                // A damaged frame has no records.
+                Err(Unreadable::Damaged) => Open::Small(Vec::new()),
+                Err(Unreadable::Host(error)) => return Err(error),
+            },
             _ => Open::Frame(Box::new(frame)),
         })
     }
@@ -72,12 +77,15 @@ pub(super) enum Open<'a> {
 }
 
 impl Open<'_> {
-    /// `None` where the file is damaged.
-    pub(super) fn read(&mut self, record: &Record) -> Option<&[u8]> {
+    /// The bytes of a record of a page.
+    pub(super) fn read(&mut self, record: &Record, place: Place) -> Result<&[u8]> {
         match self {
-            Open::Plain(data) => record.of(data),
-            Open::Small(data) => record.of(data),
-            Open::Frame(frame) => frame.read(record.start, record.length),
+            Open::Plain(data) => record.of(data).ok_or(place.damaged()),
+            Open::Small(data) => record.of(data).ok_or(place.damaged()),
+            Open::Frame(frame) => frame.read(record.start, record.length).map_err(|error| match error {
+                Unreadable::Damaged => place.damaged(),
+                Unreadable::Host(error) => error,
+            }),
         }
     }
 }
@@ -92,8 +100,10 @@ pub(super) struct InOrder<'r, 'a> {
 }
 
 impl<'r, 'a> InOrder<'r, 'a> {
-    pub(super) fn new(state: &'r Resolved<'a>) -> InOrder<'r, 'a> {
-        InOrder { state, open: state.files().iter().map(|_| None).collect(), page: [0; PAGE], layers: Vec::new() }
+    pub(super) fn new(state: &'r Resolved<'a>) -> Result<InOrder<'r, 'a>> {
+        let mut open = room::empty(state.files().len())?;
+        open.extend(state.files().iter().map(|_| None));
+        Ok(InOrder { state, open, page: [0; PAGE], layers: Vec::new() })
     }
 
     /// The contents of a page, not checked against its hash.
@@ -102,7 +112,9 @@ impl<'r, 'a> InOrder<'r, 'a> {
             return Ok(whole);
         }
         self.layers.clear();
-        self.layers.extend(self.state.layers(page));
+        for record in self.state.layers(page) {
+            room::push(&mut self.layers, record)?;
+        }
         for record in self.layers.iter().rev() {
             let file = self.state.files().get(record.file).zip(self.open.get_mut(record.file));
             let (file, open) = file.ok_or(place.damaged())?;
@@ -110,7 +122,7 @@ impl<'r, 'a> InOrder<'r, 'a> {
                 Some(open) => open,
                 None => open.insert(file.open()?),
             };
-            let bytes = open.read(record).ok_or(place.damaged())?;
+            let bytes = open.read(record, place)?;
             record.put(bytes, &mut self.page).ok_or(place.damaged())?;
         }
         Ok(&self.page)

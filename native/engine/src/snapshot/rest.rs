@@ -3,7 +3,7 @@
 use super::entries::Entries;
 use super::error::{Result, SnapshotError};
 use super::layout::Reader;
-use super::{GlobalValue, Limits, Rest, Segment};
+use super::{GlobalValue, Limits, Rest, Segment, room};
 
 /// Memories grow in pages of this size; custom page sizes are off.
 const WASM_PAGE: u64 = 65_536;
@@ -26,34 +26,34 @@ const TABLE_ORDER: &str = "tables are not in ascending order";
 const SEGMENT_ORDER: &str = "dropped segments are not in ascending order";
 
 pub(super) fn encode(rest: &Rest) -> Result<Vec<u8>> {
-    let mut out = Vec::with_capacity(64 + 21 * rest.globals.len());
+    let mut out = room::empty(64 + 21 * rest.globals.len())?;
     count(&mut out, rest.memories.len())?;
     for size in &rest.memories {
         require(size % WASM_PAGE == 0, MEMORY_SIZE)?;
-        out.extend_from_slice(&size.to_le_bytes());
+        room::append(&mut out, &size.to_le_bytes())?;
     }
     count(&mut out, rest.globals.len())?;
     require(rest.globals.is_sorted_by(|(a, _), (b, _)| a < b), GLOBAL_ORDER)?;
     for (index, value) in &rest.globals {
-        out.extend_from_slice(&index.to_le_bytes());
+        room::append(&mut out, &index.to_le_bytes())?;
         encode_global(&mut out, *value)?;
     }
     count(&mut out, rest.tables.len())?;
     require(rest.tables.is_sorted_by(|(a, _), (b, _)| a < b), TABLE_ORDER)?;
     for (index, entries) in &rest.tables {
-        out.extend_from_slice(&index.to_le_bytes());
+        room::append(&mut out, &index.to_le_bytes())?;
         let length = u32::try_from(entries.len()).map_err(|_| SnapshotError::Unencodable("a table is too large"))?;
-        out.extend_from_slice(&length.to_le_bytes());
+        room::append(&mut out, &length.to_le_bytes())?;
         for (times, entry) in entries.runs() {
-            out.extend_from_slice(&times.to_le_bytes());
-            out.extend_from_slice(&func(entry)?.to_le_bytes());
+            room::append(&mut out, &times.to_le_bytes())?;
+            room::append(&mut out, &func(entry)?.to_le_bytes())?;
         }
     }
     require(rest.dropped.is_sorted_by(|a, b| a < b), SEGMENT_ORDER)?;
     let data = |segment: &Segment| if let Segment::Data(index) = segment { Some(*index) } else { None };
     let elem = |segment: &Segment| if let Segment::Elem(index) = segment { Some(*index) } else { None };
-    segments(&mut out, rest.dropped.iter().filter_map(data).collect())?;
-    segments(&mut out, rest.dropped.iter().filter_map(elem).collect())?;
+    segments(&mut out, rest.dropped.iter().filter_map(data))?;
+    segments(&mut out, rest.dropped.iter().filter_map(elem))?;
     Ok(out)
 }
 
@@ -63,13 +63,14 @@ fn require(holds: bool, otherwise: &'static str) -> Result<()> {
 
 fn count(out: &mut Vec<u8>, count: usize) -> Result<()> {
     let count = u32::try_from(count).map_err(|_| SnapshotError::Unencodable("a list is too long"))?;
-    out.extend_from_slice(&count.to_le_bytes());
-    Ok(())
+    Ok(room::append(out, &count.to_le_bytes())?)
 }
 
-fn segments(out: &mut Vec<u8>, indices: Vec<u32>) -> Result<()> {
-    count(out, indices.len())?;
-    indices.iter().for_each(|index| out.extend_from_slice(&index.to_le_bytes()));
+fn segments(out: &mut Vec<u8>, indices: impl Iterator<Item = u32> + Clone) -> Result<()> {
+    count(out, indices.clone().count())?;
+    for index in indices {
+        room::append(out, &index.to_le_bytes())?;
+    }
     Ok(())
 }
 
@@ -80,8 +81,8 @@ fn func(entry: Option<u32>) -> Result<u32> {
 
 fn encode_global(out: &mut Vec<u8>, value: GlobalValue) -> Result<()> {
     let mut put = |tag: u8, bytes: &[u8]| {
-        out.push(tag);
-        out.extend_from_slice(bytes);
+        room::push(out, tag)?;
+        room::append(out, bytes)
     };
     match value {
         GlobalValue::Null => put(TAG_NULL, &[]),
@@ -92,7 +93,7 @@ fn encode_global(out: &mut Vec<u8>, value: GlobalValue) -> Result<()> {
         GlobalValue::V128(bits) => put(TAG_V128, &bits.to_le_bytes()),
         GlobalValue::Func(entry) => put(TAG_FUNC, &func(entry)?.to_le_bytes()),
     }
-    Ok(())
+    .map_err(SnapshotError::from)
 }
 
 /// Lists grow with the bytes that are read, never by the count that announces them.
@@ -102,12 +103,12 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Rest> {
     for _ in 0..input.u32()? {
         let size = input.u64()?;
         ensure(size % WASM_PAGE == 0, MEMORY_SIZE)?;
-        rest.memories.push(size);
+        room::push(&mut rest.memories, size)?;
     }
     for _ in 0..input.u32()? {
         let index = input.u32()?;
         ensure(rest.globals.last().is_none_or(|(last, _)| *last < index), GLOBAL_ORDER)?;
-        rest.globals.push((index, decode_global(&mut input)?));
+        room::push(&mut rest.globals, (index, decode_global(&mut input)?))?;
     }
     let mut left = limits.table_entries;
     for _ in 0..input.u32()? {
@@ -117,7 +118,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Rest> {
         left = left
             .checked_sub(u64::from(length))
             .ok_or(SnapshotError::Limit { what: "entries in tables", limit: limits.table_entries })?;
-        rest.tables.push((index, decode_entries(&mut input, length)?));
+        room::push(&mut rest.tables, (index, decode_entries(&mut input, length)?))?;
     }
     decode_segments(&mut input, &mut rest.dropped, Segment::Data)?;
     decode_segments(&mut input, &mut rest.dropped, Segment::Elem)?;
@@ -155,7 +156,7 @@ fn decode_entries(input: &mut Reader, length: u32) -> Result<Entries> {
         ensure(last != Some(entry), "two runs of the same table entry side by side")?;
         left = left.checked_sub(times).ok_or(SnapshotError::Malformed("more table entries than announced"))?;
         last = Some(entry);
-        entries.push_run(times, entry);
+        entries.push_run(times, entry)?;
     }
     Ok(entries)
 }
@@ -164,7 +165,7 @@ fn decode_segments(input: &mut Reader, dropped: &mut Vec<Segment>, kind: fn(u32)
     for _ in 0..input.u32()? {
         let segment = kind(input.u32()?);
         ensure(dropped.last().is_none_or(|last| *last < segment), SEGMENT_ORDER)?;
-        dropped.push(segment);
+        room::push(dropped, segment)?;
     }
     Ok(())
 }

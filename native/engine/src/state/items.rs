@@ -5,7 +5,7 @@ use super::pages::{union, whole};
 use super::{View, invalid};
 use crate::error::{Error, Limit};
 use crate::image::Image;
-use crate::snapshot::{self, Entries, GlobalValue, Rest, Segment};
+use crate::snapshot::{self, Cancellation, Entries, GlobalValue, Rest, Segment};
 use crate::task::Data;
 use crate::touched::touched;
 use std::collections::HashMap;
@@ -32,8 +32,7 @@ impl Items {
     pub(super) fn of(store: &mut StoreContextMut<'_, Data>) -> Result<Items, Error> {
         let image = store.data().image().clone();
         let instance = store.data().instance()?;
-        // The image has found all of these.
-        let mut find = |export: &ModuleExport| instance.get_module_export(&mut *store, export).ok_or(Error::Stopped);
+        let mut find = |export: &ModuleExport| instance.get_module_export(&mut *store, export).ok_or_else(missing);
         let StateExports { memories, globals, tables, flags, functions, drop } = image.state();
         let memories =
             memories.iter().map(|memory| into(find(&memory.export)?.into_memory())).collect::<Result<_, _>>()?;
@@ -61,15 +60,23 @@ impl Items {
     }
 
     /// Where each memory may hold anything but zeros: what was written, by whomever, and what the image fills.
-    pub(super) fn candidates(&self, store: &StoreContextMut<'_, Data>) -> Vec<Vec<Range<usize>>> {
+    ///
+    /// # Errors
+    /// [`Error::Host`] where there is no room for the lists.
+    pub(super) fn candidates(&self, store: &StoreContextMut<'_, Data>) -> Result<Vec<Vec<Range<usize>>>, Error> {
         let of = |(index, memory): (usize, &Memory)| {
             let bytes = memory.data(store);
-            match self.image.state().data(index, bytes.len()) {
-                Some(data) => union(touched(bytes), data),
+            Ok(match self.image.state().data(index, bytes.len()) {
+                Some(data) => union(touched(bytes)?, data)?,
                 None => whole(bytes.len()),
-            }
+            })
         };
         self.memories.iter().enumerate().map(of).collect()
+    }
+
+    /// How many entries all tables have.
+    pub(super) fn entries(&self, store: &StoreContextMut<'_, Data>) -> u64 {
+        self.tables.iter().map(|(_, table)| table.size(store)).sum()
     }
 
     pub(super) fn memories<'a>(
@@ -92,7 +99,7 @@ impl Items {
         let bytes = memory.data_mut(store);
         let initial = match self.image.state().data(index, bytes.len()) {
             Some(data) if self.image.state().is_all(index) && !is_initialized => data.to_vec(),
-            Some(data) => union(touched(bytes), data),
+            Some(data) => union(touched(bytes)?, data)?,
             None => whole(bytes.len()),
         };
         Ok((bytes, initial))
@@ -102,20 +109,25 @@ impl Items {
         &self,
         store: &StoreContextMut<'_, Data>,
         rest: Rest,
-        look: impl FnOnce(&View<'_>) -> T,
+        candidates: &[Vec<Range<usize>>],
+        cancellation: Cancellation<'_>,
+        look: impl FnOnce(&View<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let candidates = self.candidates(store);
         let host = match &store.data().host {
             Some(host) => host.encode()?,
             None => Vec::new(),
         };
         let in_host = whole(host.len());
         let host = self.has_host.then_some(snapshot::Memory { bytes: &host, candidates: &in_host });
-        let memories: Vec<_> = self.memories(store, &candidates).chain(host).collect();
-        Ok(look(&View { image: &self.image, rest, memories: &memories, linear: self.linear }))
+        let memories: Vec<_> = self.memories(store, candidates).chain(host).collect();
+        look(&View { image: &self.image, rest, memories: &memories, linear: self.linear, cancellation })
     }
 
-    pub(super) fn rest(&self, store: &mut StoreContextMut<'_, Data>) -> Result<Rest, Error> {
+    pub(super) fn rest(
+        &self,
+        store: &mut StoreContextMut<'_, Data>,
+        cancellation: Cancellation<'_>,
+    ) -> Result<Rest, Error> {
         let host = self.has_host.then(|| store.data().host.as_ref().map_or(0, |host| host.encoded_size() as u64));
         let memories = self.memories.iter().map(|memory| memory.data_size(&*store) as u64).chain(host).collect();
         let names = self.names(store);
@@ -127,8 +139,10 @@ impl Items {
         }
         let mut tables = Vec::with_capacity(self.tables.len());
         for (index, table) in &self.tables {
-            let entries = entries(store, table, &names)
-                .map_err(|what| Error::Uncapturable(format!("table {index} holds {what}")))?;
+            let entries = entries(store, table, &names, cancellation).map_err(|error| match error {
+                Unreadable::Foreign(what) => Error::Uncapturable(format!("table {index} holds {what}")),
+                Unreadable::Other(error) => error,
+            })?;
             tables.push((*index, entries));
         }
         let is_up =
@@ -149,7 +163,12 @@ impl Items {
         names
     }
 
-    pub(super) async fn put_rest(&self, store: &mut StoreContextMut<'_, Data>, rest: &Rest) -> Result<(), Error> {
+    pub(super) async fn put_rest(
+        &self,
+        store: &mut StoreContextMut<'_, Data>,
+        rest: &Rest,
+        cancellation: Cancellation<'_>,
+    ) -> Result<(), Error> {
         if rest.memories.len() != self.memories.len() + usize::from(self.has_host) {
             return Err(invalid("another number of memories"));
         }
@@ -161,10 +180,9 @@ impl Items {
         }
         for (index, entries) in &rest.tables {
             let table = find(&self.tables, *index).ok_or_else(|| invalid("a table that the image does not have"))?;
-            self.put_table(store, &table, entries).await?;
+            self.put_table(store, &table, entries, cancellation).await?;
         }
-        let indices = |globals: &[(u32, GlobalValue)]| globals.iter().map(|(index, _)| *index).collect::<Vec<_>>();
-        if indices(&rest.globals) != self.globals.iter().map(|(index, _)| *index).collect::<Vec<_>>() {
+        if !rest.globals.iter().map(|(index, _)| index).eq(self.globals.iter().map(|(index, _)| index)) {
             return Err(invalid("other globals"));
         }
         for ((_, global), (_, value)) in self.globals.iter().zip(&rest.globals) {
@@ -187,6 +205,7 @@ impl Items {
         store: &mut StoreContextMut<'_, Data>,
         table: &Table,
         entries: &Entries,
+        cancellation: Cancellation<'_>,
     ) -> Result<(), Error> {
         let null = Ref::null(table.ty(&*store).element().heap_type());
         let missing =
@@ -197,6 +216,7 @@ impl Items {
         }
         let mut start = 0;
         for (count, function) in entries.runs() {
+            cancellation.check()?;
             let entry = match function {
                 None => null.clone(),
                 Some(function) => Ref::Func(Some(self.function(store, function)?)),
@@ -256,7 +276,12 @@ fn too_large(error: &wasmtime::Error, limit: Limit) -> Error {
 }
 
 fn into<T>(item: Option<T>) -> Result<T, Error> {
-    item.ok_or(Error::Stopped)
+    item.ok_or_else(missing)
+}
+
+/// The image has found all exports that hold state.
+fn missing() -> Error {
+    Error::Host("an export that holds state is missing".into())
 }
 
 fn find<T: Copy>(items: &[(u32, T)], index: u32) -> Option<T> {
@@ -290,21 +315,32 @@ fn global_value(
     })
 }
 
+/// Why the entries of a table cannot be read.
+enum Unreadable {
+    /// One of them is this, which means nothing elsewhere.
+    Foreign(&'static str),
+    Other(Error),
+}
+
 fn entries(
     store: &mut StoreContextMut<'_, Data>,
     table: &Table,
     names: &HashMap<usize, u32>,
-) -> Result<Entries, &'static str> {
+    cancellation: Cancellation<'_>,
+) -> Result<Entries, Unreadable> {
+    const FOREIGN_FUNCTION: Unreadable = Unreadable::Foreign(self::FOREIGN_FUNCTION);
+
     let mut entries = Entries::new();
     let mut index = 0;
     let mut scope = RootScope::new(&mut *store);
     while let Some(entry) = table.get(&mut scope, index) {
+        cancellation.check().map_err(|error| Unreadable::Other(error.into()))?;
         let entry = match entry {
             Ref::Func(Some(func)) => Some(*names.get(&(func.to_raw(&mut scope) as usize)).ok_or(FOREIGN_FUNCTION)?),
             entry if entry.is_null() => None,
-            _ => return Err(FOREIGN),
+            _ => return Err(Unreadable::Foreign(FOREIGN)),
         };
-        entries.push_run(1, entry);
+        entries.push_run(1, entry).map_err(|error| Unreadable::Other(error.into()))?;
         index += 1;
     }
     Ok(entries)

@@ -1,13 +1,16 @@
 //! The state of an instance: read out, put into a fresh instance, copied from one to another.
 //!
-//! What a module keeps to itself is reached through the exports that `expose` has added. References to functions are told
-//! by the numbers of the functions; the table of all functions that a reference can lead to is one of those exports.
+//! What a module keeps to itself is reached through the exports that `expose` has added. References to functions are stored
+//! as the numbers of the functions; the table of all functions that a reference can lead to is one of those exports.
 
+mod contents;
 mod exports;
 mod items;
 mod pages;
 mod snapshots;
 
+pub use contents::Contents;
+pub(crate) use contents::contents;
 pub(crate) use exports::StateExports;
 use items::Items;
 pub(crate) use items::grow_memory;
@@ -16,8 +19,10 @@ pub use snapshots::{Kept, Snapshots};
 
 use crate::error::{Error, Limit};
 use crate::image::Image;
-use crate::snapshot::{self, Entries, Kind, PAGE, Plan, Rest, SnapshotError};
+use crate::snapshot::{self, Cancellation, Entries, Kind, PAGE, Plan, Rest, room};
 use crate::task::Data;
+use std::ops::Range;
+use std::sync::Arc;
 use wasmtime::StoreContextMut;
 
 /// The state of an instance at one moment, between two calls.
@@ -26,23 +31,39 @@ pub struct View<'a> {
     rest: Rest,
     memories: &'a [snapshot::Memory<'a>],
     linear: Option<usize>,
+    cancellation: Cancellation<'a>,
 }
 
 impl View<'_> {
-    /// The linear memory that callers read and write, as the guest sees it; empty where the image has none.
-    pub fn memory(&self) -> &[u8] {
-        self.linear.and_then(|linear| self.memories.get(linear)).map_or(&[], |memory| memory.bytes)
+    /// Bytes of the linear memory that callers read and write; 0 where the image has none.
+    pub fn memory_size(&self) -> usize {
+        self.linear_memory().bytes.len()
+    }
+
+    /// Copies that memory, as the guest sees it.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`].
+    pub fn copy_memory(&self, out: &mut [u8]) -> Result<(), Error> {
+        let memory = self.linear_memory();
+        pages::copy(memory.bytes, out, memory.candidates, self.cancellation)
+    }
+
+    fn linear_memory(&self) -> snapshot::Memory<'_> {
+        let found = self.linear.and_then(|linear| self.memories.get(linear));
+        found.copied().unwrap_or(snapshot::Memory { bytes: &[], candidates: &[] })
     }
 
     /// What there is beside the linear memory, as a partial snapshot; none where it is as in a fresh instance. Partial
     /// snapshots are without the first memory: where callers read and write another one, or none, this is a whole snapshot.
     ///
     /// # Errors
-    /// [`Error::InvalidSnapshot`] where the state is larger than snapshots can be.
+    /// [`Error::InvalidSnapshot`] where the state is larger than snapshots can be; [`Error::Host`] where there is no room
+    /// for it; [`Error::Cancelled`].
     pub fn rest(&self) -> Result<Option<Vec<u8>>, Error> {
         let first = (!self.memories.is_empty()).then_some(0);
         let plan = self.plan(if self.linear == first { Kind::Partial } else { Kind::Full })?;
-        let mut bytes = vec![0; plan.size()];
+        let mut bytes = room::zeros(plan.size())?;
         plan.write(&mut bytes)?;
         Ok(Some(bytes).filter(|bytes| self.image.fresh().is_none_or(|fresh| fresh.partial != *bytes)))
     }
@@ -50,23 +71,17 @@ impl View<'_> {
     /// The state on its way to becoming a snapshot.
     ///
     /// # Errors
-    /// [`Error::InvalidSnapshot`] where the base of a delta is none of this image's.
+    /// [`Error::InvalidSnapshot`] where the base of a delta belongs to another image; [`Error::Host`] where there is no room
+    /// for the plan; [`Error::Cancelled`].
     pub fn plan<'s>(&'s self, kind: Kind<'s>) -> Result<Plan<'s>, Error> {
-        Plan::new(self.image.hash(), &self.rest, self.memories, kind).map_err(Error::from)
+        let plan = Plan::new(self.image.hash(), &self.rest, self.memories, kind, self.cancellation);
+        plan.map_err(Error::from)
     }
-}
 
-impl From<SnapshotError> for Error {
-    fn from(error: SnapshotError) -> Error {
-        match error {
-            SnapshotError::Host(text) => Error::Host(text),
-            error => Error::InvalidSnapshot(error.to_string()),
-        }
+    /// Whether the work has been cancelled.
+    pub fn cancellation(&self) -> Cancellation<'_> {
+        self.cancellation
     }
-}
-
-fn invalid(text: &str) -> Error {
-    Error::InvalidSnapshot(text.into())
 }
 
 /// What a fresh instance has to become before its memories are filled.
@@ -74,7 +89,7 @@ pub(crate) enum Outline {
     /// This, with memories of its sizes.
     State(Rest),
     /// The same, from a snapshot: tables that are as in a fresh instance are not in it.
-    Snapshot(Rest),
+    Snapshot(Arc<Rest>),
     /// A fresh instance whose linear memory has at least so many bytes.
     Memory(u64),
 }
@@ -93,59 +108,111 @@ impl Fresh {
     }
 }
 
-/// Reads out the state and lets `look` see it.
-///
-/// # Errors
-/// [`Error::Uncapturable`] where a part of it means nothing outside of this instance.
-pub(crate) fn view<T>(store: &mut StoreContextMut<'_, Data>, look: impl FnOnce(&View<'_>) -> T) -> Result<T, Error> {
-    let items = Items::of(store)?;
-    let mut rest = items.rest(store)?;
-    if let Some(fresh) = items.image.fresh() {
-        rest.tables.retain(|table| !fresh.tables.contains(table));
+/// An instance whose state is being read: where it is, and which pages have to be looked at.
+pub(crate) struct Reading {
+    items: Items,
+    candidates: Vec<Vec<Range<usize>>>,
+    entries: u64,
+}
+
+impl Reading {
+    pub(crate) fn new(store: &mut StoreContextMut<'_, Data>) -> Result<Reading, Error> {
+        let items = Items::of(store)?;
+        let candidates = items.candidates(store)?;
+        let entries = items.entries(store);
+        Ok(Reading { items, candidates, entries })
     }
-    items.look(store, rest, look)
+
+    /// Bytes that have to be looked at, roughly.
+    pub(crate) fn bytes(&self) -> u64 {
+        let ranges = self.candidates.iter().flatten();
+        ranges.map(|range| range.len() as u64).sum::<u64>() + self.entries * ENTRY_BYTES
+    }
+
+    /// Reads out the state and lets `look` see it.
+    ///
+    /// # Errors
+    /// [`Error::Uncapturable`] where a part of it means nothing outside of this instance; [`Error::Cancelled`]; those of
+    /// `look`.
+    pub(crate) fn view<T>(
+        &self,
+        store: &mut StoreContextMut<'_, Data>,
+        cancellation: Cancellation<'_>,
+        look: impl FnOnce(&View<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut rest = self.items.rest(store, cancellation)?;
+        if let Some(fresh) = self.items.image.fresh() {
+            rest.tables.retain(|table| !fresh.tables.contains(table));
+        }
+        self.items.look(store, rest, &self.candidates, cancellation, look)
+    }
+}
+
+/// What reading an entry of a table costs, in bytes of a memory that are read in that time.
+const ENTRY_BYTES: u64 = 64;
+
+/// Bytes that finding out which pages of all memories to look at costs: the kernel keeps a word for each page.
+pub(crate) fn lookup_bytes(store: &mut StoreContextMut<'_, Data>) -> Result<u64, Error> {
+    const PAGES_BYTES: u64 = 64;
+
+    let items = Items::of(store)?;
+    let bytes = items.memories.iter().map(|memory| memory.data_size(&*store) as u64).sum::<u64>();
+    Ok(bytes / PAGES_BYTES)
 }
 
 /// The tables of an instance.
 ///
 /// # Errors
-/// As [`view`].
-pub(crate) fn tables(store: &mut StoreContextMut<'_, Data>) -> Result<Vec<(u32, Entries)>, Error> {
-    Ok(Items::of(store)?.rest(store)?.tables)
+/// [`Error::Uncapturable`] where an entry means nothing outside of this instance; [`Error::Cancelled`].
+pub(crate) fn tables(
+    store: &mut StoreContextMut<'_, Data>,
+    cancellation: Cancellation<'_>,
+) -> Result<Vec<(u32, Entries)>, Error> {
+    Ok(Items::of(store)?.rest(store, cancellation)?.tables)
 }
 
 /// What an instance is like that has been started and initialized, with tables that were like these before the latter.
-pub(crate) fn fresh(store: &mut StoreContextMut<'_, Data>, tables: Vec<(u32, Entries)>) -> Result<Fresh, Error> {
-    let items = Items::of(store)?;
-    let mut rest = items.rest(store)?;
+pub(crate) fn fresh(
+    store: &mut StoreContextMut<'_, Data>,
+    tables: Vec<(u32, Entries)>,
+    cancellation: Cancellation<'_>,
+) -> Result<Fresh, Error> {
+    let Reading { items, candidates, .. } = Reading::new(store)?;
+    let mut rest = items.rest(store, cancellation)?;
     rest.tables.retain(|table| !tables.contains(table));
-    let partial = items.look(store, rest, |view| view.rest())??.unwrap_or_default();
+    let partial = items.look(store, rest, &candidates, cancellation, |view| view.rest())?.unwrap_or_default();
     Ok(Fresh { tables, partial })
 }
 
 /// Everything but the contents of memories, tables as they are.
-pub(crate) fn rest(store: &mut StoreContextMut<'_, Data>) -> Result<Rest, Error> {
-    Items::of(store)?.rest(store)
+pub(crate) fn rest(store: &mut StoreContextMut<'_, Data>, cancellation: Cancellation<'_>) -> Result<Rest, Error> {
+    Items::of(store)?.rest(store, cancellation)
 }
 
 /// Makes a fresh instance what the outline says.
 ///
 /// # Errors
-/// [`Error::InvalidSnapshot`] where the image has no such state, [`Error::Limit`] where it is too large.
-pub(crate) async fn put(store: &mut StoreContextMut<'_, Data>, outline: &Outline) -> Result<(), Error> {
+/// [`Error::InvalidSnapshot`] where the image has no such state, [`Error::Limit`] where it is too large,
+/// [`Error::Cancelled`].
+pub(crate) async fn put(
+    store: &mut StoreContextMut<'_, Data>,
+    outline: &Outline,
+    cancellation: Cancellation<'_>,
+) -> Result<(), Error> {
     let items = Items::of(store)?;
     match outline {
-        Outline::State(rest) => items.put_rest(store, rest).await,
+        Outline::State(rest) => items.put_rest(store, rest, cancellation).await,
         Outline::Snapshot(rest) => {
-            let fresh = items.rest(store)?;
-            items.put_rest(store, rest).await?;
+            let fresh = items.rest(store, cancellation)?;
+            items.put_rest(store, rest, cancellation).await?;
             // A state that no instance can be in would make another snapshot than the one it came from.
-            let mut now = items.rest(store)?;
+            let mut now = items.rest(store, cancellation)?;
             now.tables.retain(|table| !fresh.tables.contains(table));
             // What the host keeps comes with the memories, and is checked there.
             now.memories.truncate(items.memories.len());
             now.memories.extend(rest.memories.get(items.memories.len()..).unwrap_or_default());
-            if now == *rest { Ok(()) } else { Err(invalid("a state that no instance of this image can be in")) }
+            let is_there = now == **rest;
+            is_there.then_some(()).ok_or_else(|| invalid("a state that no instance of this image can be in"))
         }
         Outline::Memory(bytes) => match items.linear_memory() {
             Some(memory) => grow_memory(store, memory, *bytes).await,
@@ -156,19 +223,27 @@ pub(crate) async fn put(store: &mut StoreContextMut<'_, Data>, outline: &Outline
 }
 
 /// Copies what memories hold to an instance with memories of the same sizes.
+///
+/// # Errors
+/// [`Error::Host`] where there is no room to find out what to copy; [`Error::Cancelled`].
 pub(crate) fn copy_memories(
+    reading: &Reading,
     from: &mut StoreContextMut<'_, Data>,
     to: &mut StoreContextMut<'_, Data>,
+    cancellation: Cancellation<'_>,
 ) -> Result<(), Error> {
-    let (source, target) = (Items::of(from)?, Items::of(to)?);
-    let candidates = source.candidates(from);
-    for (index, memory) in source.memories(from, &candidates).enumerate() {
+    let target = Items::of(to)?;
+    for (index, memory) in reading.items.memories(from, &reading.candidates).enumerate() {
         let (bytes, initial) = target.memory_mut(to, index, false)?;
         for range in memory.candidates {
             let (start, end) = (range.start / PAGE * PAGE, range.end.min(memory.bytes.len()));
             let pages = memory.bytes.get(start..end).unwrap_or_default();
-            put_pages(bytes.get_mut(start..end).unwrap_or_default(), pages, start, &initial);
+            put_pages(bytes.get_mut(start..end).unwrap_or_default(), pages, start, &initial, cancellation)?;
         }
     }
     Ok(())
+}
+
+fn invalid(text: &str) -> Error {
+    Error::malformed_snapshot(text)
 }

@@ -2,11 +2,12 @@
 
 use super::items::Items;
 use super::pages::put_raw;
-use super::{Outline, invalid};
+use super::{ENTRY_BYTES, Outline, invalid};
 use crate::emscripten;
-use crate::error::Error;
+use crate::error::{Error, Limit};
 use crate::image::Image;
-use crate::snapshot::{self, Resolved, Snapshot, SnapshotError};
+use crate::limits::MEMORY_BYTES;
+use crate::snapshot::{self, Cancellation, Code, PAGE, Resolved, Snapshot, SnapshotError, room};
 use crate::task::Data;
 use wasmtime::StoreContextMut;
 
@@ -45,37 +46,61 @@ impl Snapshots {
     /// Gives `look` the state that the snapshots make together.
     ///
     /// # Errors
-    /// [`Error::InvalidSnapshot`], and those of `look`.
-    pub fn resolve<T>(&self, look: impl FnOnce(&Resolved<'_>) -> Result<T, Error>) -> Result<T, Error> {
-        self.with(|given| match given.state {
+    /// [`Error::InvalidSnapshot`]; [`Error::Host`] where there is no room; [`Error::Cancelled`]; those of `look`.
+    pub fn resolve<T>(
+        &self,
+        cancellation: Cancellation<'_>,
+        look: impl FnOnce(&Resolved<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.with(cancellation, |given| match given.state {
             Some(state) => look(&state),
             None => Err(SnapshotError::NoSnapshot.into()),
         })
     }
 
-    /// The snapshots as one whole snapshot.
+    /// The snapshots as one whole snapshot, in a buffer of its size that `room` makes.
     ///
     /// # Errors
-    /// [`Error::InvalidSnapshot`].
-    pub fn merge(&self) -> Result<Vec<u8>, Error> {
-        self.resolve(|state| {
-            let mut merged = vec![0; state.merged_size()?];
-            state.merge_into(&mut merged)?;
+    /// [`Error::InvalidSnapshot`]; [`Error::Limit`] where no instance has memories of such sizes; those of `room`;
+    /// [`Error::Cancelled`].
+    pub fn merge<B>(
+        &self,
+        cancellation: Cancellation<'_>,
+        room: impl FnOnce(usize) -> Result<B, Error>,
+        bytes: impl FnOnce(&mut B) -> &mut [u8],
+    ) -> Result<B, Error> {
+        self.resolve(cancellation, |state| {
+            if state.rest().memories.iter().any(|bytes| *bytes > MEMORY_BYTES) {
+                return Err(Error::Limit(Limit::Memory));
+            }
+            let mut merged = room(state.merged_size()?)?;
+            state.merge_into(bytes(&mut merged))?;
             Ok(merged)
         })
     }
 
-    fn with<T>(&self, look: impl FnOnce(Given<'_>) -> Result<T, Error>) -> Result<T, Error> {
+    /// Bytes of all of them together.
+    pub fn bytes(&self) -> u64 {
+        let mut bytes = 0;
+        self.kept.with(&mut |parts| bytes = parts.iter().map(|part| part.len() as u64).sum());
+        bytes
+    }
+
+    fn with<T>(
+        &self,
+        cancellation: Cancellation<'_>,
+        look: impl FnOnce(Given<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let (mut look, mut result) = (Some(look), None);
         self.kept.with(&mut |parts| {
             if let Some(look) = look.take() {
-                result = Some(self.given(parts).and_then(look));
+                result = Some(self.given(parts, cancellation).and_then(look));
             }
         });
         result.unwrap_or_else(|| Err(SnapshotError::NoSnapshot.into()))
     }
 
-    fn given<'a>(&self, parts: &[&'a [u8]]) -> Result<Given<'a>, Error> {
+    fn given<'a>(&self, parts: &[&'a [u8]], cancellation: Cancellation<'a>) -> Result<Given<'a>, Error> {
         let (raw, chain) = match parts {
             [raw, chain @ ..] if self.raw => (Some(*raw), chain),
             chain => (None, chain),
@@ -84,38 +109,52 @@ impl Snapshots {
             return Ok(Given { raw, state: None });
         }
         let limits = snapshot::Limits { table_entries: TABLE_ENTRIES };
-        let parsed: Result<Vec<_>, _> = chain.iter().map(|bytes| Snapshot::parse(bytes, &limits)).collect();
-        let state = snapshot::resolve(&parsed?)?;
+        let mut parsed = room::empty(chain.len())?;
+        for bytes in chain {
+            cancellation.check()?;
+            parsed.push(Snapshot::parse(bytes, &limits)?);
+        }
+        let state = snapshot::resolve(&parsed, cancellation)?;
         let first = state.rest().memories.first().copied().unwrap_or_default();
         match raw {
-            Some(raw) if state.is_partial() && first != raw.len() as u64 => {
-                Err(invalid("the rest of a state with another memory"))
-            }
+            Some(raw) if state.is_partial() && first != raw.len() as u64 => Err(other_memory()),
             None if state.is_partial() => Err(SnapshotError::MemoryElsewhere.into()),
             _ => Ok(Given { raw, state: Some(state) }),
         }
     }
 
-    /// What is to be made of an instance of `image` before its memories are filled.
-    pub(crate) fn outline(&self, image: &Image) -> Result<Outline, Error> {
-        self.with(|given| match given {
-            Given { state: Some(state), .. } if state.image() != image.hash() => Err(SnapshotError::OtherImage.into()),
-            Given { state: Some(state), .. } => Ok(Outline::Snapshot(state.rest().clone())),
-            Given { raw, state: None } => Ok(Outline::Memory(raw.map_or(0, |raw| raw.len() as u64))),
+    /// What is to be made of an instance of `image` before its memories are filled, and how many bytes these are.
+    pub(crate) fn outline(&self, image: &Image, cancellation: Cancellation<'_>) -> Result<(Outline, u64), Error> {
+        self.with(cancellation, |given| {
+            let raw = given.raw.map_or(0, |raw| raw.len() as u64);
+            let Some(state) = given.state else { return Ok((Outline::Memory(raw), raw)) };
+            if state.image() != image.hash() {
+                return Err(SnapshotError::OtherImage.into());
+            }
+            let pages: usize = (0..state.rest().memories.len()).map(|memory| state.page_count(memory)).sum();
+            let entries: u64 = state.rest().tables.iter().map(|(_, entries)| entries.len()).sum();
+            let bytes = raw + (pages * PAGE) as u64 + entries * ENTRY_BYTES;
+            Ok((Outline::Snapshot(state.rest().clone()), bytes))
         })
     }
 
     /// Fills the memories of an instance that has been made as the outline says.
-    pub(crate) fn put_memories(&self, store: &mut StoreContextMut<'_, Data>) -> Result<(), Error> {
-        self.with(|given| {
+    pub(crate) fn put_memories(
+        &self,
+        store: &mut StoreContextMut<'_, Data>,
+        cancellation: Cancellation<'_>,
+    ) -> Result<(), Error> {
+        self.with(cancellation, |given| {
             let items = Items::of(store)?;
             // Raw memory alone goes into an instance that has been initialized, so that the rest is as the image has it.
             let is_initialized = given.state.is_none() && items.image.is_emscripten();
             for index in 0..items.memories.len() {
                 let (memory, initial) = items.memory_mut(store, index, is_initialized)?;
                 match (given.raw, &given.state) {
-                    (Some(raw), None) if Some(index) == items.linear => put_raw(memory, raw, &initial),
-                    (Some(raw), Some(state)) if state.is_partial() && index == 0 => put_raw(memory, raw, &initial),
+                    (Some(raw), None) if Some(index) == items.linear => put_raw(memory, raw, &initial, cancellation)?,
+                    (Some(raw), Some(state)) if state.is_partial() && index == 0 => {
+                        put_raw(memory, raw, &initial, cancellation)?;
+                    }
                     (_, Some(state)) => state.restore_into(index, memory, &initial).map_err(Error::from)?,
                     // Only the linear memory was asked for.
                     (_, None) => {}
@@ -128,11 +167,28 @@ impl Snapshots {
             let is_whole = given.state.is_some_and(|state| !state.is_partial());
             let memory = items.linear_memory().map_or(&[][..], |memory| memory.data(&*store));
             match given.raw {
-                Some(raw) if is_whole && memory != raw => Err(invalid("the rest of a state with another memory")),
+                Some(raw) if is_whole => same(memory, raw, cancellation),
                 _ => Ok(()),
             }
         })
     }
+}
+
+/// Compares the raw memory with the one in the snapshot beside it.
+fn same(memory: &[u8], raw: &[u8], cancellation: Cancellation<'_>) -> Result<(), Error> {
+    const PIECE: usize = 1 << 20;
+
+    for (memory, raw) in memory.chunks(PIECE).zip(raw.chunks(PIECE)) {
+        cancellation.check()?;
+        if memory != raw {
+            return Err(other_memory());
+        }
+    }
+    if memory.len() == raw.len() { Ok(()) } else { Err(other_memory()) }
+}
+
+fn other_memory() -> Error {
+    Error::InvalidSnapshot(Code::OtherMemory, "the rest of a state with another memory".into())
 }
 
 /// Gives the host the state that is the memory of this index.

@@ -1,22 +1,24 @@
 //! What a task is told to do, and what it tells when it stops.
 
-use super::{Data, Port};
+use super::Port;
 use crate::error::Error;
 use crate::image::FuncExport;
 use crate::import::{Answer, ImportInfo};
 use crate::instance::StartRequest;
-use crate::state::Snapshots;
+use crate::state::{Contents, Snapshots, View};
 use crate::turns::TicketId;
 use crate::value::{Arg, Value};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use wasmtime::StoreContextMut;
 
 /// What is done with a linear memory.
 type Access = Box<dyn FnOnce(&mut [u8]) + Send>;
 
+/// The same for what may take long: it ends early once the flag is up.
+type LongAccess = Box<dyn FnOnce(&mut Contents<'_, '_>, &AtomicBool) -> Result<(), Error> + Send>;
+
 /// What is done with all of the state.
-type Inspect = Box<dyn FnOnce(Result<&mut StoreContextMut<'_, Data>, Error>) + Send>;
+type Look = Box<dyn FnOnce(&View<'_>) -> Result<(), Error> + Send>;
 
 /// What is done with standard output and error output.
 type Output = Box<dyn FnOnce(&[u8], &[u8]) + Send>;
@@ -25,8 +27,8 @@ type Output = Box<dyn FnOnce(&[u8], &[u8]) + Send>;
 pub(crate) enum Command {
     /// Instantiate the image, run its start function and initialize it so far.
     Start(Starting),
-    /// Find out what a fresh instance of the image is like, unless that is known.
-    Survey(Starting),
+    /// Let a closure see all of the state. What a fresh instance of the image is like is found out first.
+    View(Starting, Look),
     /// Start afresh, in the state that snapshots hold.
     Restore(Starting, Snapshots),
     /// Start another instance in the state of this one. The port is the other's.
@@ -35,14 +37,22 @@ pub(crate) enum Command {
     Call(Call),
     /// Let a closure see the linear memory, empty where there is none.
     Access(Access),
-    /// Let a closure see the store, or why it may not.
-    Inspect(Inspect),
+    /// Let a closure see the linear memory for work on so many bytes at most.
+    LongAccess(LongAccessing, LongAccess),
     /// Let a closure see what the guest has written to its terminals.
     Output(Output),
     /// Grow the linear memory to at least so many bytes.
     Grow(u64, TicketId),
     /// Results for the innermost pending import.
     Answer(Answer),
+}
+
+/// Work on the linear memory that may take long.
+pub(crate) struct LongAccessing {
+    pub(crate) ticket: TicketId,
+    pub(crate) cancelled: Arc<AtomicBool>,
+    /// Bytes that it handles, as far as the caller can tell.
+    pub(crate) bytes: u64,
 }
 
 /// What a start needs.
@@ -82,4 +92,6 @@ pub(crate) enum Outcome {
     Finished(TicketId, Result<Vec<Value>, Error>),
     /// The call of the ticket waits for an answer.
     Import(TicketId, Arc<ImportInfo>, Vec<Value>),
+    /// What the operation of the ticket does next takes long, as it handles so many bytes: it is for a background thread.
+    Long(TicketId, u64),
 }

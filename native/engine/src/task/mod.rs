@@ -11,9 +11,9 @@ mod start;
 mod uncaught;
 
 pub(crate) use ask::{Asked, ask, suspend};
-pub(crate) use command::{Call, Command, Outcome, Starting, Target};
+pub(crate) use command::{Call, Command, LongAccessing, Outcome, Starting, Target};
 pub(crate) use port::{Pace, Port};
-use start::{fork, restore, start, survey};
+use start::{fork, restore, start, view};
 
 use crate::emscripten;
 use crate::error::{Error, Limit};
@@ -102,7 +102,9 @@ pub(crate) async fn run(image: Arc<Image>, port: Arc<Port>) {
             store = seed;
         }
         let (ticket, result) = match command {
-            Command::Survey(starting) => (starting.ticket, survey(&image, &starting).await),
+            Command::View(starting, look) => {
+                (starting.ticket, view(&image, store.as_context_mut(), &starting, look).await)
+            }
             Command::Fork(starting, other) => {
                 let result = fork(store.as_context_mut(), &other, &starting).await;
                 (starting.ticket, result.and_then(|forked| other.plant(forked)))
@@ -159,8 +161,12 @@ async fn serve(mut store: StoreContextMut<'_, Data>, command: Command) {
                 None => access(&mut []),
             };
         }
-        Command::Inspect(inspect) if store.data().depth > 0 => return inspect(Err(in_progress())),
-        Command::Inspect(inspect) => return inspect(Ok(&mut store)),
+        Command::LongAccess(work, access) => {
+            let port = store.data().port.clone();
+            let result = port.background(work.ticket, &work.cancelled, work.bytes).await;
+            let result = result.and_then(|()| access(&mut state::contents(&mut store), &work.cancelled));
+            (work.ticket, result.map(|()| Vec::new()))
+        }
         Command::Output(look) => {
             return match &store.data().host {
                 Some(host) => {
@@ -171,7 +177,7 @@ async fn serve(mut store: StoreContextMut<'_, Data>, command: Command) {
             };
         }
         // `run` serves these, where no call is in progress.
-        Command::Survey(starting) | Command::Restore(starting, _) | Command::Fork(starting, _) => {
+        Command::View(starting, _) | Command::Restore(starting, _) | Command::Fork(starting, _) => {
             (starting.ticket, Err(in_progress()))
         }
         // Only `suspend` waits for answers; `instance` sends none elsewhere.

@@ -1,8 +1,10 @@
 //! The way into a task and out of it, for whoever polls it.
 
-use super::{Command, Data, Outcome};
+use super::{Command, Data, Outcome, unless_cancelled, yield_once};
+use crate::background::SHORT_BYTES;
 use crate::error::Error;
 use crate::reaper;
+use crate::turns::TicketId;
 use parking_lot::Mutex;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -15,6 +17,8 @@ use wasmtime::Store;
 pub(crate) struct Pace {
     /// The guest runs on a normal scheduler right now.
     pub(crate) on_scheduler: AtomicBool,
+    /// The task is polled on a background thread right now.
+    pub(crate) in_background: AtomicBool,
     /// One instruction of the guest can take long.
     pub(crate) large: AtomicBool,
 }
@@ -99,6 +103,18 @@ impl Port {
 
     pub(super) fn stop_with(&self, outcome: Outcome) {
         self.slot.lock().outcome = Some(outcome);
+    }
+
+    /// Goes on on a background thread if what comes next handles so many bytes that it takes long.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] where the operation of the ticket has been cancelled meanwhile.
+    pub(super) async fn background(&self, ticket: TicketId, cancelled: &AtomicBool, bytes: u64) -> Result<(), Error> {
+        if bytes <= SHORT_BYTES || self.pace.in_background.load(Ordering::Relaxed) {
+            return if cancelled.load(Ordering::Acquire) { Err(Error::Cancelled) } else { Ok(()) };
+        }
+        self.stop_with(Outcome::Long(ticket, bytes));
+        unless_cancelled(cancelled, yield_once()).await.ok_or(Error::Cancelled)
     }
 
     pub(super) async fn next(&self) -> Command {

@@ -10,7 +10,8 @@ use crate::error::Error;
 use crate::image::Image;
 use crate::instance::StartRequest;
 use crate::reaper;
-use crate::state::{self, Fresh, Outline, Snapshots};
+use crate::snapshot::Cancellation;
+use crate::state::{self, Fresh, Outline, Reading, Snapshots, View};
 use crate::ticker::SLICE_TICKS;
 use std::sync::Arc;
 use wasmtime::{AsContextMut, Store, StoreContextMut};
@@ -39,18 +40,45 @@ fn done(mut store: Store<Data>, result: Result<(), Error>) -> Result<Store<Data>
     }
 }
 
-pub(super) async fn survey(image: &Arc<Image>, starting: &Starting) -> Result<(), Error> {
+/// Lets `look` see the state, as soon as it is known what a fresh instance of the image is like.
+pub(super) async fn view(
+    image: &Arc<Image>,
+    mut store: StoreContextMut<'_, Data>,
+    starting: &Starting,
+    look: impl FnOnce(&View<'_>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let port = store.data().port.clone();
+    survey(image, &port, starting).await?;
+    let reading = read(&port, &mut store, starting).await?;
+    reading.view(&mut store, Cancellation::by(&starting.cancelled), look)
+}
+
+/// Finds out where the state is, and goes where it can be read.
+async fn read(port: &Port, store: &mut StoreContextMut<'_, Data>, starting: &Starting) -> Result<Reading, Error> {
+    let lookup = state::lookup_bytes(store)?;
+    port.background(starting.ticket, &starting.cancelled, lookup).await?;
+    let reading = Reading::new(store)?;
+    port.background(starting.ticket, &starting.cancelled, reading.bytes()).await?;
+    Ok(reading)
+}
+
+/// Finds out what a fresh instance of the image is like, unless that is known.
+async fn survey(image: &Arc<Image>, own: &Port, starting: &Starting) -> Result<(), Error> {
     if image.fresh().is_none() {
         let port = Arc::new(Port::new());
+        let cancellation = Cancellation::by(&starting.cancelled);
         // Snapshots go into instances that nothing has initialized, and tell how a state differs from one that has been,
         // at the beginning of time: whatever another time has made of an instance is a difference like others.
         let mut store = fresh(image, &port, starting).await?;
         let context = &mut store.as_context_mut();
-        let found = match state::tables(context) {
+        let found = match state::tables(context, cancellation) {
             Ok(tables) => {
                 context.set_fuel(SURVEY_FUEL).map_err(|error| Error::from_call(&error))?;
                 match initialize(context, starting, Initialize::Constructors).await {
-                    Ok(()) => state::fresh(context, tables),
+                    Ok(()) => match read(own, context, starting).await {
+                        Ok(_) => state::fresh(context, tables, cancellation),
+                        Err(error) => Err(error),
+                    },
                     // What this host, or nobody any more, could do now may be had another time.
                     Err(error) if error == Error::Cancelled || error.is_of_host() => Err(error),
                     Err(_) => Ok(Fresh::unknown(tables)),
@@ -70,16 +98,22 @@ pub(super) async fn restore(
     mut starting: Starting,
     snapshots: Snapshots,
 ) -> Result<Store<Data>, Error> {
-    // What is no snapshot is refused before anything is started.
-    let outline = snapshots.outline(image)?;
+    let cancelled = starting.cancelled.clone();
+    let cancellation = Cancellation::by(&cancelled);
+    // What is not a snapshot is refused before anything is started.
+    port.background(starting.ticket, &cancelled, snapshots.bytes()).await?;
+    let (outline, bytes) = snapshots.outline(image, cancellation)?;
     if !matches!(outline, Outline::Memory(_)) {
         starting.request = StartRequest { fuel: starting.request.fuel, ..StartRequest::nothing() };
     }
     let mut store = fresh(image, port, &starting).await?;
     let mut context = store.as_context_mut();
-    let mut result = put(&mut context, &outline, &starting).await;
+    let mut result = port.background(starting.ticket, &cancelled, bytes).await;
     if result.is_ok() {
-        result = snapshots.put_memories(&mut context);
+        result = put(&mut context, &outline, &starting).await;
+    }
+    if result.is_ok() {
+        result = snapshots.put_memories(&mut context, cancellation);
     }
     done(store, result)
 }
@@ -89,21 +123,29 @@ pub(super) async fn fork(
     other: &Arc<Port>,
     starting: &Starting,
 ) -> Result<Store<Data>, Error> {
-    let outline = Outline::State(state::rest(&mut from)?);
+    let port = from.data().port.clone();
+    let cancellation = Cancellation::by(&starting.cancelled);
+    let reading = read(&port, &mut from, starting).await?;
+    let outline = Outline::State(state::rest(&mut from, cancellation)?);
     let image = from.data().image.clone();
     let mut store = fresh(&image, other, starting).await?;
     let mut context = store.as_context_mut();
-    let mut result = put(&mut context, &outline, starting).await;
-    if result.is_ok() {
-        result = state::copy_memories(&mut from, &mut context);
-    }
-    context.data_mut().host.clone_from(&from.data().host);
+    let put = async {
+        // The start function of the module may have taken several slices.
+        port.background(starting.ticket, &starting.cancelled, reading.bytes()).await?;
+        put(&mut context, &outline, starting).await?;
+        state::copy_memories(&reading, &mut from, &mut context, cancellation)
+    };
+    let result = put.await;
+    store.data_mut().host.clone_from(&from.data().host);
     done(store, result)
 }
 
 /// Whoever polls next for somebody else must find nothing left to do of what was cancelled.
 async fn put(store: &mut StoreContextMut<'_, Data>, outline: &Outline, starting: &Starting) -> Result<(), Error> {
-    unless_cancelled(&starting.cancelled, state::put(store, outline)).await.unwrap_or(Err(Error::Cancelled))
+    let cancellation = Cancellation::by(&starting.cancelled);
+    let put = state::put(store, outline, cancellation);
+    unless_cancelled(&starting.cancelled, put).await.unwrap_or(Err(Error::Cancelled))
 }
 
 pub(super) async fn start(store: &mut StoreContextMut<'_, Data>, starting: &Starting) -> Result<(), Error> {

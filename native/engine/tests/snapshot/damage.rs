@@ -1,8 +1,8 @@
 //! Files that were damaged on their way: an error, or exactly the state that was written. Never a panic, never another
 //! state.
 
-use super::support::{State, WASM_PAGE, check_at, large, read, seal, without_memory_0};
-use hb_wasm64_engine::snapshot::{Entries, GlobalValue, Kind, PAGE, Rest, Segment};
+use super::support::{State, WASM_PAGE, check_at, entries, large, read, seal, without_memory_0};
+use hb_wasm64_engine::snapshot::{GlobalValue, Kind, PAGE, Rest, Segment};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -81,7 +81,7 @@ fn states() -> (State, State) {
     let rest = Rest {
         memories: Vec::new(),
         globals: vec![(0, GlobalValue::I32(7)), (3, GlobalValue::Func(Some(1))), (4, GlobalValue::Null)],
-        tables: vec![(0, Entries::from_iter([None, None, Some(2), Some(2), Some(3)]))],
+        tables: vec![(0, entries([None, None, Some(2), Some(2), Some(3)]))],
         dropped: vec![Segment::Data(1), Segment::Elem(0)],
     };
     let mut memories = vec![vec![0; WASM_PAGE], vec![0; WASM_PAGE]];

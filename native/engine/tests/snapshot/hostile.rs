@@ -1,7 +1,7 @@
 //! Files made by hand, with checks and ids that fit: what is wrong with each is in the rules of the format only.
 
-use super::support::{IMAGE, LIMITS, State, WASM_PAGE, read, resolved};
-use hb_wasm64_engine::snapshot::{Entries, Kind, Limits, PAGE, Plan, Rest, Snapshot, SnapshotError};
+use super::support::{IMAGE, LIMITS, State, WASM_PAGE, entries, merge_compressed, read, resolved};
+use hb_wasm64_engine::snapshot::{Cancellation, Kind, Limits, PAGE, Plan, Rest, Snapshot, SnapshotError};
 use sha2::{Digest, Sha256};
 use twox_hash::XxHash3_128;
 
@@ -164,7 +164,7 @@ fn runs_are_held_as_runs_and_count_against_the_limit() {
     let rest = table(1_000_000, &[(999_999, u32::MAX), (1, 5)]);
     let file = File::with_rest(0, rest, &[], &[]).bytes();
     let parsed = Snapshot::parse(&file, &LIMITS).unwrap();
-    let wanted: Entries = std::iter::repeat_n(None, 999_999).chain([Some(5)]).collect();
+    let wanted = entries(std::iter::repeat_n(None, 999_999).chain([Some(5)]));
     assert_eq!(parsed.rest().tables, [(0, wanted)]);
     let limit = SnapshotError::Limit { what: "entries in tables", limit: 1_000_000 };
     for length in [1_000_001, u32::MAX] {
@@ -244,7 +244,7 @@ fn a_page_that_is_not_what_its_hash_says_stops_the_restore() {
     resolved(&[file.bytes()], |state| {
         assert_eq!(state.verify(), Err(error.clone()));
         assert_eq!(state.merge_into(&mut vec![0; state.merged_size().unwrap()]), Err(error.clone()));
-        assert_eq!(state.merge_compressed(3), Err(error));
+        assert_eq!(merge_compressed(state, 3), Err(error));
     })
     .unwrap();
 }
@@ -362,10 +362,10 @@ fn what_is_no_patch_stops_the_restore() {
                 resolved(&chain, |state| {
                     assert_eq!(state.verify(), Err(damaged.clone()));
                     assert_eq!(state.merge_into(&mut vec![0; state.merged_size().unwrap()]), Err(damaged.clone()));
-                    assert_eq!(state.merge_compressed(3), Err(damaged.clone()));
+                    assert_eq!(merge_compressed(state, 3), Err(damaged.clone()));
                     let next = State::new(Rest::default(), vec![vec![1; WASM_PAGE]]);
-                    let planned =
-                        Plan::new(&IMAGE, &next.rest, &next.all(), Kind::Delta(state)).map(|plan| plan.size());
+                    let planned = Plan::new(&IMAGE, &next.rest, &next.all(), Kind::Delta(state), Cancellation::never())
+                        .map(|plan| plan.size());
                     // A patch of what it was not made for can be one that makes another page.
                     assert!(planned == Err(damaged.clone()) || patch == [0, 1, 1], "{patch:?}: {planned:?}");
                 })
@@ -400,7 +400,7 @@ fn tiny_patches_of_many_pages_take_no_room_before_they_are_wanted() {
         assert_eq!(state.verify(), Ok(()));
         assert_eq!(state.page_count(0), 10_000);
         assert_eq!(state.merged_size().unwrap(), 128 + 28 + 8 + 10_000 * (26 + PAGE) + 32);
-        assert!(state.merge_compressed(1).unwrap().len() < 1 << 20);
+        assert!(merge_compressed(state, 1).unwrap().len() < 1 << 20);
         let wrong = SnapshotError::WrongSize { wanted: 1 << 36, found: 0 };
         assert_eq!(state.restore_into(0, &mut [], &[]), Err(wrong));
     })

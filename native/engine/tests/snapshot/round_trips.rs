@@ -1,12 +1,16 @@
 //! A state comes back as it went, whichever way it took.
 
 use super::states::{after, rest, state, step};
-use super::support::{IMAGE, LIMITS, State, WASM_PAGE, large, read, resolved, without_memory_0};
+use super::support::{
+    IMAGE, LIMITS, State, WASM_PAGE, entries, large, merge_compressed, read, resolved, without_memory_0,
+};
 use hb_wasm64_engine::snapshot::{
-    Entries, GlobalValue, Kind, Limits, Memory, PAGE, Plan, Rest, Segment, Snapshot, SnapshotError,
+    Cancellation, Entries, GlobalValue, Kind, Limits, Memory, PAGE, Plan, Rest, Segment, Snapshot, SnapshotError,
+    resolve,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
@@ -44,7 +48,7 @@ proptest! {
             state.verify().unwrap();
             let mut merged = vec![0xee; state.merged_size().unwrap()];
             state.merge_into(&mut merged).unwrap();
-            (merged, *state.id(), state.merge_compressed(3).unwrap())
+            (merged, *state.id(), merge_compressed(state, 3).unwrap())
         }).unwrap();
         prop_assert_eq!(id, merged_id);
         prop_assert_eq!(direct, merged);
@@ -117,7 +121,7 @@ fn pages_beyond_the_end_of_a_memory_that_has_shrunk_are_gone() {
 #[test]
 fn a_table_of_ten_million_nulls_takes_as_much_room_as_one() {
     let mut entries = Entries::new();
-    entries.push_run(10_000_000, None);
+    entries.push_run(10_000_000, None).unwrap();
     let state = State::new(Rest { tables: vec![(0, entries)], ..Rest::default() }, Vec::new());
     let (file, _) = state.write(Kind::Full);
     assert_eq!(file.len(), 128 + 20 + 16 + 32);
@@ -129,7 +133,7 @@ fn a_table_of_ten_million_nulls_takes_as_much_room_as_one() {
 
 #[test]
 fn what_the_format_cannot_say_is_refused_before_it_is_written() {
-    let table = |index, entry: Option<u32>| (index, Entries::from_iter([entry]));
+    let table = |index, entry: Option<u32>| (index, entries([entry]));
     let wrong = [
         Rest { globals: vec![(2, GlobalValue::Null), (1, GlobalValue::Null)], ..Rest::default() },
         Rest { globals: vec![(1, GlobalValue::Null), (1, GlobalValue::Null)], ..Rest::default() },
@@ -140,15 +144,21 @@ fn what_the_format_cannot_say_is_refused_before_it_is_written() {
         Rest { memories: vec![WASM_PAGE as u64], ..Rest::default() },
     ];
     for rest in wrong {
-        let refused = Plan::new(&IMAGE, &rest, &[], Kind::Full).map(|plan| plan.size());
+        let refused = Plan::new(&IMAGE, &rest, &[], Kind::Full, Cancellation::never()).map(|plan| plan.size());
         assert!(matches!(refused, Err(SnapshotError::Unencodable(_))), "{rest:?}: {refused:?}");
     }
     let uneven = Rest { memories: vec![PAGE as u64], ..Rest::default() };
     let memory = Memory { bytes: &[0; PAGE], candidates: &[] };
-    assert!(matches!(Plan::new(&IMAGE, &uneven, &[memory], Kind::Full), Err(SnapshotError::Unencodable(_))));
+    assert!(matches!(
+        Plan::new(&IMAGE, &uneven, &[memory], Kind::Full, Cancellation::never()),
+        Err(SnapshotError::Unencodable(_))
+    ));
     let even = Rest { memories: vec![WASM_PAGE as u64], ..Rest::default() };
     let wanted = SnapshotError::WrongSize { wanted: WASM_PAGE as u64, found: PAGE as u64 };
-    assert_eq!(Plan::new(&IMAGE, &even, &[memory], Kind::Full).map(|plan| plan.size()), Err(wanted));
+    assert_eq!(
+        Plan::new(&IMAGE, &even, &[memory], Kind::Full, Cancellation::never()).map(|plan| plan.size()),
+        Err(wanted)
+    );
 }
 
 #[test]
@@ -224,7 +234,7 @@ fn large_compressed_files_are_read_record_by_record() {
     assert_eq!(second.write(Kind::Full).1, id);
     resolved(&chain, |state| {
         assert_eq!(state.verify(), Ok(()));
-        assert_eq!(state.merge_compressed(3).unwrap(), second.compress(Kind::Full).0);
+        assert_eq!(merge_compressed(state, 3).unwrap(), second.compress(Kind::Full).0);
     })
     .unwrap();
     // Against the chain: the pages that did not change in between, and back.
@@ -261,8 +271,38 @@ fn pages_that_were_made_to_have_the_same_hash_are_still_different_pages() {
         {
             let chain = [base.clone(), delta];
             assert_eq!(read(&chain).unwrap(), second);
-            let merged = resolved(&chain, |state| state.merge_compressed(3).unwrap()).unwrap();
+            let merged = resolved(&chain, |state| merge_compressed(state, 3).unwrap()).unwrap();
             assert_eq!(read(&[merged]).unwrap(), second);
         }
+    }
+}
+
+/// Every step of the work looks at the flag: whoever raises it in the middle waits for a page at most.
+#[test]
+fn cancelled_work_ends_with_an_error() {
+    let (first, second) = large();
+    let full = first.write(Kind::Full).0;
+    let delta = second.delta(std::slice::from_ref(&full)).0;
+    let flag = AtomicBool::new(false);
+    let cancellation = Cancellation::by(&flag);
+    let parsed = [&full, &delta].map(|file| Snapshot::parse(file, &LIMITS).unwrap());
+    let state = resolve(&parsed, cancellation).unwrap();
+    let memories = second.all();
+    let memories: Vec<Memory> = memories.iter().map(|memory| Memory { candidates: &[], ..*memory }).collect();
+    let plan = Plan::new(&IMAGE, &second.rest, &memories, Kind::Full, cancellation).unwrap();
+    let base = Plan::new(&IMAGE, &first.rest, &first.all(), Kind::Delta(&state), cancellation).unwrap();
+    flag.store(true, Ordering::Release);
+    let cancelled = SnapshotError::Cancelled;
+    assert_eq!(resolve(&parsed, cancellation).map(|state| *state.id()), Err(cancelled.clone()));
+    assert_eq!(merge_compressed(&state, 3), Err(cancelled.clone()));
+    assert_eq!(state.merge_into(&mut vec![0; state.merged_size().unwrap()]), Err(cancelled.clone()));
+    assert_eq!(state.verify(), Err(cancelled.clone()));
+    assert_eq!(state.restore_into(0, &mut second.memories[0].clone(), &[]), Err(cancelled.clone()));
+    assert_eq!(base.write(&mut vec![0; base.size()]), Err(cancelled.clone()));
+    assert_eq!(base.compress(3, &mut Vec::new()), Err(cancelled.clone()));
+    assert_eq!(plan.stored_pages(), 0);
+    for kind in [Kind::Full, Kind::Delta(&state)] {
+        let planned = Plan::new(&IMAGE, &second.rest, &second.all(), kind, cancellation).map(|plan| plan.size());
+        assert_eq!(planned, Err(cancelled.clone()));
     }
 }

@@ -1,6 +1,6 @@
 //! Random states, and states that follow them.
 
-use super::support::{State, WASM_PAGE};
+use super::support::{State, WASM_PAGE, entries};
 use hb_wasm64_engine::snapshot::{Entries, GlobalValue, PAGE, Rest, Segment};
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
@@ -37,7 +37,7 @@ pub fn rest() -> impl Strategy<Value = Rest> {
 }
 
 fn entries_of(runs: &[(u32, Option<u32>)]) -> Entries {
-    runs.iter().flat_map(|(count, entry)| std::iter::repeat_n(*entry, *count as usize)).collect()
+    entries(runs.iter().flat_map(|(count, entry)| std::iter::repeat_n(*entry, *count as usize)))
 }
 
 fn global() -> impl Strategy<Value = GlobalValue> {

@@ -1,7 +1,7 @@
 //! States to write, and what reads them back.
 
 use hb_wasm64_engine::snapshot::{
-    Kind, Limits, Memory, PAGE, Plan, Resolved, Rest, Snapshot, SnapshotError, StateId, resolve,
+    Cancellation, Entries, Kind, Limits, Memory, PAGE, Plan, Resolved, Rest, Snapshot, SnapshotError, StateId, resolve,
 };
 use sha2::{Digest, Sha256};
 use std::ops::Range;
@@ -30,7 +30,7 @@ impl State {
     pub fn plan_of<T>(&self, kind: Kind, then: impl FnOnce(&Plan) -> T) -> Result<T, SnapshotError> {
         let candidates: Vec<Vec<Range<usize>>> = self.memories.iter().map(|memory| candidates(memory)).collect();
         let memories: Vec<Memory> = self.memories.iter().zip(&candidates).map(memory).collect();
-        Plan::new(&IMAGE, &self.rest, &memories, kind).map(|plan| then(&plan))
+        Plan::new(&IMAGE, &self.rest, &memories, kind, Cancellation::never()).map(|plan| then(&plan))
     }
 
     /// The memories, of one 64 KiB page each, all of it a candidate.
@@ -49,7 +49,11 @@ impl State {
     }
 
     pub fn compress(&self, kind: Kind) -> (Vec<u8>, StateId) {
-        self.plan(kind, |plan| plan.compress(3).unwrap())
+        self.plan(kind, |plan| {
+            let mut file = Vec::new();
+            let id = plan.compress(3, &mut file).unwrap();
+            (file, id)
+        })
     }
 
     pub fn delta(&self, chain: &[Vec<u8>]) -> (Vec<u8>, StateId) {
@@ -81,7 +85,18 @@ fn candidates(memory: &[u8]) -> Vec<Range<usize>> {
 
 pub fn resolved<T>(chain: &[Vec<u8>], then: impl FnOnce(&Resolved) -> T) -> Result<T, SnapshotError> {
     let chain: Vec<Snapshot> = chain.iter().map(|file| Snapshot::parse(file, &LIMITS)).collect::<Result<_, _>>()?;
-    resolve(&chain).map(|state| then(&state))
+    resolve(&chain, Cancellation::never()).map(|state| then(&state))
+}
+
+pub fn merge_compressed(state: &Resolved, level: i32) -> Result<Vec<u8>, SnapshotError> {
+    let mut file = Vec::new();
+    state.merge_compressed(level, &mut file).map(|()| file)
+}
+
+pub fn entries(entries: impl IntoIterator<Item = Option<u32>>) -> Entries {
+    let mut all = Entries::new();
+    entries.into_iter().for_each(|entry| all.push_run(1, entry).unwrap());
+    all
 }
 
 /// Reads a chain into memories that hold something else before. What a partial one leaves out stays empty.
@@ -100,7 +115,7 @@ pub fn read(chain: &[Vec<u8>]) -> Result<State, SnapshotError> {
             state.restore_into(memory, &mut bytes, std::slice::from_ref(&all))?;
             memories.push(bytes);
         }
-        Ok(State { rest: state.rest().clone(), memories })
+        Ok(State { rest: Rest::clone(state.rest()), memories })
     })?
 }
 

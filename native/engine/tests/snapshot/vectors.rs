@@ -1,9 +1,9 @@
 //! The test vectors of `docs/snapshot.md`, which are this project's too: what they show is what is written and read.
 
-use super::support::{LIMITS, State, WASM_PAGE, read, resolved, without_memory_0};
+use super::support::{LIMITS, State, WASM_PAGE, entries, read, resolved, without_memory_0};
 use hb_wasm64_engine::image::hash;
 use hb_wasm64_engine::snapshot::{
-    Entries, GlobalValue, Kind, Memory, PAGE, Plan, Rest, Segment, Snapshot, SnapshotError,
+    Cancellation, GlobalValue, Kind, Memory, PAGE, Plan, Rest, Segment, Snapshot, SnapshotError,
 };
 
 const DOCS: &str = include_str!("../../../../docs/snapshot.md");
@@ -42,7 +42,7 @@ fn state(first_global: u32, memory: Vec<u8>) -> State {
             (6, GlobalValue::Func(None)),
             (8, GlobalValue::Null),
         ],
-        tables: vec![(0, Entries::from_iter([None, None, None, None, Some(2), Some(5), Some(5)]))],
+        tables: vec![(0, entries([None, None, None, None, Some(2), Some(5), Some(5)]))],
         dropped: vec![Segment::Data(1), Segment::Elem(0), Segment::Elem(2)],
     };
     State::new(rest, vec![memory])
@@ -70,7 +70,7 @@ fn write(state: &State, kind: Kind) -> Vec<u8> {
     let all = 0..state.memories.first().map_or(0, Vec::len);
     let memories: Vec<Memory> =
         state.memories.iter().map(|bytes| Memory { bytes, candidates: std::slice::from_ref(&all) }).collect();
-    let plan = Plan::new(&hash(b"\0asm\x01\0\0\0"), &state.rest, &memories, kind).unwrap();
+    let plan = Plan::new(&hash(b"\0asm\x01\0\0\0"), &state.rest, &memories, kind, Cancellation::never()).unwrap();
     let mut file = vec![0; plan.size()];
     plan.write(&mut file).unwrap();
     file

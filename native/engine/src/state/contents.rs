@@ -1,0 +1,64 @@
+//! The linear memory that callers read and write, for work on all of it.
+
+use super::items::Items;
+use super::pages::{copy, put_raw};
+use crate::error::Error;
+use crate::snapshot::Cancellation;
+use crate::task::Data;
+use wasmtime::StoreContextMut;
+
+/// The linear memory of an instance.
+pub struct Contents<'a, 's> {
+    store: &'a mut StoreContextMut<'s, Data>,
+}
+
+pub(crate) fn contents<'a, 's>(store: &'a mut StoreContextMut<'s, Data>) -> Contents<'a, 's> {
+    Contents { store }
+}
+
+impl Contents<'_, '_> {
+    /// Its bytes, none where the image has no such memory.
+    pub fn bytes(&mut self) -> &mut [u8] {
+        match self.store.data().memory() {
+            Some(memory) => memory.data_mut(&mut *self.store),
+            None => &mut [],
+        }
+    }
+
+    /// Copies all of it to `out`, which is as large. Pages that nobody has touched are not read.
+    ///
+    /// # Errors
+    /// [`Error::Host`] where there is no room to find out which these are; [`Error::Cancelled`].
+    pub fn copy_to(&mut self, out: &mut [u8], cancellation: Cancellation<'_>) -> Result<(), Error> {
+        let items = Items::of(self.store)?;
+        match items.linear {
+            Some(index) => {
+                let (memory, initial) = items.memory_mut(self.store, index, true)?;
+                copy(memory, out, &initial, cancellation)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Makes `raw` all of it, with zeros behind. What is zeros already is not written, and what nobody has touched is not
+    /// looked at.
+    ///
+    /// # Errors
+    /// [`Error::OutOfBounds`] where it is smaller; [`Error::Host`] where there is no room to find out what was touched. It
+    /// is as it was then.
+    pub fn overwrite(&mut self, raw: &[u8]) -> Result<(), Error> {
+        let (size, memory) = (raw.len() as u64, self.bytes().len() as u64);
+        if size > memory {
+            return Err(Error::OutOfBounds { offset: 0, size, memory });
+        }
+        let items = Items::of(self.store)?;
+        match items.linear {
+            Some(index) => {
+                let (memory, initial) = items.memory_mut(self.store, index, true)?;
+                // Half of it would be worse than all of it.
+                put_raw(memory, raw, &initial, Cancellation::never())
+            }
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Long work that belongs to no instance: it is done on a background thread, which sends the result to the process that
+//! asked.
+
+use crate::atoms;
+use crate::terms;
+use hb_wasm64_engine::background;
+use hb_wasm64_engine::error::Error;
+use parking_lot::Mutex;
+use rustler::env::SavedTerm;
+use rustler::thread::is_scheduler_thread;
+use rustler::{Encoder, Env, LocalPid, Monitor, NifResult, OwnedEnv, Resource, ResourceArc, Term};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Work on its way: whether somebody still waits for it.
+#[derive(Default)]
+pub struct Job {
+    cancelled: AtomicBool,
+    /// The result has been sent, or nobody wants it any more: whoever finds this unset decides.
+    is_over: Mutex<bool>,
+}
+
+#[rustler::resource_impl]
+impl Resource for Job {
+    const IMPLEMENTS_DOWN: bool = true;
+
+    fn down<'a>(&'a self, _env: Env<'a>, _pid: LocalPid, _monitor: Monitor) {
+        self.give_up();
+    }
+}
+
+impl Job {
+    /// Ends the work. `false`: its result has been sent.
+    fn give_up(&self) -> bool {
+        let mut is_over = self.is_over.lock();
+        if *is_over {
+            return false;
+        }
+        self.cancelled.store(true, Ordering::Release);
+        *is_over = true;
+        true
+    }
+}
+
+/// Sends one message, whatever becomes of the work.
+struct Reply {
+    job: ResourceArc<Job>,
+    env: OwnedEnv,
+    pid: LocalPid,
+    reference: SavedTerm,
+}
+
+impl Reply {
+    /// `{hb_wasm64, Reference, {done, Result}}`.
+    fn send(&mut self, encode: impl FnOnce(Env<'_>) -> Term<'_>) {
+        let mut is_over = self.job.is_over.lock();
+        if std::mem::replace(&mut *is_over, true) {
+            return;
+        }
+        let reference = &self.reference;
+        // A process that is gone needs no answer.
+        let _ = self.env.send_and_clear(&self.pid, |env| {
+            (atoms::hb_wasm64(), reference.load(env), (atoms::done(), encode(env))).encode(env)
+        });
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        // Where no thread could be had the asker is told at once, and nothing could be sent from here.
+        if !is_scheduler_thread() {
+            self.send(|env| terms::error(env, &Error::Host("a background thread met a panic".into())));
+        }
+    }
+}
+
+/// Lets a background thread do work on about so many bytes for the calling process: `{wait, Job}`, and later a message
+/// `{hb_wasm64, Reference, {done, Result}}`, unless the job is [given up](give_up_job). Work should end once the flag is up.
+pub fn run<'a, R>(
+    env: Env<'a>,
+    reference: Term<'a>,
+    bytes: u64,
+    work: impl FnOnce(&AtomicBool) -> Result<R, Error> + Send + 'static,
+    encode: impl FnOnce(Env<'_>, R) -> Term<'_> + Send + 'static,
+) -> Term<'a> {
+    let job = ResourceArc::new(Job::default());
+    let pid = env.pid();
+    if env.monitor(&job, &pid).is_none() {
+        // The process is exiting.
+        job.give_up();
+    }
+    let own_env = OwnedEnv::new();
+    let saved = own_env.save(reference);
+    let mut reply = Reply { job: job.clone(), env: own_env, pid, reference: saved };
+    let started = background::spawn(bytes, move || {
+        let result = if reply.job.cancelled.load(Ordering::Acquire) {
+            Err(Error::Cancelled)
+        } else {
+            work(&reply.job.cancelled)
+        };
+        reply.send(|env| match result {
+            Ok(result) => encode(env, result),
+            Err(error) => terms::error(env, &error),
+        });
+    });
+    match started {
+        Ok(()) => (atoms::wait(), job).encode(env),
+        Err(error) => terms::error(env, &error),
+    }
+}
+
+/// Ends the work of a job. `true`: no message comes of it; `false`: it is here or on its way.
+#[rustler::nif]
+fn give_up_job<'a>(job: Term<'a>) -> NifResult<bool> {
+    Ok(job.decode::<ResourceArc<Job>>()?.give_up())
+}
