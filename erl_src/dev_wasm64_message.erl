@@ -5,7 +5,7 @@
 %% gives (and loads, where they are links into the node's cache); everything else goes through `hb_ao'.
 -module(dev_wasm64_message).
 
--export([prefix/3, parts/1, path/1]).
+-export([prefix/3, parts/1, path/1, plain/1]).
 -export([find/3, ask/3, value/4, has/2, list/2, set/4]).
 -export([private/2, merge_private/3, without_private/3]).
 
@@ -34,6 +34,11 @@ parts(_Other) -> [].
 %% @doc A path as one key, for people to read.
 -spec path([key()]) -> binary().
 path(Parts) -> iolist_to_binary(lists:join(<<"/">>, [hb_ao:normalize_key(Part) || Part <- Parts])).
+
+%% @doc Values of a guest as messages can hold them: a NaN of whatever bits is one.
+-spec plain(term()) -> term().
+plain(Values) when is_list(Values) -> [case Value of {nan, _} -> nan; _ -> Value end || Value <- Values];
+plain(Other) -> Other.
 
 %% @doc What lies at a path of a message, whatever the message's own device would make of the first key.
 -spec find([key()], map(), map()) -> {ok, term()} | not_found.
