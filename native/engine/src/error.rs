@@ -91,6 +91,18 @@ pub enum Error {
     Host(String),
 }
 
+impl From<hb_wasm64_rewrite::Error> for Error {
+    fn from(error: hb_wasm64_rewrite::Error) -> Error {
+        use hb_wasm64_rewrite::Error as Rewrite;
+
+        let text = error.to_string();
+        match error {
+            Rewrite::Malformed { .. } => Error::InvalidModule(text),
+            Rewrite::TooLarge(_) | Rewrite::ReservedName(_) | Rewrite::MissingExport { .. } => Error::Unsupported(text),
+        }
+    }
+}
+
 /// The limits of [`Error::Limit`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {

@@ -1,16 +1,18 @@
 //! From bytes to a module that can be instantiated in microseconds.
 
 use crate::config;
-use crate::emscripten::{self, Natives, Thrown, Unwound, Width, unwind};
+use crate::emscripten::{self, Natives, Width};
 use crate::error::Error;
-use crate::expose::{self, Exposed, Layout, expose};
 use crate::import::{self, ImportInfo};
 use crate::limiter::Declared;
-use crate::lower;
+use crate::limits;
 use crate::reaper;
 use crate::state::{Fresh, StateExports};
 use crate::task::Data;
 use crate::value::Signature;
+use hb_wasm64_rewrite::expose::{self, Layout};
+use hb_wasm64_rewrite::unwind::Thrown;
+use hb_wasm64_rewrite::{Options, Rewritten, rewrite};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -63,27 +65,26 @@ pub(crate) struct FuncExport {
 }
 
 impl Image {
-    /// Validates, lowers, exposes, compiles and links a module. Takes seconds where the module is large.
+    /// Validates, rewrites, compiles and links a module. Takes seconds where the module is large.
     ///
     /// # Errors
     /// [`Error::InvalidModule`], [`Error::Unsupported`] or [`Error::Link`]; [`Error::Host`] where the compiler fails.
     pub fn compile(hash: Hash, bytes: &[u8]) -> Result<Image, Error> {
         refuse_other_formats(bytes)?;
         validate(bytes)?;
-        let lowered = lower::lower(bytes).map_err(|error| Error::InvalidModule(error.to_string()))?;
-        let Unwound { module: unwound, tags, memory, width, stack_pointer, can_catch } = unwind(&lowered)?;
-        let indices: Vec<u32> = tags.iter().map(|(tag, _)| *tag).collect();
-        let Exposed { module: exposed, layout } = expose(&unwound, &indices)?;
-        // The table of functions that `expose` adds is not the image's own.
-        let declared = Declared::of(&unwound)?;
+        let Rewritten { module: rewritten, facts, layout } =
+            rewrite(bytes, Options { table_elements: limits::TABLE_ELEMENTS })?;
+        // Of the image itself: the table of functions that is added is not its own.
+        let declared = Declared::of(bytes, !facts.tags.is_empty())?;
+        let width = Width::of_64_bit(facts.is_64_bit);
         let engine = config::engine(declared.engine_kind())?;
-        let module = Module::new(engine, &exposed).map_err(|error| Error::Host(format!("compiler: {error:#}")))?;
+        let module = Module::new(engine, &rewritten).map_err(|error| Error::Host(format!("compiler: {error:#}")))?;
         // The memory image is made here, or the first instance would make it on a scheduler.
         module.initialize_copy_on_write_image().map_err(|error| Error::Host(format!("memory image: {error:#}")))?;
 
         let mut linker = Linker::new(engine);
         let named = || module.imports().map(|import| (import.module(), import.name()));
-        let natives = emscripten::is_emscripten(named()).then(|| Natives::new(width, can_catch));
+        let natives = emscripten::is_emscripten(named()).then(|| Natives::new(width, facts.can_catch));
         let imports = import::define(&mut linker, &module, natives.as_ref())?;
         let mut native_modules: Vec<Arc<str>> = Vec::new();
         for import in imports.iter().filter(|import| import.is_native) {
@@ -91,17 +92,21 @@ impl Image {
                 native_modules.push(import.module.clone());
             }
         }
-        let thrown =
-            tags.iter().filter_map(|(tag, thrown)| Some((module.get_export_index(&expose::tag_name(*tag))?, *thrown)));
+        let thrown = facts
+            .tags
+            .iter()
+            .filter_map(|(tag, thrown)| Some((module.get_export_index(&expose::tag_name(*tag))?, *thrown)));
         let thrown = thrown.collect();
         let pre = linker.instantiate_pre(&module).map_err(|error| Error::Host(format!("linker: {error:#}")))?;
         let (exports, funcs) = exports(&module);
-        let memory = layout.memories.get(memory as usize).and_then(|memory| module.get_export_index(&memory.name));
+        let memory =
+            layout.memories.get(facts.memory as usize).and_then(|memory| module.get_export_index(&memory.name));
         let table = default_table(&module, &layout);
         let state = StateExports::of(&module, &layout);
         let (source, fresh) = (bytes.into(), OnceLock::new());
         let is_emscripten = natives.is_some();
-        let stack_pointer = layout.globals.iter().find(|global| Some(global.index) == stack_pointer && is_emscripten);
+        let stack_pointer =
+            layout.globals.iter().find(|global| Some(global.index) == facts.stack_pointer && is_emscripten);
         let stack_pointer = stack_pointer.and_then(|global| module.get_export_index(&global.name));
         let image = Image {
             hash,
@@ -305,4 +310,49 @@ fn default_table(module: &Module, layout: &Layout) -> Option<ModuleExport> {
 
 fn is_reserved(name: &str) -> bool {
     name.starts_with(expose::RESERVED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wasmtime::Store;
+
+    /// The pages of the default memory and the entries of the default table.
+    fn defaults(fields: &str) -> (Option<u64>, Option<u64>) {
+        let bytes = wat::parse_str(format!("(module {fields} (func) (elem declare func 0))")).unwrap();
+        let image = Image::compile(hash(&bytes), &bytes).unwrap();
+        let module = image.pre().module();
+        let mut store = Store::new(module.engine(), ());
+        store.set_fuel(1_000_000).unwrap();
+        store.set_epoch_deadline(1 << 40);
+        let instance = wasmtime::Instance::new(&mut store, module, &[]).unwrap();
+        let memory = image.memory().and_then(|export| instance.get_module_export(&mut store, export));
+        let table = image.table().and_then(|export| instance.get_module_export(&mut store, export));
+        assert!(image.exports().iter().all(|export| !is_reserved(&export.name)), "{fields}");
+        let pages = memory.map(|memory| memory.into_memory().unwrap().size(&store));
+        (pages, table.map(|table| table.into_table().unwrap().size(&store)))
+    }
+
+    #[test]
+    fn the_default_memory_and_table_are_what_they_are_without_reserved_exports() {
+        // The memory with so many pages, the table with so many entries.
+        let cases = [
+            ("(memory 1) (memory 2)", Some(1), None),
+            (r#"(memory 1) (memory 2) (export "b" (memory 1))"#, Some(2), None),
+            (r#"(memory 1) (memory 2) (export "b" (memory 1)) (export "memory" (memory 0))"#, Some(1), None),
+            ("(table 3 funcref)", None, Some(3)),
+            ("(table 3 funcref) (table 4 funcref)", None, None),
+            (r#"(table 3 funcref) (table 4 funcref) (export "x" (table 1))"#, None, Some(4)),
+            (r#"(table 3 funcref) (export "x" (table 0)) (export "y" (table 0))"#, None, None),
+            (
+                r#"(table 3 funcref) (table 4 funcref)
+                    (export "x" (table 1)) (export "__indirect_function_table" (table 0))"#,
+                None,
+                Some(3),
+            ),
+        ];
+        for (fields, pages, entries) in cases {
+            assert_eq!(defaults(fields), (pages, entries), "{fields}");
+        }
+    }
 }

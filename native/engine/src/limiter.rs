@@ -33,13 +33,13 @@ pub(crate) struct Declared {
 }
 
 impl Declared {
-    /// What a valid module declares.
+    /// What a valid module declares. `throws` is whether it throws exceptions even without a tag of its own.
     ///
     /// # Errors
     /// [`Error::InvalidModule`] where it is not valid.
-    pub(crate) fn of(module: &[u8]) -> Result<Declared, Error> {
+    pub(crate) fn of(module: &[u8], throws: bool) -> Result<Declared, Error> {
         let malformed = |error: wasmparser::Error| Error::InvalidModule(error.to_string());
-        let mut declared = Declared::default();
+        let mut declared = Declared { has_exceptions: throws, ..Declared::default() };
         for payload in Parser::new(0).parse_all(module) {
             match payload.map_err(malformed)? {
                 Payload::MemorySection(memories) => {

@@ -208,24 +208,24 @@ fn invoke_without_what_it_takes_is_refused() {
         let whole = module(pointer, table, "");
         for name in ["setThrew", "emscripten_stack_get_current", "_emscripten_stack_restore"] {
             let text = refused(&whole.replace(name, "other"));
-            assert_eq!(text, format!("the import env.invoke_vi takes {name}, which the image does not export"));
+            assert_eq!(text, format!("the import env.invoke_vi requires the export {name}"));
         }
         let text = refused(
             &whole
                 .replace("__indirect_function_table", "t")
                 .replace("(global $sp (mut", "(table 1 funcref) (global $sp (mut"),
         );
-        assert_eq!(text, "the import env.invoke_vi takes __indirect_function_table, which the image does not export");
+        assert_eq!(text, "the import env.invoke_vi requires the export __indirect_function_table");
     }
     let import = r#"(module (import "env" "invoke_jj" (func $invoke_jj (param i32 i32 i32) (result i32)))"#;
     let text = refused(&module("i32", "i32", "").replacen("(module", import, 1));
-    assert_eq!(text, "the import env.invoke_jj takes dynCall_jj, which the image does not export");
+    assert_eq!(text, "the import env.invoke_jj requires the export dynCall_jj");
 }
 
 #[test]
 fn an_export_of_another_type_is_not_what_invoke_takes() {
     let text = refused(&module("i64", "i32", "").replace("\"setThrew\") (param i64", "\"setThrew\") (param i32"));
-    assert_eq!(text, "the import env.invoke_vi takes setThrew, which the image does not export");
+    assert_eq!(text, "the import env.invoke_vi requires the export setThrew");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::Result;
 use hb_wasm64_engine::config::{self, EngineKind};
-use hb_wasm64_engine::lower;
+use hb_wasm64_rewrite::lower::lower;
 use std::collections::HashMap;
 use wasmtime::{ExternType, Instance, InstancePre, Linker, Memory, Module, Store, TypedFunc, Val, WasmParams};
 
@@ -18,7 +18,7 @@ pub struct Plain {
 impl Plain {
     pub fn load(path: &str) -> Result<Plain> {
         let engine = config::engine(EngineKind::default())?;
-        let module = Module::new(engine, lower::lower(&std::fs::read(path)?)?)?;
+        let module = Module::new(engine, lower(&std::fs::read(path)?)?)?;
         let mut linker = Linker::new(engine);
         for import in module.imports() {
             let ExternType::Func(ty) = import.ty() else { return Err("an import that is no function".into()) };

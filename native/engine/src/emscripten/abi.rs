@@ -1,7 +1,7 @@
 //! How the host's functions see a guest: its memory, in 32 or 64 bits, and their arguments.
 
+use super::ENV;
 use super::State;
-use super::unwind::ENV;
 use std::cell::Cell;
 
 /// Bytes of a page of linear memory.
@@ -17,6 +17,10 @@ pub(crate) enum Width {
 }
 
 impl Width {
+    pub(crate) fn of_64_bit(is_64_bit: bool) -> Width {
+        if is_64_bit { Width::Wide } else { Width::Narrow }
+    }
+
     /// Bytes of a pointer, a `long` and a `size_t`.
     pub(crate) fn bytes(self) -> u64 {
         match self {

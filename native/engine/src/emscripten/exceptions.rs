@@ -102,7 +102,7 @@ pub(crate) const OPERATIONS: &[Function<Operation>] = &[
 /// Begins the names of functions that take a clause's type each and any number of them.
 pub(crate) const FIND_MATCHING_CATCH: &str = "__cxa_find_matching_catch";
 
-/// What the host does by itself. Those that throw note what; the throwing is done by `unwind`.
+/// What the host does by itself. Those that throw note what; the throwing is done by [`hb_wasm64_rewrite::unwind`].
 pub(crate) const FUNCTIONS: &[Function] = &[
     Function::env("__cxa_throw", "ppp:", Own, throw),
     Function::env("__cxa_rethrow", ":", Own, rethrow),

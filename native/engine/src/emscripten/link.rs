@@ -2,8 +2,7 @@
 //! Emscripten's and is of another type is something else.
 
 use super::abi::{Function, Kind, Plain, Width};
-use super::unwind::ENV;
-use super::{exceptions, library, memory, process, syscalls, time, wasi};
+use super::{ENV, exceptions, library, memory, process, syscalls, time, wasi};
 use crate::import::ImportInfo;
 use crate::value::ValType;
 use wasmtime::Val;

@@ -2,14 +2,14 @@
 //!
 //! An image is Emscripten's where it imports something that only this runtime gives ([`is_emscripten`]). Its imports
 //! are then served here, each by the function of its name and type; the rest goes to Erlang, as do all imports of other
-//! images. What unwinds the stack is no function of the host at all: see [`unwind`].
+//! images. What unwinds the stack is no function of the host at all: see
+//! [`hb_wasm64_rewrite::unwind`].
 //!
 //! | file | what |
 //! |---|---|
 //! | `abi` | memory, arguments and results as host functions see them |
 //! | `link` | which function serves an import, and how its type has to be |
 //! | `serve` | one call of such a function |
-//! | `unwind` | `invoke_*`, `longjmp` and `throw` as instructions |
 //! | `exceptions` | what C++ exceptions need to have noted |
 //! | `memory` | heap and mappings |
 //! | `library` | what takes a function of the guest's C library |
@@ -32,7 +32,6 @@ mod startup;
 mod state;
 mod syscalls;
 mod time;
-mod unwind;
 mod wasi;
 
 pub(crate) use link::Natives;
@@ -40,10 +39,11 @@ pub(crate) use serve::serve;
 pub use startup::Initialize;
 pub(crate) use startup::initialize;
 pub(crate) use state::State;
-pub(crate) use unwind::{Thrown, Unwound, unwind};
 
 pub(crate) use abi::Width;
-use unwind::ENV;
+
+/// The module of the imports that Emscripten's runtime serves.
+const ENV: &str = "env";
 
 /// Whether an image that imports these functions runs on Emscripten's JavaScript runtime, and not only on WASI: the
 /// imports of a standalone image mean the same on any host.

@@ -1,7 +1,9 @@
 //! Where the state of an instance is: exports of its module, the image's own and those that `expose` has added.
 
-use crate::expose::{self, Layout};
+use crate::ranges::merged;
 use crate::snapshot::Segment;
+use hb_wasm64_rewrite::Segment as Dropped;
+use hb_wasm64_rewrite::expose::{self, Layout};
 use std::ops::Range;
 use wasmtime::{Module, ModuleExport};
 
@@ -30,13 +32,13 @@ impl StateExports {
         let memories = layout.memories.iter().filter_map(|memory| {
             let to_usize =
                 |range: &Range<u64>| Some(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?);
-            let data = memory.data.as_ref().and_then(|ranges| ranges.iter().map(to_usize).collect());
+            let data = memory.data.as_ref().and_then(|ranges| ranges.iter().map(to_usize).collect()).map(merged);
             Some(MemoryExport { export: find(&memory.name)?, data, is_all: !layout.has_start })
         });
         let flags = layout.segments.iter().filter_map(|at| {
             let segment = match at.segment {
-                expose::Segment::Data(index) => Segment::Data(index),
-                expose::Segment::Element(index) => Segment::Elem(index),
+                Dropped::Data(index) => Segment::Data(index),
+                Dropped::Element(index) => Segment::Elem(index),
             };
             Some((segment, find(&at.flag)?))
         });

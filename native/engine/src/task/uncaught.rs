@@ -1,9 +1,10 @@
 //! Exceptions that leave a guest.
 
 use super::Data;
-use crate::emscripten;
+use crate::emscripten::Width;
 use crate::error::Error;
 use crate::value::{self, Value};
+use hb_wasm64_rewrite::unwind::Thrown;
 use wasmtime::{AsContextMut, RootScope, StoreContextMut, Tag, Val};
 
 /// The exception that left the guest last, if one did.
@@ -16,7 +17,7 @@ pub(super) fn uncaught(store: &mut StoreContextMut<'_, Data>) -> Option<Error> {
     let store = &mut scope.as_context_mut();
     let tag = tag.and_then(|tag| match thrown(store, &tag) {
         Some(thrown) => {
-            values.extend(thrown.value(store.data()));
+            values.extend(pointer_to(thrown, store.data()));
             Some(thrown.name().to_owned())
         }
         None => tag_name(store, &tag),
@@ -25,7 +26,7 @@ pub(super) fn uncaught(store: &mut StoreContextMut<'_, Data>) -> Option<Error> {
 }
 
 /// What a tag means that Emscripten's scheme throws with.
-fn thrown(store: &mut StoreContextMut<'_, Data>, tag: &Tag) -> Option<emscripten::Thrown> {
+fn thrown(store: &mut StoreContextMut<'_, Data>, tag: &Tag) -> Option<Thrown> {
     let (instance, image) = (store.data().instance?, store.data().image.clone());
     let mut tags = image.thrown().iter();
     let found = tags.find(|(export, _)| match instance.get_module_export(&mut *store, export) {
@@ -33,6 +34,18 @@ fn thrown(store: &mut StoreContextMut<'_, Data>, tag: &Tag) -> Option<emscripten
         _ => false,
     });
     found.map(|(_, thrown)| *thrown)
+}
+
+/// What was thrown, as a pointer of the image's width: the tags themselves carry nothing, as the host keeps it.
+fn pointer_to(thrown: Thrown, data: &Data) -> Option<Value> {
+    if thrown == Thrown::Longjmp {
+        return None;
+    }
+    let exception = data.host.as_ref().map_or(0, |host| host.exceptions.last());
+    Some(match data.image().width() {
+        Width::Narrow => Value::I32(exception as i32),
+        Width::Wide => Value::I64(exception as i64),
+    })
 }
 
 /// The name under which the image exports a tag.

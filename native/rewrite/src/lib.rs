@@ -1,0 +1,83 @@
+//! WebAssembly modules rewritten for `hb_wasm64`: bytes to bytes.
+//!
+//! Four passes, in the order in which [`rewrite`] runs them:
+//!
+//! | pass | requires | afterwards |
+//! |---|---|---|
+//! | [`lower`] | a valid module | legacy exception handling is expressed by the final proposal |
+//! | [`precheck`] | no legacy exception handling | bulk operations that cannot succeed fail before they are charged |
+//! | [`unwind`] | the same | what Emscripten leaves to its host (`invoke_*`, `longjmp`, C++ exceptions) is done by the module itself |
+//! | [`expose`] | the same | all mutable state is exported, under names of the module or reserved ones |
+//!
+//! All of them guarantee:
+//!
+//! - The result is valid and does what the original does. Where a pass says otherwise, it says so.
+//! - The result is a function of the module and of the parameters: the same bytes on every machine.
+//! - No index changes meaning: what is added comes at the end of its section, and new locals behind a function's own.
+//! - A module that needs nothing is returned as it is, byte for byte.
+//! - Code that needs nothing is copied as it is. Where code moves, custom sections that hold positions in it are left out:
+//!   debug information, linking and relocation data, references to source maps, and code metadata such as branch hints.
+//! - No input makes a pass panic. A module that is not valid is refused or rewritten into one that is not valid either.
+
+#![deny(missing_docs)]
+
+mod body;
+mod edits;
+mod error;
+pub mod expose;
+pub mod lower;
+mod module;
+pub mod precheck;
+#[cfg(test)]
+mod testing;
+pub mod unwind;
+
+pub use error::Error;
+pub use module::Segment;
+
+use expose::{Exposed, Layout, expose};
+use lower::lower;
+use precheck::precheck;
+use std::borrow::Cow;
+use unwind::{Facts, Unwound, unwind};
+
+/// What the passes need to know beside the module.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// The number of entries that the tables of an instance may have together.
+    pub table_elements: u64,
+}
+
+/// A module that has been through all passes.
+#[derive(Debug)]
+pub struct Rewritten<'a> {
+    /// The module.
+    pub module: Cow<'a, [u8]>,
+    /// What is known of it, as Emscripten sees it. Its tags are exported under [`expose::tag_name`].
+    pub facts: Facts,
+    /// Where its state is.
+    pub layout: Layout,
+}
+
+/// Runs all passes. The module must be valid; it may use the legacy exception handling proposal.
+///
+/// # Errors
+/// Those of the passes.
+pub fn rewrite(wasm: &[u8], options: Options) -> Result<Rewritten<'_>, Error> {
+    let module = lower(wasm)?;
+    let module = changed(precheck(&module, options.table_elements)?).map_or(module, Cow::Owned);
+    let Unwound { module: unwound, facts } = unwind(&module)?;
+    let module = changed(unwound).map_or(module, Cow::Owned);
+    let tags: Vec<u32> = facts.tags.iter().map(|(tag, _)| *tag).collect();
+    let Exposed { module: exposed, layout } = expose(&module, &tags)?;
+    let module = changed(exposed).map_or(module, Cow::Owned);
+    Ok(Rewritten { module, facts, layout })
+}
+
+/// The result of a pass, where it has changed the module.
+fn changed(result: Cow<'_, [u8]>) -> Option<Vec<u8>> {
+    match result {
+        Cow::Owned(module) => Some(module),
+        Cow::Borrowed(_) => None,
+    }
+}
