@@ -221,7 +221,7 @@ fn growth_that_is_refused_again_and_again_costs_next_to_nothing() {
             assert_eq!(guest.call_with(LITTLE, "refused", &[declared, any]), "returns -1 -1");
         }
         // Each of the tables has one entry.
-        assert_eq!(guest.call("refused", &[u64::MAX, TABLE_ELEMENTS - 2]), "returns -1 1");
+        assert_eq!(guest.call_with(2_000, "refused", &[u64::MAX, TABLE_ELEMENTS - 2]), "returns -1 1");
         assert_eq!(guest.call_with(LITTLE / 2, "constant", &[]), "returns -1");
     }
 }
