@@ -248,6 +248,104 @@ a_mapping_is_a_copy_that_is_written_back_test_() ->
         ?assertEqual(<<"MAPped">>, read(H, File, 10))
     end).
 
+%% What has become of the descriptor does not matter, nor that another file has
+%% its number now, nor what is saved and restored meanwhile.
+a_mapping_is_of_its_file_test_() ->
+    each(fun(H) ->
+        File = open(H, <<"/tmp/mapped">>, ?CREATE bor ?BOTH),
+        8 = write(H, File, <<"aaaaaaaa">>),
+        Mapped = call(H, "map", [6, 3, 1, File, 2]),
+        0 = call(H, "close", [File]),
+        ok = hb_wasm64:write(H, Mapped, <<"YYYY">>),
+        File = open(H, <<"/tmp/other">>, ?CREATE bor ?BOTH),
+        10 = write(H, File, <<"other file">>),
+        {ok, Snapshot} = hb_wasm64:snapshot(H),
+        {ok, Fork} = hb_wasm64:fork(H),
+        {ok, Restored} = hb_wasm64:start(hb_wasm64_image(H), #{snapshot => Snapshot}),
+        Contents = fun(At, Path) -> read(At, open(At, Path, 0), 20) end,
+        [
+            begin
+                %% The library passes the descriptor that it has noted.
+                ?assertEqual(0, call(At, "msync", [Mapped, 6, 3, 1, File, 2])),
+                ?assertEqual(<<"other file">>, Contents(At, <<"/tmp/other">>)),
+                ?assertEqual(<<"aaYYYYaa">>, Contents(At, <<"/tmp/mapped">>)),
+                ok = hb_wasm64:write(At, Mapped, <<"Z">>),
+                %% A part of it, and without a descriptor.
+                ?assertEqual(0, call(At, "msync", [Mapped, 1, 3, 1, -1, 0])),
+                ?assertEqual(<<"aaZYYYaa">>, Contents(At, <<"/tmp/mapped">>)),
+                0 = call(At, "unlinkat", [?HERE, <<"/tmp/mapped">>, 0]),
+                ?assertEqual(0, call(At, "unmap", [Mapped, 6, 3, 1, File, 2])),
+                ?assertEqual(<<"other file">>, Contents(At, <<"/tmp/other">>)),
+                %% Now it is none any more, and the descriptor is what is left.
+                ?assertEqual(0, call(At, "msync", [Mapped, 1, 3, 1, File, 9])),
+                ?assertEqual(<<"other filZ">>, Contents(At, <<"/tmp/other">>))
+            end
+         || At <- [H, Fork, Restored]
+        ],
+        %% The same steps, the same state.
+        {ok, Last} = hb_wasm64:snapshot(H),
+        ?assertEqual({ok, Last}, hb_wasm64:snapshot(Restored))
+    end).
+
+hb_wasm64_image(H) ->
+    {ok, Image} = hb_wasm64_nif:image_bytes(H),
+    Image.
+
+%% A state in which mappings are not known: they are written back by their
+%% descriptors.
+a_mapping_of_an_older_state_is_written_back_test_() ->
+    each(fun(H) ->
+        File = open(H, <<"/tmp/m">>, ?CREATE bor ?BOTH),
+        6 = write(H, File, <<"mapped">>),
+        {ok, Before} = hb_wasm64:snapshot(H),
+        Mapped = call(H, "map", [6, 3, 1, File, 0]),
+        {ok, After} = hb_wasm64:snapshot(H),
+        #{memories := Old} = hb_snapshot:decode(Before),
+        State = #{memories := New} = hb_snapshot:decode(After),
+        ?assertMatch({_, _}, binary:match(lists:last(New), <<"files 02">>)),
+        ?assertMatch({_, _}, binary:match(lists:last(Old), <<"files 01">>)),
+        Memories = lists:droplast(New) ++ [lists:last(Old)],
+        Older = hb_snapshot:full(State#{memories := Memories, sizes => [byte_size(Memory) || Memory <- Memories]}),
+        ok = hb_wasm64:restore(H, Older),
+        ok = hb_wasm64:write(H, Mapped, <<"MAP">>),
+        ?assertEqual(0, call(H, "unmap", [Mapped, 6, 3, 1, File, 0])),
+        0 = call(H, "seek", [File, 0, 0]),
+        ?assertEqual(<<"MAPped">>, read(H, File, 10))
+    end).
+
+%% A function that moves bytes takes fuel for them before it does.
+what_cannot_be_paid_for_is_not_moved_test_() ->
+    each(fun(H) ->
+        Size = 1 bsl 16,
+        [Ones, Twos] = [binary:copy(<<N>>, Size) || N <- [1, 2]],
+        Poor = fun(Func, Args) -> ?assertEqual({Func, {error, {limit, fuel}}}, {Func, hb_wasm64:call(H, Func, Args, #{fuel => 1000})}) end,
+        File = open(H, <<"/tmp/a">>, ?CREATE bor ?BOTH),
+        {ok, At} = hb_wasm64:malloc(H, Size),
+        {ok, Other} = hb_wasm64:malloc(H, Size),
+        [ok, ok] = [hb_wasm64:write(H, Place, Bytes) || {Place, Bytes} <- [{At, Ones}, {Other, Twos}]],
+        Poor("write", [File, At, Size]),
+        0 = call(H, "fstat", [File]),
+        ?assertEqual(0, call(H, "stat_field", [6])),
+        Size = call(H, "write", [File, At, Size]),
+        0 = call(H, "seek", [File, 0, 0]),
+        Poor("read", [File, Other, Size]),
+        ?assertEqual({ok, Twos}, hb_wasm64:read(H, Other, Size)),
+        Poor("copy", [Other, At, Size]),
+        ?assertEqual({ok, Twos}, hb_wasm64:read(H, Other, Size)),
+        Poor("map", [Size, 3, 1, File, 0]),
+        Mapped = call(H, "map", [Size, 3, 1, File, 0]),
+        ok = hb_wasm64:write(H, Mapped, Twos),
+        [Poor(Func, [Mapped, Size, 3, 1, File, 0]) || Func <- ["msync", "unmap"]],
+        0 = call(H, "seek", [File, 0, 0]),
+        Size = call(H, "read", [File, Other, Size]),
+        ?assertEqual({ok, Ones}, hb_wasm64:read(H, Other, Size)),
+        %% The mapping is still there.
+        ?assertEqual(0, call(H, "msync", [Mapped, Size, 3, 1, File, 0])),
+        0 = call(H, "seek", [File, 0, 0]),
+        Size = call(H, "read", [File, Other, Size]),
+        ?assertEqual({ok, Twos}, hb_wasm64:read(H, Other, Size))
+    end).
+
 a_file_has_an_end_test_() ->
     each(fun(H) ->
         File = open(H, <<"/tmp/large">>, ?CREATE bor ?BOTH),

@@ -696,3 +696,52 @@ fn a_memory_that_cannot_grow_ends_the_call_as_with_javascript() {
         assert_eq!(call(&full, "resize", &[]), Ok(vec![Value::I32(0)]), "growth is there, and has an end");
     }
 }
+
+/// A copy that takes long lets others have their turn, and what overlaps comes out as if it had been copied at once.
+#[test]
+fn a_long_copy_pauses() {
+    const MIB: usize = 1 << 20;
+    const SIZE: usize = 130 * MIB;
+    let guest = guest(
+        r#"(module
+            (import "env" "_emscripten_memcpy_js" (func $copy (param i32 i32 i32)))
+            (memory (export "memory") 2112)
+            (func (export "copy") (param i32 i32 i32)
+                (call $copy (local.get 0) (local.get 1) (local.get 2))))"#,
+    );
+    let number = |place: usize| ((place / 4) as u32).to_le_bytes();
+    for (to, from) in [(MIB, 0), (0, MIB), (8, 0)] {
+        let filled = guest.access(
+            None,
+            TicketId::fresh(),
+            || (),
+            move |memory| {
+                memory.chunks_exact_mut(4).enumerate().for_each(|(at, bytes)| bytes.copy_from_slice(&number(4 * at)));
+            },
+        );
+        assert!(matches!(filled.progress, Access::Done(())));
+
+        let ticket = TicketId::fresh();
+        let args = [to, from, SIZE].map(|number| number as i128);
+        let call = CallRequest { func: FuncName::Export("copy"), ..request(&args) };
+        let mut progress = guest.call(None, ticket, call, Thread::Worker, None, || ()).progress;
+        let mut pauses = 0;
+        while let Progress::Yielded = progress {
+            pauses += 1;
+            progress = guest.resume(ticket, Thread::Worker, None).progress;
+        }
+        assert!(matches!(progress, Progress::Finished(Ok(_))), "{progress:?}");
+        assert!(pauses >= 2, "{pauses} pauses for {SIZE} bytes");
+
+        let wrong = guest.access(
+            None,
+            TicketId::fresh(),
+            || (),
+            move |memory| {
+                let source = |place: usize| if (to..to + SIZE).contains(&place) { place - to + from } else { place };
+                (0..memory.len()).step_by(4).find(|place| memory[*place..place + 4] != number(source(*place)))
+            },
+        );
+        assert!(matches!(wrong.progress, Access::Done(None)), "{to} {from}: {:?}", wrong.progress);
+    }
+}

@@ -4,6 +4,9 @@ use super::ENV;
 use super::State;
 use std::cell::Cell;
 
+/// The most bytes that a call moves without a pause. Calls that report how much they did move no more.
+pub(crate) const MOST_BYTES: u64 = 64 << 20;
+
 /// Bytes of a page of linear memory.
 pub(crate) const PAGE: u64 = 65_536;
 
@@ -39,70 +42,102 @@ pub(crate) enum Fault {
     Abort(String),
     /// An address outside of the memory.
     OutOfBounds,
+    /// The call cannot pay for what is asked.
+    OutOfFuel,
+    /// This computer has no room for it.
+    OutOfMemory,
 }
 
 /// The linear memory of a guest.
 pub(crate) struct Memory<'a> {
     bytes: &'a mut [u8],
     width: Width,
-    /// Bytes that have been looked at or written.
+    /// Bytes that have been paid for.
     used: Cell<u64>,
+    /// Bytes that can be paid for.
+    budget: u64,
+    is_spent: Cell<bool>,
 }
 
 impl<'a> Memory<'a> {
-    pub(crate) fn new(bytes: &'a mut [u8], width: Width) -> Memory<'a> {
-        Memory { bytes, width, used: Cell::new(0) }
+    /// A memory of which at most `budget` bytes may be read and written.
+    pub(crate) fn new(bytes: &'a mut [u8], width: Width, budget: u64) -> Memory<'a> {
+        Memory { bytes, width, used: Cell::new(0), budget, is_spent: Cell::new(false) }
     }
 
-    /// How many bytes have been looked at or written: what the guest pays for.
+    /// How many bytes have been paid for.
     pub(crate) fn used(&self) -> u64 {
         self.used.get()
     }
 
-    /// Notes that so many bytes of a [`room`](Self::room) were written.
-    pub(crate) fn use_bytes(&self, bytes: u64) {
-        self.used.set(self.used.get().saturating_add(bytes));
+    /// Whether something was refused because it could not be paid for. Whatever the function made of that, the call ends.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.is_spent.get()
+    }
+
+    /// Pays for bytes that are going to be read or written.
+    ///
+    /// # Errors
+    /// [`Fault::OutOfFuel`]: they must not be.
+    pub(crate) fn pay(&self, bytes: u64) -> Result<(), Fault> {
+        match self.used.get().checked_add(bytes).filter(|used| *used <= self.budget) {
+            Some(used) => {
+                self.used.set(used);
+                Ok(())
+            }
+            None => {
+                self.is_spent.set(true);
+                Err(Fault::OutOfFuel)
+            }
+        }
     }
 
     pub(crate) fn width(&self) -> Width {
         self.width
     }
 
-    /// The bytes of a range.
+    /// The bytes of a range, which are paid for.
     ///
     /// # Errors
-    /// [`Fault::OutOfBounds`], as for everything else here.
+    /// [`Fault::OutOfBounds`] and [`Fault::OutOfFuel`], as for everything else here.
     pub(crate) fn get(&self, at: u64, size: u64) -> Result<&[u8], Fault> {
         let bytes = self.bytes.get(range(at, size)?).ok_or(Fault::OutOfBounds)?;
-        self.use_bytes(size);
+        self.pay(size)?;
         Ok(bytes)
     }
 
     pub(crate) fn get_mut(&mut self, at: u64, size: u64) -> Result<&mut [u8], Fault> {
-        self.use_bytes(size);
+        self.check(at, size)?;
+        self.pay(size)?;
         self.room(at, size)
     }
 
-    /// The bytes of a range, of which some may be written.
+    /// Whether a range is in the memory.
+    pub(crate) fn check(&self, at: u64, size: u64) -> Result<(), Fault> {
+        self.bytes.get(range(at, size)?).map(drop).ok_or(Fault::OutOfBounds)
+    }
+
+    /// The bytes of a range. What is used of them has to be [paid](Self::pay) for before.
     pub(crate) fn room(&mut self, at: u64, size: u64) -> Result<&mut [u8], Fault> {
         self.bytes.get_mut(range(at, size)?).ok_or(Fault::OutOfBounds)
     }
 
-    /// Copies between places that may overlap.
+    /// Copies between places that may overlap, and have been paid for.
     pub(crate) fn copy(&mut self, to: u64, from: u64, size: u64) -> Result<(), Fault> {
-        self.get(to, size)?;
-        let source = range(from, size)?;
-        self.get(from, size)?;
-        self.bytes.copy_within(source, usize::try_from(to).map_err(|_| Fault::OutOfBounds)?);
+        self.check(to, size)?;
+        self.check(from, size)?;
+        self.bytes.copy_within(range(from, size)?, usize::try_from(to).map_err(|_| Fault::OutOfBounds)?);
         Ok(())
     }
 
-    /// The bytes of a string, up to its NUL.
-    pub(crate) fn string(&self, at: u64) -> Result<&[u8], Fault> {
-        let from = self.from(at)?;
-        let end = memchr::memchr(0, from);
-        self.use_bytes(end.unwrap_or(from.len()) as u64);
-        from.get(..end.ok_or(Fault::OutOfBounds)?).ok_or(Fault::OutOfBounds)
+    /// The bytes of a string, up to its NUL; of one that is longer than `most`, so many.
+    ///
+    /// # Errors
+    /// [`Fault::OutOfBounds`] where the memory ends before the string does.
+    pub(crate) fn string(&self, at: u64, most: usize) -> Result<&[u8], Fault> {
+        let text = self.text(at, most)?;
+        let end = at.saturating_add(text.len() as u64);
+        if text.len() < most && end >= self.bytes.len() as u64 { Err(Fault::OutOfBounds) } else { Ok(text) }
     }
 
     fn from(&self, at: u64) -> Result<&[u8], Fault> {
@@ -114,7 +149,7 @@ impl<'a> Memory<'a> {
         let from = self.from(at)?;
         let from = from.get(..most).unwrap_or(from);
         let text = memchr::memchr(0, from).and_then(|end| from.get(..end)).unwrap_or(from);
-        self.use_bytes(text.len() as u64);
+        self.pay(text.len() as u64)?;
         Ok(text)
     }
 

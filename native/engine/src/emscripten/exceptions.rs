@@ -7,6 +7,7 @@
 
 use super::abi::Kind::Own;
 use super::abi::{Args, Fault, Function, Host, Memory, Width, int};
+use super::files::DecodeError;
 use super::serve::{call_export, with_host};
 use super::sink::Sink;
 use crate::task::Data;
@@ -53,15 +54,18 @@ impl Exceptions {
         self.caught.iter().for_each(|pointer| into.put(&pointer.to_le_bytes()));
     }
 
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Exceptions, &'static str> {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Exceptions, DecodeError> {
         const WRONG: &str = "the exceptions of the host are cut off";
         let (last, rest) = bytes.split_first_chunk().ok_or(WRONG)?;
         let (uncaught, rest) = rest.split_first_chunk().ok_or(WRONG)?;
         if rest.len() / 8 > MOST_CAUGHT {
-            return Err("more exceptions are caught than can be");
+            return Err("more exceptions are caught than can be".into());
         }
-        let caught = rest.chunks(8).map(|bytes| bytes.try_into().map(u64::from_le_bytes).map_err(|_| WRONG));
-        let caught: Vec<u64> = caught.collect::<Result<_, _>>()?;
+        let mut caught = Vec::new();
+        caught.try_reserve_exact(rest.len() / 8).map_err(|_| DecodeError::NoRoom)?;
+        for bytes in rest.chunks(8) {
+            caught.push(u64::from_le_bytes(bytes.try_into().map_err(|_| WRONG)?));
+        }
         Ok(Exceptions { last: u64::from_le_bytes(*last), uncaught: i32::from_le_bytes(*uncaught), caught })
     }
 
@@ -69,6 +73,7 @@ impl Exceptions {
         if self.caught.len() >= MOST_CAUGHT {
             return Err(Fault::Abort("too many exceptions are caught".into()));
         }
+        self.caught.try_reserve(1).map_err(|_| Fault::OutOfMemory)?;
         self.caught.push(pointer);
         Ok(())
     }

@@ -8,14 +8,8 @@ use crate::value::ValType;
 use wasmtime::Val;
 
 /// The functions that do not call the guest.
-const PLAIN: [&[Function]; 6] = [
-    time::FUNCTIONS,
-    exceptions::FUNCTIONS,
-    memory::FUNCTIONS,
-    process::FUNCTIONS,
-    syscalls::FUNCTIONS,
-    wasi::FUNCTIONS,
-];
+const PLAIN: [&[Function]; 5] =
+    [time::FUNCTIONS, exceptions::FUNCTIONS, process::FUNCTIONS, syscalls::FUNCTIONS, wasi::FUNCTIONS];
 
 /// What serves an import.
 #[derive(Clone, Copy)]
@@ -26,7 +20,7 @@ pub(crate) enum Service {
     Exceptions(exceptions::Operation),
     /// One that calls the guest's C library.
     Library(library::Operation),
-    /// One that may grow the memory.
+    /// One that calls the guest, grows the memory or takes long.
     Memory(memory::Operation),
 }
 

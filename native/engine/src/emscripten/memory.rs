@@ -1,12 +1,12 @@
 //! The heap of the guest, and files mapped into it.
 
 use super::abi::Kind::{Own, OwnOfFiles};
-use super::abi::{Args, Fault, Function, Host, PAGE, int};
-use super::files::Errno;
+use super::abi::{Args, Fault, Function, Host, MOST_BYTES, PAGE, int};
+use super::files::{Errno, Place};
 use super::serve::{call_export, guest_memory, with_host};
 use crate::error::HostFailure;
 use crate::limits::MEMORY_BYTES;
-use crate::task::Data;
+use crate::task::{Data, leave_scheduler, yield_once};
 use wasmtime::StoreContextMut;
 
 /// The heap grows by a fifth at a time, and by no more than this beyond what is asked for.
@@ -17,50 +17,31 @@ const PROT_WRITE: i32 = 2;
 /// `MAP_PRIVATE` of `mmap`.
 const MAP_PRIVATE: i32 = 2;
 
-pub(crate) const FUNCTIONS: &[Function] = &[
-    Function::env("_emscripten_memcpy_js", "ppp:", Own, copy),
-    Function::env("emscripten_memcpy_js", "ppp:", Own, copy),
-    Function::env("emscripten_memcpy_big", "ppp:", Own, copy),
-    // Up to Emscripten 3.1.41 the offset into the file is as wide as a pointer.
-    Function::env("_munmap_js", "ppiiij:i", OwnOfFiles, unmap),
-    Function::env("_munmap_js", "ppiiip:i", OwnOfFiles, unmap),
-    Function::env("_msync_js", "ppiiij:i", OwnOfFiles, unmap),
-    Function::env("_msync_js", "ppiiip:i", OwnOfFiles, unmap),
-];
-
-/// What works on more than the bytes of the memory.
+/// What works on more than the bytes of the memory, or takes long.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Operation {
+    Copy,
     ResizeHeap,
     HeapMax,
     Map,
+    Unmap,
+    Sync,
 }
 
 pub(crate) const OPERATIONS: &[Function<Operation>] = &[
+    Function::env("_emscripten_memcpy_js", "ppp:", Own, Operation::Copy),
+    Function::env("emscripten_memcpy_js", "ppp:", Own, Operation::Copy),
+    Function::env("emscripten_memcpy_big", "ppp:", Own, Operation::Copy),
     Function::env("emscripten_resize_heap", "p:i", Own, Operation::ResizeHeap),
     Function::env("emscripten_get_heap_max", ":p", Own, Operation::HeapMax),
     Function::env("_mmap_js", "piiijpp:i", OwnOfFiles, Operation::Map),
+    // Up to Emscripten 3.1.41 the offset into the file is as wide as a pointer.
     Function::env("_mmap_js", "piiippp:i", OwnOfFiles, Operation::Map),
+    Function::env("_munmap_js", "ppiiij:i", OwnOfFiles, Operation::Unmap),
+    Function::env("_munmap_js", "ppiiip:i", OwnOfFiles, Operation::Unmap),
+    Function::env("_msync_js", "ppiiij:i", OwnOfFiles, Operation::Sync),
+    Function::env("_msync_js", "ppiiip:i", OwnOfFiles, Operation::Sync),
 ];
-
-fn copy(host: &mut Host<'_>, args: Args<'_>) -> Result<u64, Fault> {
-    host.memory.copy(args.pointer(0), args.pointer(1), args.pointer(2))?;
-    Ok(0)
-}
-
-/// Writes a shared mapping back to its file; the library frees the memory.
-fn unmap(host: &mut Host<'_>, args: Args<'_>) -> Result<u64, Fault> {
-    let (address, size, protection, flags) = (args.pointer(0), args.pointer(1), args.int(2), args.int(3));
-    if protection & PROT_WRITE == 0 || flags & MAP_PRIVATE != 0 {
-        return Ok(0);
-    }
-    let written = match (host.memory.get(address, size), u64::try_from(args.wide(5))) {
-        (Ok(bytes), Ok(offset)) => host.state.files.write_mapping(args.int(4), offset, bytes, host.now),
-        (Err(_), _) => Err(Errno::FAULT),
-        (_, Err(_)) => Err(Errno::INVAL),
-    };
-    Ok(int(written.map_or_else(Errno::negative, |()| 0)))
-}
 
 pub(crate) async fn serve(
     store: &mut StoreContextMut<'_, Data>,
@@ -68,10 +49,54 @@ pub(crate) async fn serve(
     args: &[u64],
 ) -> wasmtime::Result<u64> {
     match operation {
+        Operation::Copy => copy(store, Args(args)).await,
         Operation::ResizeHeap => resize_heap(store, Args(args).pointer(0)).await,
         Operation::HeapMax => Ok(heap_max(store)),
         Operation::Map => map(store, Args(args)).await,
+        Operation::Unmap => write_back(store, Args(args), true).await,
+        Operation::Sync => write_back(store, Args(args), false).await,
     }
+}
+
+/// Does `step` for all of `size` bytes (how many were done before, and how many are next), with a pause after each
+/// [`MOST_BYTES`], until it fails.
+async fn in_steps(
+    store: &mut StoreContextMut<'_, Data>,
+    size: u64,
+    mut step: impl FnMut(&mut Host<'_>, u64, u64) -> Result<Result<(), Errno>, Fault>,
+) -> wasmtime::Result<Result<(), Errno>> {
+    let mut done = 0;
+    while done < size {
+        if done > 0 {
+            yield_once().await;
+        }
+        let count = (size - done).min(MOST_BYTES);
+        if let Err(errno) = with_host(store, |host| step(host, done, count))? {
+            return Ok(Err(errno));
+        }
+        done += count;
+    }
+    Ok(Ok(()))
+}
+
+/// Copies between places that may overlap.
+async fn copy(store: &mut StoreContextMut<'_, Data>, args: Args<'_>) -> wasmtime::Result<u64> {
+    let (to, from, size) = (args.pointer(0), args.pointer(1), args.pointer(2));
+    with_host(store, |host| {
+        host.memory.check(to, size)?;
+        host.memory.check(from, size)?;
+        host.memory.pay(size.saturating_mul(2))
+    })?;
+    if size > MOST_BYTES {
+        leave_scheduler(store).await;
+    }
+    let is_backward = to > from;
+    let copied = in_steps(store, size, |host, done, count| {
+        // What is still to be copied must not be overwritten.
+        let start = if is_backward { size - done - count } else { done };
+        host.memory.copy(to + start, from + start, count).map(Ok)
+    });
+    copied.await?.map_or_else(|errno| Ok(int(errno.negative())), |()| Ok(0))
 }
 
 /// What the heap may grow to: the image's own limit, or the engine's.
@@ -119,27 +144,90 @@ async fn resize_heap(store: &mut StoreContextMut<'_, Data>, wanted: u64) -> wasm
 /// Maps a file: allocates in the guest's heap and copies what the file holds there.
 async fn map(store: &mut StoreContextMut<'_, Data>, args: Args<'_>) -> wasmtime::Result<u64> {
     let (size, protection, flags, descriptor) = (args.pointer(0), args.int(1), args.int(2), args.int(3));
-    let (offset, allocated, place) = (args.wide(4), args.pointer(5), args.pointer(6));
-    let shared_write = protection & PROT_WRITE != 0 && flags & MAP_PRIVATE == 0;
-    let allowed = with_host(store, |host| Ok(host.state.files.can_map(descriptor, shared_write)))?;
-    let offset = match (allowed, u64::try_from(offset)) {
-        (Err(errno), _) => return Ok(int(errno.negative())),
-        (_, Err(_)) => return Ok(int(Errno::INVAL.negative())),
-        (Ok(()), Ok(offset)) => offset,
+    let (offset, allocated, pointer) = (args.wide(4), args.pointer(5), args.pointer(6));
+    let shared = protection & PROT_WRITE != 0 && flags & MAP_PRIVATE == 0;
+    // From here on it is about the file: while the guest allocates it may do anything with its descriptor.
+    let place = match with_host(store, |host| Ok(host.state.files.to_map(descriptor, offset, shared)))? {
+        Ok(place) => place,
+        Err(errno) => return Ok(int(errno.negative())),
     };
     let whole = size.checked_next_multiple_of(PAGE).unwrap_or(u64::MAX);
     let address = call_export(store, "emscripten_builtin_memalign", &[PAGE, whole]).await?;
     let Some(address) = address.filter(|address| *address != 0) else { return Ok(int(Errno::NOMEM.negative())) };
     with_host(store, |host| {
-        let bytes = host.memory.get_mut(address, whole)?;
-        bytes.fill(0);
-        let contents = bytes.get_mut(..size as usize).unwrap_or_default();
-        let read = host.state.files.read_mapping(descriptor, offset, contents);
-        if let Err(errno) = read {
-            return Ok(int(errno.negative()));
-        }
+        host.memory.check(address, whole)?;
+        host.memory.pay(whole)
+    })?;
+    let copied = in_steps(store, whole, |host, done, count| {
+        let bytes = host.memory.room(address + done, count)?;
+        clear(bytes);
+        let contents = bytes.get_mut(..size.saturating_sub(done).min(count) as usize).unwrap_or_default();
+        Ok(host.state.files.read_mapped(place.behind(done), contents))
+    });
+    if let Err(errno) = copied.await? {
+        return Ok(int(errno.negative()));
+    }
+    with_host(store, |host| {
         host.memory.put_i32(allocated, 1)?;
-        host.memory.put_pointer(place, address)?;
-        Ok(0)
+        host.memory.put_pointer(pointer, address)?;
+        let mapped = if shared { host.state.files.map(address, size, place) } else { Ok(()) };
+        Ok(int(mapped.map_or_else(Errno::negative, |()| 0)))
     })
+}
+
+/// Makes bytes zeros, and leaves alone those that are, so that memory which was never written takes nothing.
+fn clear(bytes: &mut [u8]) {
+    const PAGE: usize = 4096;
+
+    for page in bytes.chunks_mut(PAGE).filter(|page| page.iter().fold(0, |all, byte| all | byte) != 0) {
+        page.fill(0);
+    }
+}
+
+/// Writes a shared mapping back to its file, and forgets it where it ends; the library frees the memory.
+async fn write_back(store: &mut StoreContextMut<'_, Data>, args: Args<'_>, ends: bool) -> wasmtime::Result<u64> {
+    let (address, size) = (args.pointer(0), args.pointer(1));
+    let begun = with_host(store, |host| {
+        let (place, size) = match host.state.files.mapped(address) {
+            Some((place, left)) => (place, size.min(left)),
+            None => match unknown_mapping(host, args) {
+                Ok(Some(place)) => (place, size),
+                Ok(None) => return Ok(Ok(None)),
+                Err(errno) => return Ok(Err(errno)),
+            },
+        };
+        if host.memory.check(address, size).is_err() {
+            return Ok(Err(Errno::FAULT));
+        }
+        host.memory.pay(size)?;
+        Ok(host.state.files.within_file(place, size).map(|size| Some((place, size))))
+    })?;
+    let written = match begun {
+        Ok(Some((place, size))) => {
+            let written = in_steps(store, size, |host, done, count| {
+                let bytes = host.memory.room(address + done, count)?;
+                Ok(host.state.files.write_mapped(place.behind(done), bytes, host.now))
+            });
+            written.await?
+        }
+        Ok(None) => Ok(()),
+        Err(errno) => Err(errno),
+    };
+    with_host(store, |host| {
+        if ends {
+            host.state.files.unmap(address);
+        }
+        Ok(int(written.map_or_else(Errno::negative, |()| 0)))
+    })
+}
+
+/// The place of a mapping that the host does not know, if it is to be written back: one of a state that was saved when
+/// the library's record, with the descriptor, was all that there was.
+fn unknown_mapping(host: &Host<'_>, args: Args<'_>) -> Result<Option<Place>, Errno> {
+    let (address, size, protection, flags) = (args.pointer(0), args.pointer(1), args.int(2), args.int(3));
+    if protection & PROT_WRITE == 0 || flags & MAP_PRIVATE != 0 {
+        return Ok(None);
+    }
+    host.memory.check(address, size)?;
+    host.state.files.to_map(args.int(4), args.wide(5), true).map(Some)
 }

@@ -2,6 +2,7 @@
 
 use super::abi::{Args, Fault, Host, Kind, Memory};
 use super::exceptions::{self, set_temp_ret};
+use super::files::GivenUp;
 use super::link::{Native, Service};
 use super::{library, memory};
 use crate::error::HostFailure;
@@ -10,12 +11,14 @@ use crate::task::{self, Asked, Data};
 use std::sync::Arc;
 use wasmtime::{AsContextMut, StoreContextMut, Trap, Val, ValType};
 
-impl From<Fault> for HostFailure {
-    fn from(fault: Fault) -> HostFailure {
-        match fault {
-            Fault::Exit(status) => HostFailure::Exit(status),
-            Fault::Abort(message) => HostFailure::Abort(message),
-            Fault::OutOfBounds => HostFailure::OutOfBounds(None),
+impl Fault {
+    fn into_error(self) -> wasmtime::Error {
+        match self {
+            Fault::Exit(status) => HostFailure::Exit(status).into(),
+            Fault::Abort(message) => HostFailure::Abort(message).into(),
+            Fault::OutOfBounds => HostFailure::OutOfBounds(None).into(),
+            Fault::OutOfMemory => HostFailure::OutOfMemory.into(),
+            Fault::OutOfFuel => Trap::OutOfFuel.into(),
         }
     }
 }
@@ -80,39 +83,43 @@ fn told_of(import: &ImportInfo, error: wasmtime::Error) -> wasmtime::Error {
 /// What work of the host costs, in bytes for a unit of fuel.
 const BYTES_PER_FUEL: u64 = 8;
 
-/// Takes fuel for work of the host, which ends with the fuel as work of the guest does.
-fn charge(store: &mut StoreContextMut<'_, Data>, fuel: u64) -> wasmtime::Result<()> {
-    if fuel == 0 {
-        return Ok(());
-    }
-    let left = store.get_fuel()?.checked_sub(fuel);
-    store.set_fuel(left.unwrap_or(0))?;
-    left.map(drop).ok_or_else(|| Trap::OutOfFuel.into())
-}
-
 /// The memory of the guest.
 pub(crate) fn guest_memory(store: &StoreContextMut<'_, Data>) -> Option<wasmtime::Memory> {
     store.data().memory()
 }
 
-/// Lets `work` see the memory of the guest and the state of the host.
+/// Lets `work` see the memory of the guest and the state of the host. What it reads, writes and looks at takes fuel, before
+/// it does; where that is not enough the call ends, whatever `work` makes of it.
 pub(crate) fn with_host<T>(
     store: &mut StoreContextMut<'_, Data>,
     work: impl FnOnce(&mut Host<'_>) -> Result<T, Fault>,
 ) -> wasmtime::Result<T> {
     let width = store.data().image().width();
+    let fuel = store.get_fuel()?;
+    let budget = fuel.saturating_mul(BYTES_PER_FUEL).saturating_add(BYTES_PER_FUEL - 1);
     let (bytes, data) = match guest_memory(store) {
         Some(memory) => memory.data_and_store_mut(&mut *store),
         None => (&mut [][..], store.data_mut()),
     };
-    let mut host = Host { memory: Memory::new(bytes, width), now: data.now, state: data.host.get_or_insert_default() };
+    let state = data.host.get_or_insert_default();
+    state.files.begin_work(budget);
+    let mut host = Host { memory: Memory::new(bytes, width, budget), now: data.now, state };
     let result = work(&mut host);
-    let used = host.memory.used().saturating_add(host.state.files.take_work());
-    if host.state.files.take_shortage() {
-        return Err(HostFailure::OutOfMemory.into());
+    let used = host.memory.used().saturating_add(host.state.files.paid());
+    let given_up = host.state.files.given_up();
+    let left = if host.memory.is_spent() || given_up == Some(GivenUp::Spent) {
+        None
+    } else {
+        fuel.checked_sub(used / BYTES_PER_FUEL)
+    };
+    if given_up == Some(GivenUp::NoRoom) {
+        return Err(Fault::OutOfMemory.into_error());
     }
-    charge(store, used / BYTES_PER_FUEL)?;
-    result.map_err(|fault| HostFailure::from(fault).into())
+    if used >= BYTES_PER_FUEL || left.is_none() {
+        store.set_fuel(left.unwrap_or(0))?;
+    }
+    let Some(_) = left else { return Err(Fault::OutOfFuel.into_error()) };
+    result.map_err(Fault::into_error)
 }
 
 /// Calls of the guest by functions of the host that may be within each other: each has a stack of its own.

@@ -1,7 +1,7 @@
 //! What the host keeps for an instance between its calls, and that as bytes.
 
 use super::exceptions::Exceptions;
-use super::files::{Files, MOST_BYTES};
+use super::files::{DecodeError, Files, MOST_BYTES};
 use super::sink::{Counted, Expected, Sink};
 use crate::error::Error;
 
@@ -33,6 +33,15 @@ impl Default for State {
 }
 
 impl State {
+    /// A copy.
+    ///
+    /// # Errors
+    /// [`Error::Host`] where there is no room for it.
+    pub(crate) fn copy(&self) -> Result<State, Error> {
+        let files = self.files.copy().map_err(|_| Error::Host(NO_ROOM.into()))?;
+        Ok(State { files, exceptions: self.exceptions.clone(), temp_ret: self.temp_ret })
+    }
+
     /// How many bytes [`encode`](Self::encode) gives.
     pub(crate) fn encoded_size(&self) -> usize {
         if *self == State::default() {
@@ -100,8 +109,15 @@ impl State {
     /// The state that [`encode`](Self::encode) has made these bytes of.
     ///
     /// # Errors
-    /// What is wrong with them.
-    pub(crate) fn decode(bytes: &[u8]) -> Result<State, &'static str> {
+    /// [`Error::InvalidSnapshot`]; [`Error::Host`] where there is no room for it.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<State, Error> {
+        State::read(bytes).map_err(|error| match error {
+            DecodeError::Invalid(text) => Error::malformed_snapshot(text),
+            DecodeError::NoRoom => Error::Host(NO_ROOM.into()),
+        })
+    }
+
+    fn read(bytes: &[u8]) -> Result<State, DecodeError> {
         const CUT: &str = "the state of the host is cut off";
         if bytes.is_empty() {
             return Ok(State::default());
@@ -126,14 +142,16 @@ impl State {
         if state != State::default() {
             state.put(&mut expected);
         }
-        if expected.is_met() { Ok(state) } else { Err("the state of the host is not as it is written") }
+        if expected.is_met() { Ok(state) } else { Err("the state of the host is not as it is written".into()) }
     }
 }
+
+const NO_ROOM: &str = "no room for the state of the host";
 
 /// An empty buffer for so many bytes.
 fn room(size: usize) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     let room = bytes.try_reserve_exact(size);
-    room.map_err(|_| Error::Host("no room for the state of the host".into()))?;
+    room.map_err(|_| Error::Host(NO_ROOM.into()))?;
     Ok(bytes)
 }

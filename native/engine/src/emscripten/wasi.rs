@@ -1,15 +1,12 @@
 //! The functions of WASI preview 1 that programs import: on descriptors, arguments, the environment, the clock and the
 //! end of the program. They answer 0 or an error's number. An address outside of the memory is `EFAULT`.
 
-use super::abi::{Args, Fault, Function, Host, Kind, int};
+use super::abi::{Args, Fault, Function, Host, Kind, MOST_BYTES, int};
 use super::files::flags::{O_APPEND, O_DSYNC, O_NONBLOCK, O_SYNC_ONLY, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT};
 use super::files::{Errno, Files};
 
 /// The most parts that one call reads or writes.
 const MOST_PARTS: u64 = 1024;
-
-/// The most bytes that a call reads or writes: it does no more than that without a pause, and tells how much it was.
-const MOST_BYTES: u64 = 64 << 20;
 
 /// What a program is called.
 const PROGRAM: &[u8] = b"./this.program\0";
@@ -150,13 +147,14 @@ fn fd_fdstat_get(host: &mut Host<'_>, args: Args<'_>) -> Answer {
 
 fn fd_read(host: &mut Host<'_>, args: Args<'_>) -> Answer {
     let call = Parts { fd: args.int(0), at: args.pointer(1), count: args.pointer(2), into: args.pointer(3) };
-    call.read(host, |files, fd, _, bytes| files.read(fd, bytes))
+    call.read(host, |_| Ok(None), |files, fd, _, bytes| files.read(fd, bytes))
 }
 
 fn fd_pread(host: &mut Host<'_>, args: Args<'_>) -> Answer {
     let call = Parts { fd: args.int(0), at: args.pointer(1), count: args.pointer(2), into: args.pointer(4) };
     let start = args.wide(3);
-    call.read(host, |files, fd, done, bytes| files.pread(fd, behind(start, done)?, bytes))
+    let offset = |done| behind(start, done);
+    call.read(host, |done| offset(done).map(Some), |files, fd, done, bytes| files.pread(fd, offset(done)?, bytes))
 }
 
 fn fd_write(host: &mut Host<'_>, args: Args<'_>) -> Answer {
@@ -184,16 +182,21 @@ struct Parts {
 }
 
 impl Parts {
+    /// `offset` is where a part is read, given what was read before; none is where the descriptor is.
     fn read(
         &self,
         host: &mut Host<'_>,
+        offset: impl Fn(u64) -> Result<Option<i64>, Errno>,
         mut read: impl FnMut(&mut Files, i32, u64, &mut [u8]) -> Result<usize, Errno>,
     ) -> Answer {
         self.each(host, |host, done, at, size| {
-            let bytes = if size == 0 { &mut [][..] } else { host.memory.room(at, size)? };
-            let count = read(&mut host.state.files, self.fd, done, bytes)?;
-            host.memory.use_bytes(count as u64);
-            Ok(count)
+            if size > 0 {
+                host.memory.check(at, size)?;
+            }
+            let count = host.state.files.count(self.fd, offset(done)?, size)?;
+            host.memory.pay(count)?;
+            let bytes = if count == 0 { &mut [][..] } else { host.memory.room(at, count)? };
+            read(&mut host.state.files, self.fd, done, bytes)
         })
     }
 

@@ -2,7 +2,7 @@
 
 use super::items::Items;
 use super::pages::put_raw;
-use super::{ENTRY_BYTES, Outline, invalid};
+use super::{ENTRY_BYTES, Outline};
 use crate::emscripten;
 use crate::error::{Error, Limit};
 use crate::image::Image;
@@ -196,7 +196,7 @@ fn put_host(store: &mut StoreContextMut<'_, Data>, state: &Resolved<'_>, index: 
     let size = state.rest().memories.get(index).copied().unwrap_or_default();
     let mut bytes = emscripten::State::room(size, state.page_count(index))?;
     state.restore_into(index, &mut bytes, &[]).map_err(Error::from)?;
-    let host = emscripten::State::decode(&bytes).map_err(invalid)?;
+    let host = emscripten::State::decode(&bytes)?;
     store.data_mut().host = Some(Box::new(host));
     Ok(())
 }

@@ -134,10 +134,11 @@ pub(super) async fn fork(
         // The start function of the module may have taken several slices.
         port.background(starting.ticket, &starting.cancelled, reading.bytes()).await?;
         put(&mut context, &outline, starting).await?;
-        state::copy_memories(&reading, &mut from, &mut context, cancellation)
+        state::copy_memories(&reading, &mut from, &mut context, cancellation)?;
+        context.data_mut().host = from.data().host.as_ref().map(|host| host.copy().map(Box::new)).transpose()?;
+        Ok(())
     };
     let result = put.await;
-    store.data_mut().host.clone_from(&from.data().host);
     done(store, result)
 }
 

@@ -1,6 +1,6 @@
 //! Reading and writing what is open.
 
-use super::flags::{O_ACCMODE, O_RDWR, SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET};
+use super::flags::{SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET};
 use super::node::{Device, Kind};
 use super::{Errno, Files};
 
@@ -9,9 +9,6 @@ const MOST_OFFSET: u64 = i64::MAX as u64;
 
 /// The greatest size of a file: its blocks can be counted in 32 bits.
 pub(super) const MOST_SIZE: u64 = 1 << 40;
-
-/// For fewer bytes the host is not asked: allocating them costs as much.
-const MUCH: usize = 1 << 16;
 
 impl Files {
     /// Reads on from where a descriptor is: how much was read, 0 at the end.
@@ -28,6 +25,17 @@ impl Files {
     pub(crate) fn pread(&self, fd: i32, offset: i64, into: &mut [u8]) -> Result<usize, Errno> {
         let offset = u64::try_from(offset).map_err(|_| Errno::INVAL)?;
         self.read_at(fd, Some(offset), into).map(|(read, _)| read)
+    }
+
+    /// How many bytes would be read, of `most`, and where.
+    pub(crate) fn count(&self, fd: i32, offset: Option<i64>, most: u64) -> Result<u64, Errno> {
+        let offset = offset.map(u64::try_from).transpose().map_err(|_| Errno::INVAL)?;
+        self.read_at(fd, offset, &mut [])?;
+        let description = self.descriptors.get(fd)?;
+        Ok(match &self.tree.node(description.inode)?.kind {
+            Kind::File(contents) => contents.count(offset.unwrap_or(description.offset), most),
+            _ => 0,
+        })
     }
 
     /// How much was read, and whether that is of something that has offsets.
@@ -71,7 +79,8 @@ impl Files {
             Kind::Device(_) if offset.is_some() => return Err(Errno::SPIPE),
             Kind::Device(device) => {
                 let [output, errors] = &mut self.output;
-                (if *device == Device::Terminal { output } else { errors }).append(bytes);
+                let result = (if *device == Device::Terminal { output } else { errors }).append(bytes);
+                self.work.noted(result)?;
                 return Ok(bytes.len());
             }
         };
@@ -92,13 +101,9 @@ impl Files {
     }
 
     /// Writes to a file, as much as there is space for: how much that is, and at least something.
-    fn put(&mut self, inode: u64, offset: u64, bytes: &[u8]) -> Result<usize, Errno> {
-        if let Kind::File(contents) = &self.tree.node(inode)?.kind
-            && bytes.len() >= MUCH
-        {
-            self.expect_host(contents.missing(offset, bytes).min(self.tree.room()))?;
-        }
-        match self.tree.change(inode, |contents, room| contents.write(offset, bytes, room))? {
+    pub(super) fn put(&mut self, inode: u64, offset: u64, bytes: &[u8]) -> Result<usize, Errno> {
+        let result = self.tree.change(inode, |contents, room| contents.write(offset, bytes, room))?;
+        match self.work.noted(result)? {
             0 if !bytes.is_empty() => Err(Errno::NOSPC),
             count => Ok(count),
         }
@@ -150,40 +155,5 @@ impl Files {
             Kind::Device(device @ (Device::Terminal | Device::ErrorTerminal)) => Ok(*device),
             _ => Err(Errno::NOTTY),
         }
-    }
-
-    /// Whether a file may be mapped into memory, or, with `shared_write`, written through a shared mapping.
-    ///
-    /// # Errors
-    /// `EACCES`; `ENODEV` for what is no file.
-    pub(crate) fn can_map(&self, fd: i32, shared_write: bool) -> Result<(), Errno> {
-        let description = self.descriptors.opened(fd)?;
-        if !description.is_readable() || shared_write && description.flags & O_ACCMODE != O_RDWR {
-            return Err(Errno::ACCES);
-        }
-        match &self.tree.node(description.inode)?.kind {
-            Kind::File(_) => Ok(()),
-            _ => Err(Errno::NODEV),
-        }
-    }
-
-    /// Copies what a file has from an offset on; what is behind its end is left as it is.
-    pub(crate) fn read_mapping(&self, fd: i32, offset: u64, into: &mut [u8]) -> Result<(), Errno> {
-        self.can_map(fd, false)?;
-        self.read_at(fd, Some(offset), into).map(|_| ())
-    }
-
-    /// Writes a mapping back; what is behind the end of the file is lost.
-    pub(crate) fn write_mapping(&mut self, fd: i32, offset: u64, bytes: &[u8], now: u64) -> Result<(), Errno> {
-        self.can_map(fd, true)?;
-        let inode = self.descriptors.get(fd)?.inode;
-        let size = self.tree.node(inode)?.stat(inode).size;
-        let count = usize::try_from(size.saturating_sub(offset)).unwrap_or(usize::MAX).min(bytes.len());
-        if count == 0 {
-            return Ok(());
-        }
-        let written = self.put(inode, offset, bytes.get(..count).unwrap_or_default())?;
-        self.tree.node_mut(inode)?.touch(now);
-        if written < count { Err(Errno::NOSPC) } else { Ok(()) }
     }
 }

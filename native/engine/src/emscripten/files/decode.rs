@@ -4,12 +4,15 @@ use super::Files;
 use super::contents::MOST_SIZE;
 use super::descriptors::{Description, Descriptor, Descriptors, MOST_DESCRIPTORS};
 use super::directory::{Directory, Entry, FIRST_POSITION, is_name};
-use super::encode::{DESCRIPTION_BYTES, DESCRIPTOR_BYTES, ENTRY_BYTES, NODE_BYTES, VERSION, is_short};
+use super::encode::{
+    DESCRIPTION_BYTES, DESCRIPTOR_BYTES, ENTRY_BYTES, MAPPING_BYTES, NODE_BYTES, VERSION, VERSION_2, is_short,
+};
 use super::flags::{KEPT, KEPT_OF_PATH, O_PATH, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG};
+use super::mappings::{MOST_MAPPINGS, Mapping, Mappings};
 use super::node::{Device, Kind, Node, PERMISSIONS, Place, Time, Times};
 use super::output::Output;
 use super::path::PATH_BYTES;
-use super::sparse::{Contents, PAGE, Page};
+use super::sparse::{Contents, NoRoom, PAGE, Page};
 use super::tree::{DESCRIPTORS, MOST_BYTES, MOST_NODES, ROOT, Tree, cost, name_cost};
 use super::work::Work;
 use std::collections::BTreeMap;
@@ -22,11 +25,12 @@ const CUT: &str = "the files are cut off";
 const MANY: &str = "the files are more than there may be";
 const ORDER: &str = "the files are not in order";
 const DANGLING: &str = "the files refer to one that is not there";
-const NODE: &str = "a file is none";
-const ENTRY: &str = "an entry of a directory is none";
+const NODE: &str = "invalid inode";
+const ENTRY: &str = "invalid directory entry";
 const TREE: &str = "the directories are no tree";
 const UNUSED: &str = "nothing refers to one of the files";
-const OPEN: &str = "a descriptor is none";
+const OPEN: &str = "invalid descriptor";
+const MAPPING: &str = "invalid mapping";
 const PADDING: &str = "the files have something between them";
 
 impl Files {
@@ -34,39 +38,82 @@ impl Files {
     ///
     /// # Errors
     /// What is wrong with the bytes.
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Files, &'static str> {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Files, DecodeError> {
         let mut from = Reader { bytes, position: 0 };
-        if from.u64()? != VERSION {
-            return Err("the files are of another version");
-        }
+        let has_mappings = match from.u64()? {
+            VERSION => false,
+            VERSION_2 => true,
+            _ => return Err("the files are of another version".into()),
+        };
         let (next_inode, working_directory) = (from.u64()?, from.u64()?);
         let nodes = from.count(NODE_BYTES, MOST_NODES)?;
         let descriptions = from.count(DESCRIPTION_BYTES, MOST_DESCRIPTORS as usize)?;
         let descriptors = from.count(DESCRIPTOR_BYTES, MOST_DESCRIPTORS as usize)?;
-        if next_inode > MOST_NUMBER {
-            return Err(MANY);
+        let mappings = if has_mappings { from.count(MAPPING_BYTES, MOST_MAPPINGS)? } else { 0 };
+        if has_mappings && mappings == 0 {
+            return Err(MAPPING.into());
         }
+        if next_inode > MOST_NUMBER {
+            return Err(MANY.into());
+        }
+        expect_room(nodes)?;
         let mut files = Vec::new();
         let mut tree = Tree { nodes: read_nodes(&mut from, nodes, &mut files)?, next_inode, bytes: 0, names: 0 };
         if tree.nodes.last_key_value().is_some_and(|(last, _)| *last >= next_inode) {
-            return Err(ORDER);
+            return Err(ORDER.into());
         }
         let descriptors = read_descriptors(&mut from, descriptions, descriptors)?;
+        let mappings = read_mappings(&mut from, mappings)?;
         read_contents(&mut from, &mut tree, files)?;
         check_entries(&mut tree)?;
         check_tree(&tree)?;
 
-        let held = descriptors.descriptions.values().map(|description| description.inode);
-        for inode in held.chain([working_directory]) {
+        let opened = descriptors.descriptions.values().map(|description| description.inode);
+        let mapped = mappings.values().map(|mapping| mapping.inode);
+        for inode in opened.chain(mapped.clone()).chain([working_directory]) {
             tree.hold(inode).map_err(|_| DANGLING)?;
         }
         tree.directory(working_directory).map_err(|_| DANGLING)?;
         if tree.nodes.values().any(|node| node.names == 0 && node.holders == 0) {
-            return Err(UNUSED);
+            return Err(UNUSED.into());
+        }
+        let is_file = |inode| tree.nodes.get(&inode).is_some_and(|node| matches!(node.kind, Kind::File(_)));
+        if !mapped.clone().all(is_file) {
+            return Err(MAPPING.into());
         }
         let output = [Output::default(), Output::default()];
-        Ok(Files { tree, descriptors, working_directory, output, work: Work::default() })
+        Ok(Files { tree, descriptors, working_directory, mappings, output, work: Work::default() })
     }
+}
+
+/// Why bytes are not made a file system of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DecodeError {
+    /// They are no encoding, and why.
+    Invalid(&'static str),
+    /// This computer has no room for the files.
+    NoRoom,
+}
+
+impl From<&'static str> for DecodeError {
+    fn from(text: &'static str) -> DecodeError {
+        DecodeError::Invalid(text)
+    }
+}
+
+impl From<NoRoom> for DecodeError {
+    fn from(_: NoRoom) -> DecodeError {
+        DecodeError::NoRoom
+    }
+}
+
+/// Whether there is room for so many nodes. They are made of small allocations, none of which may fail: so this asks for
+/// all of it at once.
+pub(super) fn expect_room(nodes: usize) -> Result<(), NoRoom> {
+    /// What a node, a name and their places in maps take, at most about.
+    const BYTES: usize = 1024;
+
+    Vec::<u8>::new().try_reserve_exact(nodes.saturating_mul(BYTES)).map_err(|_| NoRoom)
 }
 
 /// A file whose contents come later.
@@ -78,13 +125,13 @@ struct File {
 }
 
 /// The nodes, with files empty, and what is known of these.
-fn read_nodes(from: &mut Reader<'_>, count: usize, files: &mut Vec<File>) -> Result<BTreeMap<u64, Node>, &'static str> {
+fn read_nodes(from: &mut Reader<'_>, count: usize, files: &mut Vec<File>) -> Result<BTreeMap<u64, Node>, DecodeError> {
     let mut nodes = BTreeMap::new();
     let (mut last, mut names) = (0, 0);
     for _ in 0..count {
         let inode = from.u64()?;
         if inode <= last {
-            return Err(ORDER);
+            return Err(ORDER.into());
         }
         last = inode;
         let (mode, user, group) = (from.u32()?, from.u32()?, from.u32()?);
@@ -93,7 +140,7 @@ fn read_nodes(from: &mut Reader<'_>, count: usize, files: &mut Vec<File>) -> Res
         let size = from.u64()?;
         let permissions = mode & PERMISSIONS;
         if mode & !(PERMISSIONS | S_IFMT) != 0 {
-            return Err(NODE);
+            return Err(NODE.into());
         }
         let kind = match mode & S_IFMT {
             S_IFREG => {
@@ -104,16 +151,18 @@ fn read_nodes(from: &mut Reader<'_>, count: usize, files: &mut Vec<File>) -> Res
                 let directory = read_directory(from, size)?;
                 names += directory.len();
                 if names > MOST_NODES {
-                    return Err(MANY);
+                    return Err(MANY.into());
                 }
                 Kind::Directory(directory)
             }
             S_IFLNK => match from.take(size)? {
-                target if target.is_empty() || target.len() > PATH_BYTES || target.contains(&0) => return Err(NODE),
+                target if target.is_empty() || target.len() > PATH_BYTES || target.contains(&0) => {
+                    return Err(NODE.into());
+                }
                 target => Kind::Link(target.into()),
             },
             S_IFCHR => Kind::Device(Device::from_number(size).ok_or(NODE)?),
-            _ => return Err(NODE),
+            _ => return Err(NODE.into()),
         };
         nodes.insert(inode, Node { kind, permissions, user, group, times, place, names: 0, holders: 0 });
     }
@@ -176,14 +225,28 @@ fn read_descriptors(
     Ok(read)
 }
 
+fn read_mappings(from: &mut Reader<'_>, count: usize) -> Result<Mappings, &'static str> {
+    let mut mappings = Mappings::new();
+    for _ in 0..count {
+        let (address, size, inode, offset) = (from.u64()?, from.u64()?, from.u64()?, from.u64()?);
+        let is_one = size > 0 && address.checked_add(size).is_some() && i64::try_from(offset).is_ok();
+        if !is_one || mappings.last_key_value().is_some_and(|(last, _)| *last >= address) {
+            return Err(MAPPING);
+        }
+        mappings.insert(address, Mapping { size, inode, offset });
+    }
+    Ok(mappings)
+}
+
 /// The numbers of a file's pages, in order.
-fn read_numbers(from: &mut Reader<'_>) -> Result<Vec<u64>, &'static str> {
+fn read_numbers(from: &mut Reader<'_>) -> Result<Vec<u64>, DecodeError> {
     let count = from.count(8, MOST_BYTES as usize / PAGE)?;
-    let mut numbers = Vec::with_capacity(count);
+    let mut numbers = Vec::new();
+    numbers.try_reserve_exact(count).map_err(|_| NoRoom)?;
     for _ in 0..count {
         let number = from.u64()?;
         if numbers.last().is_some_and(|last| *last >= number) {
-            return Err(ORDER);
+            return Err(ORDER.into());
         }
         numbers.push(number);
     }
@@ -191,30 +254,26 @@ fn read_numbers(from: &mut Reader<'_>) -> Result<Vec<u64>, &'static str> {
 }
 
 /// Gives the files their contents.
-fn read_contents(from: &mut Reader<'_>, tree: &mut Tree, files: Vec<File>) -> Result<(), &'static str> {
+fn read_contents(from: &mut Reader<'_>, tree: &mut Tree, files: Vec<File>) -> Result<(), DecodeError> {
     let (short, long): (Vec<File>, Vec<File>) = files.into_iter().partition(|file| is_short(file.size));
     for file in short {
         let size = file.size;
-        put_contents(tree, file, || {
-            let mut page = [0; PAGE];
-            page.get_mut(..size as usize).ok_or(CUT)?.copy_from_slice(from.take(size)?);
-            Ok(page)
-        })?;
+        put_contents(tree, file, || from.take(size))?;
     }
     from.skip_padding()?;
     for file in long {
-        put_contents(tree, file, || from.array())?;
+        put_contents(tree, file, || from.take(PAGE as u64))?;
     }
-    if from.position == from.bytes.len() { Ok(()) } else { Err(PADDING) }
+    if from.position == from.bytes.len() { Ok(()) } else { Err(PADDING.into()) }
 }
 
-fn put_contents(
+fn put_contents<'a>(
     tree: &mut Tree,
     file: File,
-    mut next: impl FnMut() -> Result<Page, &'static str>,
-) -> Result<(), &'static str> {
-    let pages = file.pages.into_iter().map(|number| Ok((number, Arc::new(next()?))));
-    let contents = Contents::of(file.size, pages.collect::<Result<_, &'static str>>()?);
+    mut next: impl FnMut() -> Result<&'a [u8], &'static str>,
+) -> Result<(), DecodeError> {
+    let pages = file.pages.into_iter().map(|number| Ok((number, Page::new(next()?)?)));
+    let contents = Contents::of(file.size, pages.collect::<Result<_, DecodeError>>()?);
     let contents = contents.filter(|contents| contents.size() <= MOST_SIZE).ok_or(NODE)?;
     tree.nodes.get_mut(&file.inode).ok_or(DANGLING)?.kind = Kind::File(contents);
     Ok(())

@@ -1,13 +1,14 @@
 //! A file system as bytes.
 //!
 //! ```text
-//! 0   u64      VERSION
+//! 0   u64      the version
 //! 8   u64      the number of the next node
 //! 16  u64      the number of the working directory
 //! 24  u64      N, how many nodes
 //! 32  u64      D, how many open file descriptions
 //! 40  u64      F, how many descriptors
-//! 48           N nodes by number, D descriptions by number, F descriptors
+//! 48  u64      only where there are mappings: how many, M
+//!  …           N nodes by number, D descriptions by number, F descriptors, M mappings by address
 //!  …           the contents of the files that are shorter than a page, by number, one behind the other
 //!  …           the pages of the others, by number, each at a multiple of a page
 //!
@@ -19,9 +20,10 @@
 //!   device     nothing: `size` is its number
 //! description  u32 number, u64 node, u32 flags, u64 offset
 //! descriptor   u32 number, u32 description, u32 whether it is closed on exec
+//! mapping      u64 address, u64 size, u64 node, u64 offset
 //! ```
 //!
-//! A file that is shorter than a page has its `size` bytes among the contents, or none if they are all zeros. Numbers are
+//! With mappings it is version 2, without it is version 1. A file that is shorter than a page has its `size` bytes among the contents, or none if they are all zeros. Numbers are
 //! little endian. Zeros fill the last page of the short contents. What was printed is not part of it.
 
 use super::Files;
@@ -29,14 +31,17 @@ use super::node::{Kind, Node};
 use super::sparse::{Contents, PAGE};
 use crate::emscripten::sink::{Counted, Sink};
 
-/// What an encoding starts with.
+/// What an encoding starts with that has no mappings.
 pub(super) const VERSION: u64 = u64::from_le_bytes(*b"files 01");
+/// What one starts with that has some.
+pub(super) const VERSION_2: u64 = u64::from_le_bytes(*b"files 02");
 
 /// Bytes of a node without what depends on its kind, and of an entry without its name.
 pub(super) const NODE_BYTES: usize = 80;
 pub(super) const ENTRY_BYTES: usize = 18;
 pub(super) const DESCRIPTION_BYTES: usize = 24;
 pub(super) const DESCRIPTOR_BYTES: usize = 12;
+pub(super) const MAPPING_BYTES: usize = 32;
 pub(super) const HEADER_BYTES: usize = 48;
 
 impl Files {
@@ -44,11 +49,15 @@ impl Files {
     pub(crate) fn encode(&self, into: &mut impl Sink) {
         let mut out = Counted::new(into);
         let counts = [self.tree.nodes.len(), self.descriptors.descriptions.len(), self.descriptors.open.len()];
-        for number in [VERSION, self.tree.next_inode, self.working_directory] {
+        let version = if self.mappings.is_empty() { VERSION } else { VERSION_2 };
+        for number in [version, self.tree.next_inode, self.working_directory] {
             out.u64(number);
         }
         for count in counts {
             out.u64(count as u64);
+        }
+        if !self.mappings.is_empty() {
+            out.u64(self.mappings.len() as u64);
         }
         for (inode, node) in &self.tree.nodes {
             put_node(&mut out, *inode, node);
@@ -64,6 +73,11 @@ impl Files {
             out.u32(descriptor.description);
             out.u32(u32::from(descriptor.close_on_exec));
         }
+        for (address, mapping) in &self.mappings {
+            for number in [*address, mapping.size, mapping.inode, mapping.offset] {
+                out.u64(number);
+            }
+        }
         for contents in self.contents().filter(|contents| is_short(contents.size())) {
             for page in contents.pages().values() {
                 out.put(page.get(..contents.size() as usize).unwrap_or_default());
@@ -72,7 +86,7 @@ impl Files {
         out.pad(PAGE);
         for contents in self.contents().filter(|contents| !is_short(contents.size())) {
             for page in contents.pages().values() {
-                out.put(page.as_slice());
+                out.put(page);
             }
         }
     }
@@ -98,6 +112,10 @@ impl Files {
         let nodes: usize = self.tree.nodes.values().map(node).sum();
         let descriptors =
             DESCRIPTION_BYTES * self.descriptors.descriptions.len() + DESCRIPTOR_BYTES * self.descriptors.open.len();
+        let mappings = match self.mappings.len() {
+            0 => 0,
+            count => 8 + MAPPING_BYTES * count,
+        };
         let (mut short, mut long) = (0, 0);
         for contents in self.contents() {
             match contents.size() {
@@ -105,7 +123,7 @@ impl Files {
                 _ => long += contents.taken() as usize,
             }
         }
-        (HEADER_BYTES + nodes + descriptors + short).next_multiple_of(PAGE) + long
+        (HEADER_BYTES + nodes + descriptors + mappings + short).next_multiple_of(PAGE) + long
     }
 }
 

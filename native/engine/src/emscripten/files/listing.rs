@@ -46,7 +46,7 @@ impl Files {
         let mut goes_on =
             [itself, parent].into_iter().filter(|entry| entry.position > description.offset).all(&mut take);
         if description.inode == DESCRIPTORS {
-            self.work.add(DESCRIPTOR * self.descriptors.open.len() as u64);
+            self.work.pay(DESCRIPTOR * self.descriptors.open.len() as u64)?;
             for fd in self.descriptors.open.keys() {
                 let position = FIRST_POSITION + u64::from(fd.unsigned_abs());
                 if goes_on && position > description.offset {

@@ -145,7 +145,8 @@ impl Files {
         if size > MOST_SIZE {
             return Err(Errno::FBIG);
         }
-        self.tree.change(inode, |contents, _| contents.resize(size))?;
+        let result = self.tree.change(inode, |contents, _| contents.resize(size))?;
+        self.work.noted(result)?;
         self.tree.node_mut(inode)?.touch(now);
         Ok(())
     }
@@ -172,11 +173,13 @@ impl Files {
                 return Err(Errno::NOSPC);
             }
             if mode & KEEP_SIZE == 0 {
-                self.tree.change(description.inode, |contents, _| contents.resize(end))?;
+                let result = self.tree.change(description.inode, |contents, _| contents.resize(end))?;
+                self.work.noted(result)?;
             }
         }
         if mode & (PUNCH_HOLE | ZERO_RANGE) != 0 {
-            self.tree.change(description.inode, |contents, _| contents.zero(start..end))?;
+            let result = self.tree.change(description.inode, |contents, _| contents.zero(start..end))?;
+            self.work.noted(result)?;
         }
         self.tree.node_mut(description.inode)?.touch(now);
         Ok(())

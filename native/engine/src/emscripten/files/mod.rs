@@ -7,11 +7,12 @@
 //! | `path` | from paths to nodes |
 //! | `sparse` | what a file holds |
 //! | `open`, `contents`, `listing` | what is done with descriptors |
+//! | `mappings` | files in the memory of the program |
 //! | `names`, `metadata` | what is done with paths |
 //! | `standard` | what a new instance finds |
 //! | `encode`, `decode` | all of it as bytes |
 //! | `output` | what was printed |
-//! | `work` | what it has taken |
+//! | `work` | what it costs |
 //! | `errno`, `flags` | numbers that programs know |
 //!
 //! Whatever has a time takes `now`, the caller's clock in milliseconds since 1970. Operations that fail change nothing.
@@ -24,6 +25,7 @@ mod encode;
 mod errno;
 pub(crate) mod flags;
 mod listing;
+mod mappings;
 mod metadata;
 mod names;
 mod node;
@@ -38,13 +40,17 @@ mod work;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use decode::DecodeError;
 pub(crate) use descriptors::MOST_DESCRIPTORS;
 pub(crate) use errno::Errno;
+pub(crate) use mappings::Place;
 pub(crate) use metadata::{SetTime, Space};
 pub(crate) use node::{Stat, Time};
 pub(crate) use tree::MOST_BYTES;
+pub(crate) use work::GivenUp;
 
 use descriptors::Descriptors;
+use mappings::Mappings;
 use output::Output;
 use tree::Tree;
 use work::Work;
@@ -56,6 +62,7 @@ pub(crate) struct Files {
     descriptors: Descriptors,
     /// The inode number of the working directory.
     working_directory: u64,
+    mappings: Mappings,
     output: [Output; 2],
     work: Work,
 }
@@ -65,6 +72,7 @@ impl PartialEq for Files {
         self.tree == other.tree
             && self.descriptors == other.descriptors
             && self.working_directory == other.working_directory
+            && self.mappings == other.mappings
     }
 }
 
@@ -78,27 +86,30 @@ impl Files {
         (output.bytes(), errors.bytes())
     }
 
-    /// Bytes that have been looked at or moved inside of the file system since this was last asked.
-    pub(crate) fn take_work(&mut self) -> u64 {
-        self.work.take()
+    /// From here on at most so many bytes are looked at inside of the file system.
+    pub(crate) fn begin_work(&mut self, budget: u64) {
+        self.work.begin(budget);
     }
 
-    /// Whether the host has had no room since this was last asked. What failed for that has changed nothing, and the
-    /// program must not see it: another host has the room.
-    pub(crate) fn take_shortage(&mut self) -> bool {
-        self.work.take_shortage()
+    /// Bytes that have been looked at inside of the file system since then.
+    pub(crate) fn paid(&self) -> u64 {
+        self.work.paid()
     }
 
-    /// Notes a shortage where the host has no room for so many bytes.
+    /// Why an operation was given up since then, if one was. The program must not see that: another computer has the room,
+    /// and another call the fuel.
+    pub(crate) fn given_up(&self) -> Option<GivenUp> {
+        self.work.given_up()
+    }
+
+    /// A copy, which shares the contents of files.
     ///
     /// # Errors
-    /// Any: [`take_shortage`](Self::take_shortage) is asked before it is told.
-    fn expect_host(&self, bytes: u64) -> Result<(), Errno> {
-        if usize::try_from(bytes).is_ok_and(|size| Vec::<u8>::new().try_reserve_exact(size).is_ok()) {
-            return Ok(());
-        }
-        self.work.note_shortage();
-        Err(Errno::NOMEM)
+    /// [`DecodeError::NoRoom`].
+    pub(crate) fn copy(&self) -> Result<Files, DecodeError> {
+        let pages: usize = self.tree.nodes.values().map(|node| node.pages()).sum();
+        decode::expect_room(self.tree.nodes.len() + pages / 8)?;
+        Ok(self.clone())
     }
 
     pub(crate) fn clear_output(&mut self) {

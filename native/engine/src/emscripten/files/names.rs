@@ -60,7 +60,7 @@ impl Files {
             self.walk(at, path, Follow::WithSlash)?.target
         };
         match target {
-            Target::Descriptor(fd) => self.tree.path(self.descriptors.get(fd)?.inode, || self.work.add(STEP)),
+            Target::Descriptor(fd) => self.tree.path(self.descriptors.get(fd)?.inode, || self.work.pay(STEP)),
             target => match &self.tree.node(target.node()?)?.kind {
                 Kind::Link(target) => Ok(target.to_vec()),
                 // An open file that is no link has no link's path.
@@ -146,7 +146,7 @@ impl Files {
         }
         if is_directory
             && old.directory != new.directory
-            && self.tree.is_within(new.directory, inode, || self.work.add(STEP))?
+            && self.tree.is_within(new.directory, inode, || self.work.pay(STEP))?
         {
             return Err(Errno::INVAL);
         }
@@ -184,7 +184,7 @@ impl Files {
 
     /// The path of the working directory.
     pub(crate) fn working_directory(&self) -> Result<Vec<u8>, Errno> {
-        self.tree.path(self.working_directory, || self.work.add(STEP))
+        self.tree.path(self.working_directory, || self.work.pay(STEP))
     }
 
     pub(crate) fn change_directory(&mut self, path: &[u8]) -> Result<(), Errno> {

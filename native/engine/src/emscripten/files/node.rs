@@ -135,6 +135,14 @@ impl Node {
         self.directory().is_some()
     }
 
+    /// How many pages its contents have.
+    pub(super) fn pages(&self) -> usize {
+        match &self.kind {
+            Kind::File(contents) => contents.pages().len(),
+            _ => 0,
+        }
+    }
+
     /// Whether all that is wanted (bits as of `access`) is allowed. There is one user, so a permission counts whomever
     /// it is given to; as on Emscripten, it counts for the superuser as well.
     pub(super) fn permits(&self, wanted: u32) -> bool {

@@ -55,7 +55,8 @@ impl Files {
             return Err(Errno::ACCES);
         }
         if flags & O_TRUNC != 0 && matches!(node.kind, Kind::File(_)) {
-            self.tree.change(inode, |contents, _| contents.resize(0))?;
+            let result = self.tree.change(inode, |contents, _| contents.resize(0))?;
+            self.work.noted(result)?;
             self.tree.node_mut(inode)?.touch(now);
         }
         self.describe(inode, flags)
@@ -89,7 +90,7 @@ impl Files {
 
     /// The lowest descriptor that is free, and not below `least`.
     fn free(&self, least: i32) -> Result<i32, Errno> {
-        self.work.add(DESCRIPTOR * self.descriptors.open.len() as u64);
+        self.work.pay(DESCRIPTOR * self.descriptors.open.len() as u64)?;
         self.descriptors.free(least)
     }
 

@@ -1,5 +1,7 @@
 //! What a program has printed.
 
+use super::sparse::NoRoom;
+
 /// The most that is kept of each stream, in bytes.
 pub(crate) const OUTPUT_BYTES: usize = 1 << 20;
 
@@ -8,9 +10,12 @@ pub(crate) const OUTPUT_BYTES: usize = 1 << 20;
 pub(super) struct Output(Vec<u8>);
 
 impl Output {
-    pub(super) fn append(&mut self, bytes: &[u8]) {
+    pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), NoRoom> {
         let room = OUTPUT_BYTES.saturating_sub(self.0.len());
-        self.0.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+        let bytes = bytes.get(..room).unwrap_or(bytes);
+        self.0.try_reserve(bytes.len()).map_err(|_| NoRoom)?;
+        self.0.extend_from_slice(bytes);
+        Ok(())
     }
 
     pub(super) fn clear(&mut self) {

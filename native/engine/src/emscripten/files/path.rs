@@ -103,7 +103,7 @@ impl Files {
             let is_last = slashes(behind) == behind.len();
             let slash = is_last && !behind.is_empty();
 
-            self.work.add(STEP + (skipped + size) as u64);
+            self.work.pay(STEP + (skipped + size) as u64)?;
             let directory = found.target.node()?;
             let (last, mut target) = self.step(directory, name)?;
             if !is_last || follow == Follow::Always || follow == Follow::WithSlash && slash {
@@ -116,8 +116,8 @@ impl Files {
                     }
                     let start = if path.starts_with(b"/") { ROOT } else { directory };
                     found = Found { directory: start, last: Last::Root, target: Target::Node(start), slash: false };
+                    self.work.pay((path.len() + behind.len()) as u64)?;
                     rest = [path, behind].concat();
-                    self.work.add(rest.len() as u64);
                     position = 0;
                     continue;
                 }

@@ -43,6 +43,7 @@ impl Files {
             tree: Tree::new(),
             descriptors: Descriptors::default(),
             working_directory: ROOT,
+            mappings: Default::default(),
             output: [Output::default(), Output::default()],
             work: Work::default(),
         };

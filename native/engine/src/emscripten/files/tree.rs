@@ -185,11 +185,16 @@ impl Tree {
         Ok(result)
     }
 
-    /// Whether a directory is another one or below it. Takes as many steps, which `each` is told, as it is deep.
-    pub(super) fn is_within(&self, directory: u64, other: u64, mut each: impl FnMut()) -> Result<bool, Errno> {
+    /// Whether a directory is another one or below it. Takes as many steps, which `each` pays for, as it is deep.
+    pub(super) fn is_within(
+        &self,
+        directory: u64,
+        other: u64,
+        mut each: impl FnMut() -> Result<(), Errno>,
+    ) -> Result<bool, Errno> {
         let mut at = directory;
         while at != other {
-            each();
+            each()?;
             if at == ROOT {
                 return Ok(false);
             }
@@ -198,15 +203,15 @@ impl Tree {
         Ok(true)
     }
 
-    /// The path of a place from the root on. `each` is told of each step.
+    /// The path of a place from the root on. `each` pays for each step.
     ///
     /// # Errors
     /// `ENOENT` where there is none any longer, `ENAMETOOLONG` for what no path can say.
-    pub(super) fn path(&self, inode: u64, mut each: impl FnMut()) -> Result<Vec<u8>, Errno> {
+    pub(super) fn path(&self, inode: u64, mut each: impl FnMut() -> Result<(), Errno>) -> Result<Vec<u8>, Errno> {
         let mut names: Vec<&[u8]> = Vec::new();
         let (mut at, mut size) = (inode, 0);
         while at != ROOT {
-            each();
+            each()?;
             let Place { directory, position } = self.node(at)?.place;
             let (name, _) = self.directory(directory)?.at(position).ok_or(Errno::NOENT)?;
             size += name.len() + 1;

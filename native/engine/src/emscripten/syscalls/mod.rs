@@ -4,7 +4,7 @@
 mod control;
 mod layout;
 
-use super::abi::{Args, Fault, Function, Host, Kind, Memory, int};
+use super::abi::{Args, Fault, Function, Host, Kind, MOST_BYTES, Memory, int};
 use super::files::flags::{AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_NOFOLLOW, O_CREAT};
 use super::files::{Errno, SetTime, Time};
 use control::{fcntl, ioctl, poll};
@@ -89,10 +89,13 @@ fn path<'a>(memory: &'a Memory<'_>, at: u64) -> Result<&'a [u8], Errno> {
         return Err(Errno::FAULT);
     }
     // No further than a path can reach.
-    match memory.text(at, PATH_MAX)? {
-        text if text.len() < PATH_MAX => Ok(memory.string(at)?),
-        _ => Err(Errno::NAMETOOLONG),
+    let path = memory.string(at, PATH_MAX)?;
+    if path.len() >= PATH_MAX {
+        return Err(Errno::NAMETOOLONG);
     }
+    // It is read once here and once as it is walked along.
+    memory.pay(path.len() as u64)?;
+    Ok(path)
 }
 
 /// The answer of what only succeeds or fails.
@@ -347,10 +350,7 @@ fn time(memory: &Memory<'_>, at: u64) -> Result<SetTime, Errno> {
 fn getdents(host: &mut Host<'_>, args: Args<'_>) -> Answer {
     /// Bytes of an entry: those of Emscripten are all as long as the longest.
     const RECORD: u64 = 280;
-    /// More than this is never written at once, so that the count fits.
-    const MOST: u64 = 1 << 30;
-
-    let (at, size) = (args.pointer(1), args.pointer(2).min(MOST));
+    let (at, size) = (args.pointer(1), args.pointer(2).min(MOST_BYTES));
     let mut written = 0;
     let mut failure = None;
     let memory = &mut host.memory;

@@ -4,7 +4,7 @@
 
 use super::calendar::Tm;
 use super::date;
-use super::layout::{self, IS_DST, WEEKDAY, YEARDAY, field};
+use super::layout::{self, IS_DST, LONGEST, WEEKDAY, YEARDAY, field};
 use super::strftime::strftime;
 use super::strptime::strptime;
 use crate::emscripten::abi::{Args, Fault, Function, Host, Kind, Plain, int};
@@ -43,9 +43,6 @@ const ZONE: &[u8] = b"UTC\0";
 
 /// What functions give for a time that cannot be.
 const NO_TIME: i64 = -1;
-
-/// Bytes of a format, and of what it comes to, that are taken for too many.
-const LONGEST: usize = 16 << 10;
 
 fn now(host: &mut Host<'_>, _: Args<'_>) -> Result<u64, Fault> {
     Ok((host.now as f64).to_bits())
@@ -120,7 +117,7 @@ fn write_time(host: &mut Host<'_>, args: Args<'_>) -> Result<u64, Fault> {
     let memory = &host.memory;
     let tm = layout::read(memory, at)?;
     let zone = layout::zone(memory, at)?;
-    let format = memory.string(format)?;
+    let format = memory.string(format, LONGEST + 1)?;
     let most = usize::try_from(size).unwrap_or(LONGEST).min(LONGEST);
     let Some(most) = most.checked_sub(1) else { return Ok(DOES_NOT_FIT) };
     if format.len() > LONGEST {
@@ -138,7 +135,7 @@ fn read_time(host: &mut Host<'_>, args: Args<'_>) -> Result<u64, Fault> {
     let (text, at) = (args.pointer(0), args.pointer(2));
     let memory = &mut host.memory;
     let given = layout::read_date(memory, at)?;
-    match strptime(memory.string(text)?, memory.string(args.pointer(1))?, &given) {
+    match strptime(memory.string(text, LONGEST)?, memory.string(args.pointer(1), LONGEST)?, &given) {
         None => Ok(0),
         Some((length, tm)) => {
             layout::write(memory, at, &tm)?;
@@ -163,7 +160,7 @@ mod tests {
     /// Calls the first function of a name.
     fn call(bytes: &mut [u8], width: Width, name: &str, args: &[u64]) -> Result<u64, Fault> {
         let function = FUNCTIONS.iter().find(|function| function.name == name).unwrap();
-        let mut host = Host { memory: Memory::new(bytes, width), state: &mut State::default(), now: NOW };
+        let mut host = Host { memory: Memory::new(bytes, width, u64::MAX), state: &mut State::default(), now: NOW };
         (function.call)(&mut host, Args(args))
     }
 
@@ -267,7 +264,7 @@ mod tests {
     fn with_format(width: Width, format: &[u8]) -> Vec<u8> {
         let mut bytes = vec![0; 1024];
         call(&mut bytes, width, "_localtime_js", &[1_234_567_890, TM]).unwrap();
-        Memory::new(&mut bytes, width).put_pointer(TM + layout::zone_field(width), ZONE_NAME).unwrap();
+        Memory::new(&mut bytes, width, u64::MAX).put_pointer(TM + layout::zone_field(width), ZONE_NAME).unwrap();
         put(&mut bytes, FORMAT, format);
         put(&mut bytes, ZONE_NAME, b"GMT");
         bytes[OUT as usize..].fill(0xee);
@@ -300,7 +297,7 @@ mod tests {
     fn the_zone_of_a_time_need_not_be_readable() {
         let mut bytes = with_format(Width::Wide, b"[%Z]");
         for zone in [0, 1 << 40, u64::MAX] {
-            Memory::new(&mut bytes, Width::Wide).put_pointer(TM + 48, zone).unwrap();
+            Memory::new(&mut bytes, Width::Wide, u64::MAX).put_pointer(TM + 48, zone).unwrap();
             assert_eq!(call(&mut bytes, Width::Wide, "strftime", &[OUT, 100, FORMAT, TM]), Ok(2));
         }
     }

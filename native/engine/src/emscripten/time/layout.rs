@@ -19,6 +19,9 @@ pub(crate) fn zone_field(width: Width) -> u64 {
     offset_field(width) + width.bytes()
 }
 
+/// Bytes of a format, of what it comes to, and of what goes into it: more are too many.
+pub(crate) const LONGEST: usize = 16 << 10;
+
 /// The address of a field.
 pub(crate) fn field(tm: u64, offset: u64) -> Result<u64, Fault> {
     tm.checked_add(offset).ok_or(Fault::OutOfBounds)
@@ -55,7 +58,7 @@ pub(crate) fn read(memory: &Memory<'_>, at: u64) -> Result<Tm, Fault> {
 pub(crate) fn zone<'a>(memory: &'a Memory<'_>, at: u64) -> Result<&'a [u8], Fault> {
     match memory.pointer(field(at, zone_field(memory.width()))?)? {
         0 => Ok(&[]),
-        zone => Ok(memory.string(zone).unwrap_or_default()),
+        zone => Ok(memory.string(zone, LONGEST).unwrap_or_default()),
     }
 }
 
@@ -93,7 +96,7 @@ mod tests {
     fn nothing_is_written_where_not_all_of_it_fits() {
         for (width, size) in [(Width::Narrow, 40), (Width::Wide, 48)] {
             let mut bytes = vec![0xee; size + AT as usize - 1];
-            let mut memory = Memory::new(&mut bytes, width);
+            let mut memory = Memory::new(&mut bytes, width, u64::MAX);
             assert_eq!(write(&mut memory, AT, &Tm::default()), Err(Fault::OutOfBounds));
             assert_eq!(write(&mut memory, u64::MAX, &Tm::default()), Err(Fault::OutOfBounds));
             assert!(bytes.iter().all(|byte| *byte == 0xee));
@@ -107,7 +110,7 @@ mod tests {
             let offset = i64::from(offset);
             let tm = Tm { second, minute, hour, day, month, year, weekday, yearday, is_dst, offset };
             let mut bytes = vec![0; 64];
-            let mut memory = Memory::new(&mut bytes, if is_wide { Width::Wide } else { Width::Narrow });
+            let mut memory = Memory::new(&mut bytes, if is_wide { Width::Wide } else { Width::Narrow }, u64::MAX);
             write(&mut memory, AT, &tm).unwrap();
             prop_assert_eq!(read(&memory, AT), Ok(tm));
         }

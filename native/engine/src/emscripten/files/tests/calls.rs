@@ -22,7 +22,7 @@ impl Guest {
     }
 
     fn memory(&mut self) -> Memory<'_> {
-        Memory::new(&mut self.bytes, self.width)
+        Memory::new(&mut self.bytes, self.width, u64::MAX)
     }
 
     fn try_call(&mut self, name: &str, args: &[i64]) -> Result<i32, Fault> {
@@ -30,7 +30,7 @@ impl Guest {
         let fits = |shape: &str| shape.find(':') == Some(args.len());
         let function = functions.find(|function| function.name == name && fits(function.shape)).unwrap();
         let args: Vec<u64> = args.iter().map(|arg| *arg as u64).collect();
-        let memory = Memory::new(&mut self.bytes, self.width);
+        let memory = Memory::new(&mut self.bytes, self.width, u64::MAX);
         let mut host = Host { memory, state: &mut self.state, now: NOW };
         let value = (function.call)(&mut host, Args(&args))?;
         assert_eq!(int(value as i32), value);
@@ -86,7 +86,7 @@ fn parts_are_written_and_read() {
         assert_eq!(guest.call("fd_read", &[fd, parts, 3, INTO as i64]), 0);
         assert_eq!(guest.told(), 5);
         assert_eq!(guest.memory().get(0x800, 2), Ok(&b"wo"[..]));
-        assert_eq!(guest.memory().string(0x900), Ok(&b"rld"[..]));
+        assert_eq!(guest.memory().string(0x900, 100), Ok(&b"rld"[..]));
         assert_eq!(guest.call("fd_pread", &[fd, parts, 1, 5, INTO as i64]), 0);
         assert_eq!(guest.memory().get(0x800, 2), Ok(&b", "[..]));
         assert_eq!(guest.call("fd_pwrite", &[fd, parts, 1, 0, INTO as i64]), 0);
@@ -187,9 +187,9 @@ fn directories_are_listed_in_records() {
         let memory = guest.memory();
         assert_eq!((memory.u64(INTO), memory.u64(INTO + 8)), (Ok(3), Ok(1)));
         assert_eq!((memory.u16(INTO + 16), memory.u8(INTO + 18)), (Ok(280), Ok(4)));
-        assert_eq!(memory.string(INTO + 280 + 19), Ok(&b".."[..]));
+        assert_eq!(memory.string(INTO + 280 + 19, 100), Ok(&b".."[..]));
         assert_eq!(guest.call("__syscall_getdents64", &[fd, INTO as i64, 600]), 280);
-        assert_eq!(guest.memory().string(INTO + 19), Ok(&b"web_user"[..]));
+        assert_eq!(guest.memory().string(INTO + 19, 100), Ok(&b"web_user"[..]));
         assert_eq!(guest.call("__syscall_getdents64", &[fd, INTO as i64, 600]), 0);
         assert_eq!(guest.call("__syscall_getdents64", &[1, INTO as i64, 600]), -54);
     });
@@ -244,7 +244,7 @@ fn paths_are_given_and_taken() {
         let path = guest.text(TEXT, "/tmp");
         assert_eq!(guest.call("__syscall_chdir", &[path]), 0);
         assert_eq!(guest.call("__syscall_getcwd", &[INTO as i64, 5]), 5);
-        assert_eq!(guest.memory().string(INTO), Ok(&b"/tmp"[..]));
+        assert_eq!(guest.memory().string(INTO, 100), Ok(&b"/tmp"[..]));
         assert_eq!(guest.call("__syscall_getcwd", &[INTO as i64, 4]), -68);
         assert_eq!(guest.call("__syscall_getcwd", &[INTO as i64, 0]), -28);
         let (target, link) = (guest.text(TEXT, "somewhere"), guest.text(OTHER, "link"));
@@ -288,7 +288,7 @@ fn a_program_has_a_name_and_no_environment() {
         assert_eq!((guest.memory().pointer(INTO), guest.memory().pointer(OTHER)), (Ok(1), Ok(15)));
         assert_eq!(guest.call("args_get", &[into, other]), 0);
         assert_eq!(guest.memory().pointer(INTO), Ok(OTHER));
-        assert_eq!(guest.memory().string(OTHER), Ok(&b"./this.program"[..]));
+        assert_eq!(guest.memory().string(OTHER, 100), Ok(&b"./this.program"[..]));
         assert_eq!(guest.call("environ_sizes_get", &[into, other]), 0);
         assert_eq!((guest.memory().pointer(INTO), guest.memory().pointer(OTHER)), (Ok(0), Ok(0)));
         assert_eq!(guest.call("clock_time_get", &[0, 1, into]), 0);

@@ -25,6 +25,32 @@ fn sample() -> Files {
     files
 }
 
+/// The same with files that are mapped.
+fn mapped() -> Files {
+    let mut files = sample();
+    for (address, path) in [(0x10_000, &b"/a/long"[..]), (0x20_000, b"/a/b/short")] {
+        let fd = files.open(HERE, path, O_RDWR, 0, NOW).unwrap();
+        let place = files.to_map(fd, 2, true).unwrap();
+        files.map(address, 100, place).unwrap();
+        files.close(fd).unwrap();
+    }
+    files.unlink(HERE, b"/a/long", NOW).unwrap();
+    files
+}
+
+#[test]
+fn mappings_make_another_version() {
+    let (without, with) = (encoded(&sample()), encoded(&mapped()));
+    assert_eq!((&without[..8], &with[..8]), (&b"files 01"[..], &b"files 02"[..]));
+    assert_eq!(with[48], 2);
+    let mut files = mapped();
+    check(&files);
+    files.unmap(0x10_000);
+    files.unmap(0x20_000);
+    assert_eq!(&encoded(&files)[..8], b"files 01");
+    check(&files);
+}
+
 #[test]
 fn long_contents_start_at_pages() {
     let files = sample();
@@ -39,12 +65,13 @@ fn long_contents_start_at_pages() {
 
 #[test]
 fn no_byte_can_be_missing() {
-    let bytes = encoded(&sample());
-    for size in (0..bytes.len()).step_by(7) {
-        assert!(Files::decode(&bytes[..size]).is_err());
+    for bytes in [encoded(&sample()), encoded(&mapped())] {
+        for size in (0..bytes.len()).step_by(7) {
+            assert!(Files::decode(&bytes[..size]).is_err());
+        }
+        assert!(Files::decode(&[&bytes[..], &[0]].concat()).is_err());
+        assert!(Files::decode(&[&bytes[..], &[0; 4096]].concat()).is_err());
     }
-    assert!(Files::decode(&[&bytes[..], &[0]].concat()).is_err());
-    assert!(Files::decode(&[&bytes[..], &[0; 4096]].concat()).is_err());
 }
 
 /// Does one of everything: what was decoded must not make it panic or go on for ever.
@@ -69,6 +96,14 @@ fn exercise(files: &mut Files) {
         let _ = files.working_directory();
         let _ = files.close(fd);
     }
+    for address in [0, 0x10_000, 0x20_001, u64::MAX] {
+        if let Some((place, size)) = files.mapped(address) {
+            let size = files.within_file(place, size).unwrap().min(10);
+            let _ = files.read_mapped(place, &mut [0; 10]);
+            let _ = files.write_mapped(place, &b"0123456789"[..size as usize], NOW);
+        }
+        files.unmap(address);
+    }
     let _ = files.unlink(HERE, b"/a/b/short", NOW);
     let _ = files.remove_directory(HERE, b"/a/b", NOW);
     check(files);
@@ -76,15 +111,17 @@ fn exercise(files: &mut Files) {
 
 #[test]
 fn every_damaged_byte_is_noticed_or_harmless() {
-    let bytes = encoded(&sample());
-    let end = 48 + 80 * sample().tree.nodes.len() + 1200;
-    for at in 0..end.min(bytes.len()) {
-        for change in [1, 0x40, 0xff] {
-            let mut bytes = bytes.clone();
-            bytes[at] ^= change;
-            if let Ok(mut files) = Files::decode(&bytes) {
-                assert_eq!(encoded(&files), bytes);
-                exercise(&mut files);
+    for files in [sample(), mapped()] {
+        let bytes = encoded(&files);
+        let end = 48 + 80 * files.tree.nodes.len() + 1200;
+        for at in 0..end.min(bytes.len()) {
+            for change in [1, 0x40, 0xff] {
+                let mut bytes = bytes.clone();
+                bytes[at] ^= change;
+                if let Ok(mut files) = Files::decode(&bytes) {
+                    assert_eq!(encoded(&files), bytes);
+                    exercise(&mut files);
+                }
             }
         }
     }
@@ -101,9 +138,10 @@ proptest! {
 
     #[test]
     fn several_damaged_numbers_do_no_harm(
-        changes in proptest::collection::vec((0_usize..2400, prop_oneof![0_u8..20, any::<u8>()]), 1..6)
+        is_mapped: bool,
+        changes in proptest::collection::vec((0_usize..2400, prop_oneof![0_u8..20, any::<u8>()]), 1..6),
     ) {
-        let mut bytes = encoded(&sample());
+        let mut bytes = encoded(&if is_mapped { mapped() } else { sample() });
         for (at, value) in changes {
             bytes[at] = value;
         }

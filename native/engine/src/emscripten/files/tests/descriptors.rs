@@ -1,5 +1,6 @@
 //! Descriptors, and reading and writing through them.
 
+use super::super::GivenUp;
 use super::super::{SetTime, Time};
 use super::*;
 
@@ -105,15 +106,73 @@ fn mappings_end_where_files_do() {
     let mut files = Files::new();
     file(&mut files, "/f", b"12345");
     let fd = files.open(HERE, b"/f", 0, 0, NOW).unwrap();
-    assert_eq!(files.can_map(fd, true), Err(Errno::ACCES));
+    assert_eq!(files.to_map(fd, 0, true), Err(Errno::ACCES));
+    assert_eq!(files.to_map(fd, -1, false), Err(Errno::INVAL));
     let mut bytes = [0; 8];
-    files.read_mapping(fd, 2, &mut bytes).unwrap();
+    files.read_mapped(files.to_map(fd, 2, false).unwrap(), &mut bytes).unwrap();
     assert_eq!(&bytes, b"345\0\0\0\0\0");
     let fd = files.open(HERE, b"/f", O_RDWR, 0, NOW).unwrap();
-    files.write_mapping(fd, 3, b"abcdef", NOW).unwrap();
-    files.write_mapping(fd, 9, b"abcdef", NOW).unwrap();
+    let place = |offset| files.to_map(fd, offset, true).unwrap();
+    let within = |offset, size| files.within_file(place(offset), size);
+    assert_eq!([within(3, 6), within(3, 1), within(5, 6), within(9, 6)], [Ok(2), Ok(1), Ok(0), Ok(0)]);
+    let place = place(3);
+    files.write_mapped(place, b"ab", NOW).unwrap();
     assert_eq!(contents(&mut files, "/f"), Ok(b"123ab".to_vec()));
-    assert_eq!(files.can_map(0, false), Err(Errno::NODEV));
+    assert_eq!(files.to_map(0, 0, false), Err(Errno::NODEV));
+}
+
+#[test]
+fn a_mapping_holds_its_file() {
+    let mut files = Files::new();
+    file(&mut files, "/f", b"12345");
+    let fd = files.open(HERE, b"/f", O_RDWR, 0, NOW).unwrap();
+    let place = files.to_map(fd, 1, true).unwrap();
+    files.map(0x1000, 4, place).unwrap();
+    let inode = files.stat_open(fd).unwrap().inode;
+    files.close(fd).unwrap();
+    files.unlink(HERE, b"/f", NOW).unwrap();
+    check(&files);
+    assert_eq!(files.mapped(0x0fff), None);
+    assert_eq!(files.mapped(0x1000), Some((place, 4)));
+    assert_eq!(files.mapped(0x1003), Some((place.behind(3), 1)));
+    assert_eq!(files.mapped(0x1004), None);
+    files.write_mapped(place, b"abcd", NOW).unwrap();
+    assert_eq!(files.tree.node(inode).unwrap().holders, 1);
+    files.unmap(0x1001);
+    assert!(files.tree.node(inode).is_ok());
+    files.unmap(0x1000);
+    assert_eq!(files.tree.node(inode), Err(Errno::NOENT));
+    check(&files);
+}
+
+#[test]
+fn memory_that_is_mapped_twice_is_of_the_file_that_came_last() {
+    let mut files = Files::new();
+    for path in ["/a", "/b"] {
+        file(&mut files, path, path.as_bytes());
+        let fd = files.open(HERE, path.as_bytes(), O_RDWR, 0, NOW).unwrap();
+        let place = files.to_map(fd, 0, true).unwrap();
+        files.map(64, 2, place).unwrap();
+        files.close(fd).unwrap();
+    }
+    let (place, _) = files.mapped(64).unwrap();
+    files.write_mapped(place, b"XY", NOW).unwrap();
+    assert_eq!(contents(&mut files, "/a"), Ok(b"/a".to_vec()));
+    assert_eq!(contents(&mut files, "/b"), Ok(b"XY".to_vec()));
+    files.unlink(HERE, b"/a", NOW).unwrap();
+    check(&files);
+}
+
+#[test]
+fn what_cannot_be_paid_for_is_not_done() {
+    let mut files = Files::new();
+    file(&mut files, "/f", b"12345");
+    files.begin_work(63);
+    assert!(files.unlink(HERE, b"/f", NOW).is_err());
+    assert_eq!((files.given_up(), files.paid()), (Some(GivenUp::Spent), 0));
+    files.begin_work(66);
+    assert_eq!(files.unlink(HERE, b"/f", NOW), Ok(()));
+    assert_eq!((files.given_up(), files.paid()), (None, 66));
 }
 
 #[test]

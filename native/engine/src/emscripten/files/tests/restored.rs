@@ -30,6 +30,21 @@ fn step(files: &mut Files, what: u8, first: usize, second: i32) -> String {
         12 => format!("{:?}", files.truncate_open(fd, (second * 700).into(), NOW)),
         13 => format!("{:?}", files.remove_directory(HERE, path, NOW)),
         14 => format!("{:?} {:?}", files.stat_open(fd), files.read_link(HERE, path)),
+        15 => match files.to_map(fd, second.into(), true) {
+            Ok(place) => format!("{:?}", files.map(first as u64 * 4, 6, place)),
+            Err(errno) => format!("{errno:?}"),
+        },
+        16 => match files.mapped(second as u64 * 4) {
+            Some((place, size)) => {
+                let size = files.within_file(place, size).unwrap();
+                format!("{place:?} {size} {:?}", files.write_mapped(place, &[7; 6][..size as usize], NOW))
+            }
+            None => "none".into(),
+        },
+        17 => {
+            files.unmap(second as u64 * 4);
+            String::new()
+        }
         _ => {
             let mut left = second;
             let mut names = Vec::new();
@@ -45,7 +60,7 @@ fn step(files: &mut Files, what: u8, first: usize, second: i32) -> String {
 
 proptest! {
     #[test]
-    fn nothing_changes_by_being_restored(steps in proptest::collection::vec((0_u8..16, 0_usize..8, 0_i32..8), 1..80)) {
+    fn nothing_changes_by_being_restored(steps in proptest::collection::vec((0_u8..19, 0_usize..8, 0_i32..8), 1..80)) {
         let (mut files, mut restored) = (Files::new(), Files::new());
         for (what, first, second) in steps {
             prop_assert_eq!(step(&mut files, what, first, second), step(&mut restored, what, first, second));
