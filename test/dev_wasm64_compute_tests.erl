@@ -87,7 +87,7 @@ parameters_may_be_a_numbered_message_test_() ->
         %% Not as text: 10 comes after 9.
         Many = maps:from_list([{integer_to_binary(N), N} || N <- lists:seq(1, 12)]),
         ?assertEqual(
-            [error, <<"invalid arguments: number 3 does not fit (ii)i">>],
+            [error, <<"invalid arguments: argument 3 does not fit (ii)i">>],
             result(compute(M, <<"add_i32">>, Many))
         )
     end).
@@ -335,7 +335,7 @@ parameters_of_no_type_are_invalid_arguments_test_() ->
         M = started("numbers"),
         [
             ?assertEqual(
-                {Value, [error, <<"invalid arguments: number 1 does not fit (F)F">>]},
+                {Value, [error, <<"invalid arguments: argument 1 does not fit (F)F">>]},
                 {Value, result(compute(M, <<"fac">>, [Value]))}
             )
          || Value <- [<<"5">>, five, #{}, [], [5], {5}, fun() -> 5 end, 1 bsl 2000]

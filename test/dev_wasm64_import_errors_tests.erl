@@ -4,7 +4,7 @@
 
 -include_lib("eunit/include/eunit.hrl").
 
--import(dev_wasm64_support, [on_both/2, ok/1, started/1, started/2, reread/1, compute/3, result/1, get/2, instance/1, quiet/1]).
+-import(dev_wasm64_support, [on_both/2, on_edge/2, ok/1, started/1, started/2, reread/1, compute/3, result/1, get/2, instance/1, quiet/1]).
 -import(dev_wasm64_support, [brief/1, importer/2, library/1]).
 
 %%% Undefined imports
@@ -172,8 +172,8 @@ a_wrong_answer_is_an_error_of_the_guest_test_() ->
         {Answer(fun(_) -> throw(away) end), Raised(<<"throw">>)},
         {Answer(fun(_) -> exit(now) end), Raised(<<"exit">>)},
         %% Neither ok nor error, and no tuple of two.
-        {Answer(fun(S) -> {skip, S} end), <<"import failed: env.add: the answer is none of ok and error">>},
-        {Answer(fun(S) -> {pass, S} end), <<"import failed: env.add: the answer is none of ok and error">>},
+        {Answer(fun(S) -> {skip, S} end), <<"import failed: env.add: the device returned neither ok nor error">>},
+        {Answer(fun(S) -> {pass, S} end), <<"import failed: env.add: the device returned neither ok nor error">>},
         {Answer(fun(_) -> [3] end), Raised(<<"error">>)},
         {Answer(fun(_) -> {ok, 3, 4} end), Raised(<<"error">>)}
     ],
@@ -199,6 +199,18 @@ an_answer_that_speaks_of_the_node_is_no_result_test_() ->
         M = started("imports", env(#{add => Busy})),
         ?assertMatch(
             {error, #{<<"status">> := 503, <<"body">> := <<"function: import failed: env.add: busy">>}},
+            compute(M, <<"call_add">>, [1, 2])
+        ),
+        ?assertEqual({error, stopped}, hb_wasm64:status(instance(M)))
+    end).
+
+%% Another node may have the message.
+a_message_that_an_import_device_lacks_is_no_result_test_() ->
+    on_edge(?FUNCTION_NAME, fun() ->
+        Load = fun() -> hb_cache:ensure_loaded({link, <<"nowhere/body">>, #{}}, #{}) end,
+        M = started("imports", env(#{add => Load})),
+        ?assertMatch(
+            {error, #{<<"status">> := 503, <<"body">> := <<"function: import failed: env.add: a message is in none ", _/binary>>}},
             compute(M, <<"call_add">>, [1, 2])
         ),
         ?assertEqual({error, stopped}, hb_wasm64:status(instance(M)))
@@ -308,7 +320,7 @@ a_failed_import_in_a_nested_compute_is_a_result_of_that_test_() ->
 a_resolver_of_ones_own_may_fail_test_() ->
     Rows = [
         {fun(_, _, _) -> error(oops) end, <<"import failed: raised error">>},
-        {fun(_, _, _) -> nonsense end, <<"import failed: the answer is none">>},
+        {fun(_, _, _) -> nonsense end, <<"import failed: the import function returned an invalid value">>},
         {fun(_, _, _) -> {error, self()} end, <<"import failed">>},
         {fun(_, _, _) -> {error, <<"why">>} end, <<"import failed: why">>}
     ],

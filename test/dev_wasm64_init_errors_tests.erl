@@ -2,6 +2,8 @@
 %% the key.
 -module(dev_wasm64_init_errors_tests).
 
+-export([log/2]).
+
 -include_lib("eunit/include/eunit.hrl").
 
 -import(dev_wasm64_support, [on_both/2, on_edge/2, quiet/1, brief/1]).
@@ -54,19 +56,75 @@ the_path_of_a_binary_is_no_id_test_() ->
         ?assertMatch({error, #{<<"key">> := <<"image">>, <<"status">> := 400}}, init(#{<<"image">> => Path}))
     end).
 
-a_store_that_raises_has_nothing_test_() ->
+%% The image may well exist: another node may read it.
+a_store_that_raises_is_a_fault_of_the_node_test_() ->
     on_both(?FUNCTION_NAME, fun() ->
         ID = hb_util:encode(crypto:hash(sha256, <<"unknown">>)),
         Opts = #{store => #{<<"prefix">> => {no, directory}, <<"name">> => {no, directory}}},
         ?assertError(_, hb_cache:read(ID, Opts)),
         [
             ?assertMatch(
-                {error, #{<<"key">> := <<"image">>, <<"status">> := 404, <<"body">> := <<"image: ", _/binary>>}},
+                {error, #{<<"key">> := <<"image">>, <<"status">> := 503, <<"body">> := <<"image: ", _/binary>>}},
                 quiet(fun() -> init(#{<<"image">> => Form}, Opts) end)
             )
          || Form <- [ID, hb_util:native_id(ID)]
         ]
     end).
+
+%% Exceptions of what lies on the way to the image: a device that answers for it, a store, a link.
+an_exception_is_no_missing_image_unless_it_says_so_test_() ->
+    Missing = [
+        {Class, Reason}
+     || Class <- [throw, error],
+        Reason <- [
+            {necessary_message_not_found, <<"path">>}, {necessary_message_not_found, <<"path">>, <<"link">>},
+            {necessary_message_not_found, <<"path">>, <<"link">>, {opts, #{}}},
+            {could_not_read_lazy_link, 1, 2, 3}
+        ]
+    ],
+    Others = [
+        {error, badarg}, {error, {badmatch, self()}}, {error, {}}, {throw, not_found}, {throw, {error, not_found}}, {exit, normal},
+        {exit, {timeout, {gen_server, call, [store]}}}, {exit, {necessary_message_not_found, <<"path">>}}
+    ],
+    on_both(?FUNCTION_NAME, fun() ->
+        [
+            begin
+                Raise = fun(_, _, _) -> erlang:Class(Reason) end,
+                Base = #{<<"input-prefix">> => <<"process">>, <<"process">> => #{<<"device">> => #{image => Raise}}},
+                ?assertMatch(
+                    {{error, #{<<"key">> := <<"process/image">>, <<"status">> := Status}}, Class, Reason},
+                    {brief(init(Base)), Class, Reason}
+                )
+            end
+         || {Status, Rows} <- [{404, Missing}, {503, Others}], {Class, Reason} <- Rows
+        ]
+    end).
+
+%% What it was is the operator's business, and no other node's.
+an_unexpected_exception_is_logged_test_() ->
+    on_both(?FUNCTION_NAME, fun() ->
+        ok = logger:unset_module_level(dev_wasm64_image),
+        ok = logger:set_handler_config(default, level, none),
+        ok = logger:add_handler(?MODULE, ?MODULE, #{config => self()}),
+        try
+            Raise = fun(_, _, _) -> error({disk, broken}) end,
+            Base = #{<<"input-prefix">> => <<"process">>, <<"process">> => #{<<"device">> => #{image => Raise}}},
+            {error, #{<<"body">> := Text}} = init(Base),
+            ?assertEqual(nomatch, binary:match(Text, <<"broken">>)),
+            Record = receive {record, error, Logged} -> Logged after 10_000 -> nothing end,
+            ?assertMatch({match, _}, re:run(Record, "process/image.*error.*disk,broken"))
+        after
+            ok = logger:remove_handler(?MODULE),
+            ok = logger:set_handler_config(default, level, all)
+        end
+    end).
+
+%% The callback of a logger handler.
+log(#{level := Level, msg := {Format, Args}, meta := #{library := hb_wasm64}}, #{config := Test}) ->
+    Test ! {record, Level, lists:flatten(io_lib:format(Format, Args))},
+    ok;
+log(_Event, _Config) ->
+    ok.
 
 %% What was in the cache when the message was read may be gone when its values are.
 an_image_behind_a_broken_link_is_not_found_test_() ->

@@ -17,13 +17,14 @@ on(Branch, Title, Test) ->
     Name = lists:concat([Title, ", ", Branch]),
     {Name, {timeout, 60, fun() -> ao_core:with_branch(Branch, fun() -> quiet(Test) end) end}}.
 
-%% Without the warnings that the device logs.
+%% Without what the device logs.
 quiet(Fun) ->
-    ok = logger:set_module_level(dev_wasm64, none),
+    Modules = [dev_wasm64_image, dev_wasm64_import],
+    ok = logger:set_module_level(Modules, none),
     try
         Fun()
     after
-        logger:unset_module_level(dev_wasm64)
+        logger:unset_module_level(Modules)
     end.
 
 %% A message with an image, of test/guests where it has a name.

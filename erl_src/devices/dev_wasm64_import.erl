@@ -1,24 +1,65 @@
-%% @doc Imports of a guest as AO-Core answers them: by the device of their module, or as nobody does.
+%% @doc The imports of a guest, answered by the devices in the message's `stdlib'.
 -module(dev_wasm64_import).
 
--export([resolve/5, import/3]).
+-export([resolve/3, import/3, checked/1, overridden/3]).
 
-%% How many calls of undefined imports a message keeps.
--define(MAX_UNDEFINED_CALLS, 1000).
+-include_lib("kernel/include/logger.hrl").
 
 -type message() :: map().
 -type opts() :: map().
 
-%% @doc What an import function returns for an import: `Request' is the import as a message, `Waiting' the state so far with
-%% the instance as it is to be had while the guest waits, `State' that state without it.
--spec resolve(hb_wasm64:request(), Waiting :: message(), Request :: message(), State :: message(), opts()) ->
-    {ok, list(), message()} | {native, message()} | {error, term()} | {error, term(), message()}.
-resolve(Import, Waiting, Request, State, Opts) ->
+%% The modules of imports that the engine can serve.
+-define(NATIVE, [<<"env">>, <<"wasi_snapshot_preview1">>]).
+%% How many calls of undefined imports a message keeps.
+-define(MAX_UNDEFINED_CALLS, 1000).
+
+%% @doc Of the modules whose imports the engine can serve, those for which there is a device: it is asked first.
+-spec overridden([binary()], message(), opts()) -> [binary()].
+overridden(Prefix, Base, Opts) ->
+    case dev_wasm64_message:find(Prefix ++ [<<"stdlib">>], Base, Opts) of
+        {ok, Libraries} when is_map(Libraries) -> [Module || Module <- ?NATIVE, dev_wasm64_message:has(Module, Libraries)];
+        _ -> []
+    end.
+
+%% @doc The answer of an import function, which may be another device's: its state has to be a message.
+-spec checked(term()) -> term().
+checked({ok, _Results, State}) when not is_map(State) -> {error, <<"the state in the answer is not a message">>};
+checked({error, Reason, State}) when not is_map(State) -> {error, Reason};
+checked(Answer) -> Answer.
+
+%% @doc The import function of a call: {@link import/3} on the state so far, with the handle that is bound to the pending
+%% import in its private state.
+-spec resolve(message(), hb_wasm64:request(), opts()) ->
+    {ok, list(), message()} | {native, message()} | {error, term(), message()}.
+resolve(State, Import, Opts) ->
+    #{instance := Scope, module := Module, func := Func, args := Args, func_sig := Signature} = Import,
+    Waiting = dev_wasm64_instance:put(dev_wasm64_instance:access(Scope, Opts), State, Opts),
+    Request = #{
+        <<"path">> => <<"import">>,
+        <<"module">> => unicode:characters_to_binary(Module),
+        <<"func">> => unicode:characters_to_binary(Func),
+        <<"args">> => Args,
+        <<"func-sig">> => list_to_binary(Signature)
+    },
+    try served(Import, Waiting, Request, State, Opts) of
+        {error, Why} -> {error, dev_wasm64_error:import(Module, Func, Why), State};
+        Answer -> Answer
+    catch
+        Class:Reason:Stacktrace ->
+            ?LOG_WARNING(
+                "import ~ts.~ts raised ~p:~0P ~0P", [Module, Func, Class, Reason, 30, Stacktrace, 60],
+                #{library => hb_wasm64}
+            ),
+            Why = case dev_wasm64_message:is_missing(Class, Reason) of true -> missing; false -> {raised, Class} end,
+            {error, dev_wasm64_error:import(Module, Func, Why), State}
+    end.
+
+served(Import, Waiting, Request, State, Opts) ->
     case {from_library(Waiting, Request, Opts), Import} of
         {undefined, #{native := true}} ->
             {native, State};
         {undefined, _} ->
-            case undefined_import(prefix(Waiting, Opts), Waiting, Request, Opts) of
+            case unserved(Waiting, Request, Opts) of
                 {{results, Results}, Recorded} -> {ok, Results, Recorded};
                 {{exit, _} = Exit, Recorded} -> {error, Exit, Recorded}
             end;
@@ -26,7 +67,7 @@ resolve(Import, Waiting, Request, State, Opts) ->
             answer(Answer, State, Opts)
     end.
 
-%% What an import device has answered, as an import function does.
+%% The answer of an import device as that of an import function.
 answer({ok, Answer}, Before, Opts) ->
     case dev_wasm64_message:ask([<<"results">>], Answer, Opts) of
         {ok, Given} ->
@@ -42,12 +83,13 @@ answer({ok, Answer}, Before, Opts) ->
 answer({error, Reason}, _Before, _Opts) -> {error, Reason};
 answer(_Other, _Before, _Opts) -> {error, no_answer}.
 
-%% @doc The key `import' of the device.
+%% @doc Answers an import of the guest: resolves FUNC on the device at `P/stdlib/MODULE'. Without one, functions of WASI
+%% and Linux return the number of an error, `proc_exit' ends the call, and others return zeros.
 -spec import(message(), message(), opts()) -> {Status :: atom(), term()} | {error, device_call, term()}.
 import(Base, Request, Opts) ->
     case from_library(Base, Request, Opts) of
         undefined ->
-            case undefined_import(prefix(Base, Opts), Base, Request, Opts) of
+            case unserved(Base, Request, Opts) of
                 {{results, Results}, State} -> {ok, #{<<"state">> => State, <<"results">> => Results}};
                 {{exit, _} = Exit, _State} -> {error, dev_wasm64_error:message(<<"func">>, Exit)}
             end;
@@ -55,15 +97,15 @@ import(Base, Request, Opts) ->
             Answer
     end.
 
-%% What the device at `P/stdlib/MODULE' makes of FUNC; `undefined' where there is none, or it has no such key.
+%% The answer of the device at `P/stdlib/MODULE'; `undefined' without one, or where it has no such key.
 from_library(Base, Request, Opts) ->
-    Prefix = prefix(Base, Opts),
+    Prefix = dev_wasm64_message:output_prefix(Base, Opts),
     Module = dev_wasm64_message:value(<<"module">>, Request, <<>>, Opts),
     Func = dev_wasm64_message:value(<<"func">>, Request, <<>>, Opts),
     Library = dev_wasm64_message:find(Prefix ++ [<<"stdlib">> | dev_wasm64_message:parts(Module)], Base, Opts),
     case {Library, dev_wasm64_message:parts(Func)} of
         {{ok, #{<<"device">> := _} = Device}, [_ | _]} ->
-            %% What an import does is no step of the process's history, and no answer for the next time.
+            %% An import is not a step in the history of the process, and its answer is not to be cached.
             Internal = Opts#{hashpath => ignore, cache_control => [<<"no-cache">>, <<"no-store">>]},
             case hb_ao:resolve(Device#{<<"state">> => Base}, Request#{<<"path">> => Func}, Internal) of
                 {error, not_found} -> undefined;
@@ -73,8 +115,9 @@ from_library(Base, Request, Opts) ->
             undefined
     end.
 
-undefined_import(Prefix, Base, Request, Opts) ->
-    Path = [<<"state">>, <<"results">> | Prefix],
+%% Nobody serves it: it is recorded.
+unserved(Base, Request, Opts) ->
+    Path = [<<"state">>, <<"results">> | dev_wasm64_message:output_prefix(Base, Opts)],
     Before =
         case dev_wasm64_message:find(Path ++ [<<"undefined-calls">>], Base, Opts) of
             {ok, Calls} when is_list(Calls) -> lists:sublist(Calls, ?MAX_UNDEFINED_CALLS - 1);
@@ -83,10 +126,11 @@ undefined_import(Prefix, Base, Request, Opts) ->
     Recorded = maps:map(fun(_Key, Value) -> dev_wasm64_message:plain(Value) end, Request),
     State = dev_wasm64_message:set(Path, #{<<"undefined-calls">> => [Recorded | Before]}, Base, Opts),
     Value = fun(Key) -> dev_wasm64_message:value(Key, Request, <<>>, Opts) end,
-    {unserved(Value(<<"module">>), Value(<<"func">>), Value(<<"args">>), result_types(Value(<<"func-sig">>)), Opts), State}.
+    Types = result_types(Value(<<"func-sig">>)),
+    {default(Value(<<"module">>), Value(<<"func">>), Value(<<"args">>), Types, Opts), State}.
 
-%% What the guest is told where nobody serves an import: that there is nobody, if its protocol has a way to.
-unserved(Module, Func, Args, Types, Opts) ->
+%% The answer to an import that nobody serves: an error, if its protocol has one.
+default(Module, Func, Args, Types, Opts) ->
     case {hb_wasm64_nif:unserved(text(Module), text(Func)), Types} of
         {Errno, <<"i">>} when is_integer(Errno) ->
             {results, [Errno]};
@@ -114,5 +158,3 @@ zero(Type) when Type =:= $i; Type =:= $I -> 0;
 zero(Type) when Type =:= $f; Type =:= $F -> 0.0;
 zero($v) -> <<0:128>>;
 zero(_Reference) -> null.
-
-prefix(Base, Opts) -> dev_wasm64_message:prefix(<<"output-prefix">>, Base, Opts).

@@ -1,0 +1,218 @@
+%% @doc The device `~wasm64@1.0': runs a WebAssembly image as a part of a process.
+%%
+%% `P' is the message's output prefix, `In' its input prefix (see HyperBEAM's `dev_stack'); an empty prefix adds no level.
+%% Every key has three arguments: the base message, the request and the node's options.
+%% <table>
+%% <tr><th>key</th><th>reads</th><th>returns</th></tr>
+%% <tr><td>`init'</td><td>`In/image': the ID of a message or of an image, a message with the image in `body', or the image
+%%     itself; if it is not set, `body'. `In/mode': `WASM' or `AOT'</td>
+%%     <td>the base with, in its private state, `P/instance', `P/write' (a function from a binary to `{ok, Pointer}'),
+%%     `P/read' (a function from a pointer, or a list of one, to `{ok, Binary}') and `P/import-resolver'</td></tr>
+%% <tr><td>`compute'</td><td>`function' and `parameters': each from the request's `body', the request, or the base</td>
+%%     <td>the base with `results/P/type' (`ok' or `error') and `results/P/output' (a list, or the text of the error). Without
+%%     a function, and in the second pass of a stack and later ones, the base unchanged</td></tr>
+%% <tr><td>`import'</td><td>`module', `func', `args', `func-sig' of the request</td>
+%%     <td>what the device at `P/stdlib/MODULE' returns for FUNC: `state' and `results'. Without such a device, functions of
+%%     WASI and Linux (`env.__syscall_*') return the number of an error, `proc_exit' ends the call, and others return zeros;
+%%     the request is recorded under `results/P/undefined-calls' of the base's `state'</td></tr>
+%% <tr><td>`snapshot'</td><td>the instance</td><td>its linear memory as `body'; the rest of its state as `wasm-state' (a
+%%     snapshot of the engine without that memory), if it differs from a fresh instance's</td></tr>
+%% <tr><td>`normalize'</td><td>the instance, or else `snapshot/body' and `snapshot/wasm-state' (in a stack
+%%     `snapshot/DEVICE-KEY/...')</td>
+%%     <td>the base with an instance and without `snapshot'</td></tr>
+%% <tr><td>`terminate'</td><td>the instance</td><td>the base without the instance, which is stopped</td></tr>
+%% </table>
+%%
+%% == Images built with Emscripten ==
+%% The engine serves their imports (see {@link hb_wasm64:call/6}), unless the device at `P/stdlib/MODULE' has the function:
+%% it is asked first. Their clock shows the `timestamp' of the request, or else of its `body', in milliseconds since 1970,
+%% and 0 without one: that of `init' while constructors run, that of `compute' during a call. When a snapshot without
+%% `wasm-state' is restored, constructors run with the time 0, as they did in the instance that it was taken of.
+%%
+%% == Errors ==
+%% An image, a mode, a snapshot, a function or parameters that are not valid are refused with `{error, Message}': the message
+%% has the `key' that is not valid, an HTTP `status', and a text as `body'. An image that is in none of the node's stores has
+%% the status 404, one that the node failed to read 503. `normalize' and `compute' on a base with neither instance nor
+%% snapshot throw `{error, no_wasm_instance_or_snapshot}'.
+%%
+%% A fault of the guest is a result: `results/P/type' is `error', and the text is the same on every node. A fault of the node
+%% (a timeout, no memory, an import device that lacked a message or returned a status from 502 to 504) is no result, as it
+%% differs between nodes: it is `{error, Message}', and an instance that was interrupted is stopped, because no other node can reproduce its state.
+%% For a state that cannot be captured `snapshot' throws `{error, Message}'.
+%%
+%% == Options of the node ==
+%% `wasm_timeout' (milliseconds for a call, for `write', or for a start including compilation) and `wasm_fuel' (instructions
+%% for each of them; nodes agree on results only if they agree on this), both `infinity' by default. `wasm_allow_aot'
+%% (default `false'): whether the mode `AOT' is refused instead of being treated as `WASM'.
+-module(dev_wasm64).
+
+-export([info/1, init/3, compute/3, import/3, snapshot/3, normalize/3, terminate/3]).
+-export([instance/3]).
+
+-type message() :: map().
+-type opts() :: map().
+-type answer() :: {ok, message()} | {error, message()}.
+
+%% The latest time that a float represents to the millisecond.
+-define(MAX_TIME, (1 bsl 53)).
+
+%% @doc Excludes {@link instance/3}, which is for other devices, from AO-Core.
+-spec info(message()) -> map().
+info(_Base) ->
+    #{excludes => [<<"instance">>]}.
+
+%% @doc Starts an instance.
+-spec init(message(), message(), opts()) -> answer().
+init(Base, Request, Opts) ->
+    Body = dev_wasm64_message:value(<<"body">>, Request, #{}, Opts),
+    dev_wasm64_state:start(Base, fun(Key, _Reason) -> Key end, #{time => time(Body, Request, Opts)}, Opts).
+
+%% @doc Calls the guest, with imports resolved on AO-Core. Normalizes the base first.
+-spec compute(message(), message(), opts()) -> answer().
+compute(RawBase, Request, Opts) ->
+    Prefix = dev_wasm64_message:output_prefix(RawBase, Opts),
+    case normalized(Prefix, RawBase, Opts) of
+        {ok, Base} ->
+            case dev_wasm64_message:find([<<"pass">>], Base, Opts) of
+                {ok, Pass} when Pass =/= 1 -> {ok, Base};
+                _ -> compute_function(Prefix, Base, Request, Opts)
+            end;
+        {error, _} = Error ->
+            Error
+    end.
+
+compute_function(Prefix, Base, Request, Opts) ->
+    %% Once: it may have to be read from the node's cache.
+    Body = dev_wasm64_message:value(<<"body">>, Request, #{}, Opts),
+    case find_argument(<<"function">>, Body, Request, Base, Opts) of
+        not_found ->
+            {ok, Base};
+        {ok, Function} when is_binary(Function); is_integer(Function) ->
+            case find_parameters(Body, Request, Base, Opts) of
+                {ok, Parameters} -> call(Prefix, Function, Parameters, Body, Request, Base, Opts);
+                {error, _} = Error -> Error
+            end;
+        {ok, _} ->
+            refuse(<<"function">>, 400, <<"neither the name of an export nor the index of a table entry">>)
+    end.
+
+find_argument(Key, Body, Request, Base, Opts) ->
+    case dev_wasm64_message:ask([Key], Body, Opts) of
+        {ok, _} = Found ->
+            Found;
+        not_found ->
+            case dev_wasm64_message:ask([Key], Request, Opts) of
+                {ok, _} = Found -> Found;
+                not_found -> dev_wasm64_message:find([Key], Base, Opts)
+            end
+    end.
+
+find_parameters(Body, Request, Base, Opts) ->
+    Key = <<"parameters">>,
+    case find_argument(Key, Body, Request, Base, Opts) of
+        not_found ->
+            {ok, []};
+        {ok, Given} ->
+            case dev_wasm64_message:list(Given, Opts) of
+                {ok, Parameters} -> {ok, Parameters};
+                error -> refuse(Key, 400, <<"not a list">>)
+            end
+    end.
+
+%% Options of a call for an image whose imports the engine serves.
+host(Handle, Prefix, Body, Request, Base, Opts) ->
+    case hb_wasm64:host(Handle) of
+        {ok, emscripten} ->
+            Overridden = dev_wasm64_import:overridden(Prefix, Base, Opts),
+            #{time => time(Body, Request, Opts), override => Overridden};
+        _ ->
+            #{}
+    end.
+
+%% What the clock of a guest shows: when the message was scheduled, which is the same on every node. 0 for a message without
+%% a time, or with something else under that name.
+time(Body, Request, Opts) ->
+    Key = <<"timestamp">>,
+    case dev_wasm64_message:value(Key, Request, undefined, Opts) of
+        undefined -> milliseconds(dev_wasm64_message:value(Key, Body, 0, Opts));
+        Time -> milliseconds(Time)
+    end.
+
+milliseconds(Time) when is_integer(Time), Time >= 0, Time =< ?MAX_TIME ->
+    Time;
+milliseconds(Text) when is_binary(Text), byte_size(Text) =< 16 ->
+    try
+        milliseconds(binary_to_integer(Text))
+    catch
+        error:badarg -> 0
+    end;
+milliseconds(_Other) ->
+    0.
+
+
+call(Prefix, Function, Parameters, Body, Request, Base, Opts) ->
+    Access = #{<<"instance">> := Handle} = dev_wasm64_message:private(Prefix, Base),
+    Resolver = maps:get(<<"import-resolver">>, Access, fun dev_wasm64_import:resolve/3),
+    Import = fun(State, Import, _) -> dev_wasm64_import:checked(Resolver(State, Import, Opts)) end,
+    Bounds = dev_wasm64_instance:bounds(Opts),
+    Options = maps:merge(Bounds#{on_timeout => stop}, host(Handle, Prefix, Body, Request, Base, Opts)),
+    case hb_wasm64:call(Handle, Function, Parameters, Import, Base, Options) of
+        {ok, Results, State} ->
+            {ok, finish(Prefix, Access, ok, Results, State, Opts)};
+        {error, Why, State} ->
+            Reason = ended(Why),
+            _ = dev_wasm64_error:spoils(Reason) andalso hb_wasm64:stop(Handle),
+            case dev_wasm64_error:is_of_node(Reason) of
+                false -> {ok, finish(Prefix, Access, error, dev_wasm64_error:text(Reason), State, Opts)};
+                true -> {error, dev_wasm64_error:message(<<"function">>, Reason)}
+            end
+    end.
+
+%% A `proc_exit' that nobody serves ends the guest as one that the engine serves does.
+ended({import_failed, {exit, Status}}) -> {exit, Status};
+ended(Reason) -> Reason.
+
+%% Import devices may have changed the private state, or left the handle of their import in it: the message gets back what it
+%% had before the call.
+finish(Prefix, Access, Type, Output, State, Opts) ->
+    Private = dev_wasm64_instance:own(Access),
+    Results = #{<<"type">> => Type, <<"output">> => dev_wasm64_message:plain(Output)},
+    dev_wasm64_message:set(
+        [<<"results">> | Prefix], Results, dev_wasm64_message:merge_private(Prefix, Private, State), Opts
+    ).
+
+%% @doc Answers an import of the guest, see {@link dev_wasm64_import:import/3}.
+-spec import(message(), message(), opts()) -> {Status :: atom(), term()} | {error, device_call, term()}.
+import(Base, Request, Opts) ->
+    dev_wasm64_import:import(Base, Request, Opts).
+
+%% @doc The state of the instance, see {@link dev_wasm64_state:snapshot/2}.
+-spec snapshot(message(), message(), opts()) -> answer().
+snapshot(Base, _Request, Opts) ->
+    dev_wasm64_state:snapshot(Base, Opts).
+
+%% @doc The base with an instance and without a literal snapshot. Its hashpath stays the same: it does not depend on which
+%% of the two the base came with.
+-spec normalize(message(), message(), opts()) -> answer().
+normalize(Base, _Request, Opts) ->
+    normalized(dev_wasm64_message:output_prefix(Base, Opts), Base, Opts).
+
+normalized(Prefix, Base, Opts) ->
+    case dev_wasm64_instance:live(Prefix, Base) of
+        {ok, _Handle} -> {ok, dev_wasm64_state:without_snapshot(Base, Opts)};
+        not_found -> dev_wasm64_state:restore(Base, Opts)
+    end.
+
+%% @doc Stops the instance and removes it from the private state.
+-spec terminate(message(), message(), opts()) -> answer().
+terminate(Base, _Request, Opts) ->
+    Prefix = dev_wasm64_message:output_prefix(Base, Opts),
+    _ = [hb_wasm64:stop(Handle) || {ok, Handle} <- [dev_wasm64_instance:live(Prefix, Base)]],
+    {ok, dev_wasm64_instance:remove(Prefix, Base)}.
+
+%% @doc The instance of a message, for other devices.
+-spec instance(message(), message(), opts()) -> hb_wasm64:handle() | not_found.
+instance(Base, _Request, Opts) ->
+    dev_wasm64_instance:find(Base, Opts).
+
+refuse(Key, Status, Text) -> {error, dev_wasm64_error:message(Key, Status, Text)}.

@@ -1,0 +1,86 @@
+%% @doc The image of a message, and the mode in which it is to run.
+-module(dev_wasm64_image).
+
+-export([find/2, check_mode/2]).
+
+-include_lib("kernel/include/logger.hrl").
+
+%% An ID of a message: native, base64url, or an address of 20 bytes in hexadecimal.
+-define(IS_ID(Bin), (byte_size(Bin) =:= 32 orelse byte_size(Bin) =:= 43 orelse byte_size(Bin) =:= 42)).
+
+%% @doc The image at `In/image', or else at `body', with the key where it was found. What the node failed to read has
+%% status 503: another node may read it.
+-spec find(map(), map()) -> {ok, Key :: binary(), Image :: binary()} | {error, map()}.
+find(Base, Opts) ->
+    Path = dev_wasm64_message:input_prefix(Base, Opts) ++ [<<"image">>],
+    Key = dev_wasm64_message:path(Path),
+    try
+        find(Path, Key, Base, Opts)
+    catch
+        Class:Reason:Stacktrace ->
+            case dev_wasm64_message:is_missing(Class, Reason) of
+                true ->
+                    refuse(Key, 404, <<"a part of it is in none of the node's stores">>);
+                false ->
+                    ?LOG_ERROR(
+                        "~ts cannot be read: ~p:~0P ~0P", [Key, Class, Reason, 30, Stacktrace, 60],
+                        #{library => hb_wasm64}
+                    ),
+                    refuse(Key, 503, <<"the node failed to read it">>)
+            end
+    end.
+
+find(Path, Key, Base, Opts) ->
+    case dev_wasm64_message:find(Path, Base, Opts) of
+        {ok, Image} ->
+            image(Key, Image, Opts);
+        not_found ->
+            case dev_wasm64_message:find([<<"body">>], Base, Opts) of
+                %% On some nodes a request without a body has this one.
+                {ok, <<>>} -> refuse(Key, 400, <<"not set, and body is empty">>);
+                {ok, Image} when is_binary(Image) -> {ok, <<"body">>, Image};
+                {ok, _} -> refuse(Key, 400, <<"not set, and body is not a binary">>);
+                not_found -> refuse(Key, 400, <<"not set, and neither is body">>)
+            end
+    end.
+
+image(Key, <<"\0asm", _/binary>> = Image, _Opts) ->
+    {ok, Key, Image};
+image(Key, ID, Opts) when is_binary(ID), ?IS_ID(ID) ->
+    case hb_cache:read(hb_util:human_id(ID), Opts) of
+        {ok, Image} when is_binary(Image) -> {ok, Key, Image};
+        {ok, Message} when is_map(Message) -> image(Key, Message, Opts);
+        _ -> refuse(Key, 404, <<"no message with this ID was found">>)
+    end;
+image(Key, Message, Opts) when is_map(Message) ->
+    case dev_wasm64_message:find([<<"body">>], Message, Opts) of
+        {ok, Image} when is_binary(Image) -> {ok, Key, Image};
+        {ok, _} -> refuse(Key, 400, <<"the body of the image message is not a binary">>);
+        not_found -> refuse(Key, 400, <<"the image message has no body">>)
+    end;
+image(Key, Image, _Opts) when is_binary(Image) ->
+    {ok, Key, Image};
+image(Key, _Other, _Opts) ->
+    refuse(Key, 400, <<"neither an ID, a message nor an image">>).
+
+%% @doc Whether a node runs images in the mode at `In/mode'.
+-spec check_mode(map(), map()) -> ok | {error, map()}.
+check_mode(Base, Opts) ->
+    In = dev_wasm64_message:input_prefix(Base, Opts),
+    Path = In ++ [<<"mode">>],
+    case dev_wasm64_message:find(Path, Base, Opts) of
+        not_found -> ok;
+        {ok, <<"WASM">>} -> ok;
+        {ok, <<"AOT">>} -> aot(dev_wasm64_message:path(Path), Opts);
+        %% Without an input prefix the key is also that of a stack for its own mode.
+        {ok, Mode} when In =:= [], Mode =:= <<"Fold">> orelse Mode =:= <<"Map">> -> ok;
+        {ok, _} -> refuse(dev_wasm64_message:path(Path), 400, <<"unknown mode; the modes are WASM and AOT">>)
+    end.
+
+aot(Key, Opts) ->
+    case hb_opts:get(wasm_allow_aot, false, Opts) of
+        true -> refuse(Key, 501, <<"AOT artifacts cannot be loaded; use the WebAssembly module and the mode WASM">>);
+        _ -> ok
+    end.
+
+refuse(Key, Status, Text) -> {error, dev_wasm64_error:message(Key, Status, Text)}.
