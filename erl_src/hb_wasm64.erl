@@ -176,33 +176,32 @@ starting(Beginning, #{snapshot := Snapshot}) ->
 starting(Beginning, _Options) ->
     {ok, {start, Beginning}}.
 
-load(Image, infinity) ->
+load(Image, Deadline) ->
     case hb_wasm64_nif:find_image(Image) of
         hash ->
             Ref = make_ref(),
             case hb_wasm64_nif:load_image(Ref, Image) of
-                wait ->
-                    %% A compile thread answers in every case, also where it fails.
-                    receive
-                        {hb_wasm64, Ref, {image, Result}} -> Result
-                    end;
-                Result ->
-                    Result
+                {wait, Asker} -> await_image(Ref, Asker, Deadline);
+                Result -> Result
             end;
         Found ->
             Found
-    end;
-load(Image, Deadline) ->
-    %% The answer may come when nobody waits for it any more: it goes to an alias, which can end.
-    Alias = alias([reply]),
-    _ = spawn(fun() -> Alias ! {Alias, load(Image, infinity)} end),
+    end.
+
+%% A thread that compiles answers in every case, also where it fails. Whoever stops waiting says so, by dying or by
+%% forget_image, and the image is not compiled any further if nobody else waits for it.
+await_image(Ref, Asker, Deadline) ->
     receive
-        {Alias, Result} -> Result
+        {hb_wasm64, Ref, {image, Result}} -> Result
     after hb_wasm64_run:left(Deadline) ->
-        _ = unalias(Alias),
-        receive
-            {Alias, Result} -> Result
-        after 0 -> {error, timeout}
+        case hb_wasm64_nif:forget_image(Asker) of
+            true ->
+                {error, timeout};
+            false ->
+                receive
+                    {hb_wasm64, Ref, {image, Result}} -> Result
+                after 0 -> {error, timeout}
+                end
         end
     end.
 

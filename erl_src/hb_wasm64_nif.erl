@@ -5,7 +5,7 @@
 %% a dirty CPU scheduler.
 -module(hb_wasm64_nif).
 
--export([find_image/1, load_image/2, image_bytes/1, find_hash/1, new_instance/1, new_sibling/1]).
+-export([find_image/1, load_image/2, forget_image/1, image_bytes/1, find_hash/1, new_instance/1, new_sibling/1]).
 -export([start/3, call/8, resume/4, answer/5, respond/2, respond_dirty/2, cancel/2, hold/3, stop/1, watch/2]).
 -export([status/1, host/1, describe/1, unserved/2]).
 -export([memory_size/3, output/3, read/5, read_dirty/5, read_all/3, write/5, write_dirty/5, write_all/4]).
@@ -13,11 +13,13 @@
 -export([snapshot/5, read_state/3, merge/2, give_up_job/1, restore/6, fork/4]).
 -export([new_async/1, runner/1]).
 -export([log_to/1, logged/1, log_level/1, time_slice/1]).
--export_type([image/0, handle/0, ticket/0, job/0, step/0, responder/0, initialize/0, beginning/0, host/0]).
+-export_type([image/0, asker/0, handle/0, ticket/0, job/0, step/0, responder/0, initialize/0, beginning/0, host/0]).
 
 -on_load(load/0).
 
 -opaque image() :: reference().
+-opaque asker() :: reference().
+%% A process that waits for an image.
 -type handle() :: reference().
 -type ticket() :: non_neg_integer().
 %% Names an operation that is not over yet; 0 before it has a name.
@@ -64,8 +66,11 @@ load_nif() ->
 -spec find_image(binary()) -> {ok, image()} | hash.
 find_image(_Image) -> erlang:nif_error(nif_not_loaded).
 
--spec load_image(reference(), binary()) -> {ok, image()} | wait | {error, term()}.
+-spec load_image(reference(), binary()) -> {ok, image()} | {wait, asker()} | {error, term()}.
 load_image(_Ref, _Image) -> erlang:nif_error(nif_not_loaded).
+
+-spec forget_image(asker()) -> boolean().
+forget_image(_Asker) -> erlang:nif_error(nif_not_loaded).
 
 -spec new_instance(image()) -> handle().
 new_instance(_Image) -> erlang:nif_error(nif_not_loaded).

@@ -3,6 +3,7 @@
 use crate::config;
 use crate::emscripten::{self, Natives, Width};
 use crate::error::Error;
+use crate::images::Abandoned;
 use crate::import::{self, ImportInfo};
 use crate::limiter::Declared;
 use crate::limits;
@@ -15,8 +16,9 @@ use hb_wasm64_rewrite::unwind::Thrown;
 use hb_wasm64_rewrite::{Options, Rewritten, rewrite};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
-use wasmparser::{Parser, Payload, TypeRef, Validator, WasmFeatures};
+use wasmparser::{FuncValidatorAllocations, Parser, Payload, TypeRef, ValidPayload, Validator, WasmFeatures};
 use wasmtime::{ExternType, InstancePre, Linker, Module, ModuleExport};
 
 /// SHA-256 of the bytes that an image was made of, before anything was done to them.
@@ -70,14 +72,22 @@ impl Image {
     /// # Errors
     /// [`Error::InvalidModule`], [`Error::Unsupported`] or [`Error::Link`]; [`Error::Host`] where the compiler fails.
     pub fn compile(hash: Hash, bytes: &[u8]) -> Result<Image, Error> {
+        Image::compile_while(hash, bytes, &Abandoned::default())
+    }
+
+    /// The same for as long as the image is not abandoned; [`Error::Cancelled`] where it is.
+    pub(crate) fn compile_while(hash: Hash, bytes: &[u8], abandoned: &Abandoned) -> Result<Image, Error> {
+        let go_on = || if abandoned.load(Ordering::Relaxed) { Err(Error::Cancelled) } else { Ok(()) };
         refuse_other_formats(bytes)?;
-        validate(bytes)?;
+        validate(bytes, &go_on)?;
+        go_on()?;
         let Rewritten { module: rewritten, facts, layout } =
             rewrite(bytes, Options { table_elements: limits::TABLE_ELEMENTS })?;
         // Of the image itself: the table of functions that is added is not its own.
         let declared = Declared::of(bytes, !facts.tags.is_empty())?;
         let width = Width::of_64_bit(facts.is_64_bit);
         let engine = config::engine(declared.engine_kind())?;
+        go_on()?;
         let module = Module::new(engine, &rewritten).map_err(|error| Error::Host(format!("compiler: {error:#}")))?;
         // The memory image is made here, or the first instance would make it on a scheduler.
         module.initialize_copy_on_write_image().map_err(|error| Error::Host(format!("memory image: {error:#}")))?;
@@ -138,6 +148,14 @@ impl Image {
     /// The module as it came.
     pub fn source(&self) -> &[u8] {
         &self.source
+    }
+
+    /// Memory that the image takes while it is kept, in bytes: its code with what the engine knows of it, the module as
+    /// it came, and names and types, roughly.
+    pub(crate) fn resident_bytes(&self) -> usize {
+        let code = self.pre.module().image_range();
+        let code = (code.end as usize).saturating_sub(code.start as usize);
+        code + self.source.len()
     }
 
     /// What the image imports, in the order of the module.
@@ -242,18 +260,47 @@ fn refuse_other_formats(bytes: &[u8]) -> Result<(), Error> {
 }
 
 /// A module that is valid with every proposal there is, but not with ours, is unsupported rather than invalid.
-fn validate(bytes: &[u8]) -> Result<(), Error> {
+fn validate(bytes: &[u8], go_on: &impl Fn() -> Result<(), Error>) -> Result<(), Error> {
     let ours = config::features() | WasmFeatures::LEGACY_EXCEPTIONS;
-    match Validator::new_with_features(ours).validate_all(bytes) {
-        Ok(_) => refuse_exact_types(bytes),
+    match validate_with(ours, bytes, go_on)? {
+        Ok(()) => refuse_exact_types(bytes),
         Err(error) => {
             let text = format!("{} (at offset {})", error.message(), error.offset());
-            match Validator::new_with_features(WasmFeatures::all()).validate_all(bytes) {
-                Ok(_) => Err(Error::Unsupported(text)),
+            match validate_with(WasmFeatures::all(), bytes, go_on)? {
+                Ok(()) => Err(Error::Unsupported(text)),
                 Err(_) => Err(Error::InvalidModule(text)),
             }
         }
     }
+}
+
+/// Validates a module with some proposals, one function after the other as long as `go_on` says so.
+fn validate_with(
+    features: WasmFeatures,
+    bytes: &[u8],
+    go_on: &impl Fn() -> Result<(), Error>,
+) -> Result<Result<(), wasmparser::Error>, Error> {
+    let mut validator = Validator::new_with_features(features);
+    let mut parser = Parser::new(0);
+    parser.set_features(features);
+    let mut functions = Vec::new();
+    for payload in parser.parse_all(bytes) {
+        match payload.and_then(|payload| validator.payload(&payload)) {
+            Ok(ValidPayload::Func(function, body)) => functions.push((function, body)),
+            Ok(_) => {}
+            Err(error) => return Ok(Err(error)),
+        }
+    }
+    let mut allocations = FuncValidatorAllocations::default();
+    for (function, body) in functions {
+        go_on()?;
+        let mut validator = function.into_validator(allocations);
+        if let Err(error) = validator.validate(&body) {
+            return Ok(Err(error));
+        }
+        allocations = validator.into_allocations();
+    }
+    Ok(Ok(()))
 }
 
 /// The validator takes imports of an exact type for others, whatever the features are; the compiler does not.

@@ -1,5 +1,8 @@
 //! What images and instances may have at most.
 
+/// Bytes that an image may have.
+pub(crate) const IMAGE_BYTES: usize = 256 << 20;
+
 /// Bytes that the memories of an instance may have together. Growth beyond is refused (`-1`), on every node.
 pub(crate) const MEMORY_BYTES: u64 = 16 << 30;
 

@@ -3,11 +3,12 @@
 // Helpers of tests are tests, too; `clippy.toml` excepts only what is marked as one.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
-use hb_wasm64_engine::error::Error;
+use hb_wasm64_engine::error::{Error, Limit};
 use hb_wasm64_engine::image::{Image, hash};
-use hb_wasm64_engine::images;
+use hb_wasm64_engine::images::{self, Done, Prepared, Request, Source};
 use std::sync::Arc;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Sender, channel};
+use std::time::{Duration, Instant};
 
 fn refused(bytes: &[u8]) -> Error {
     match Image::compile(hash(bytes), bytes) {
@@ -16,20 +17,140 @@ fn refused(bytes: &[u8]) -> Error {
     }
 }
 
+/// Bytes that tell when they are let go.
+struct Bytes(Arc<[u8]>, Option<Sender<()>>);
+
+impl Source for Bytes {
+    fn with(&self, look: &mut dyn FnMut(&[u8])) {
+        look(&self.0);
+    }
+}
+
+impl Drop for Bytes {
+    fn drop(&mut self) {
+        if let Some(gone) = self.1.take() {
+            let _ = gone.send(());
+        }
+    }
+}
+
+/// A module whose functions compile for long: as many as that, of a kilobyte each.
+fn large(functions: usize) -> Vec<u8> {
+    let step = "(local.set 0 (i32.xor (local.get 0) (i32.mul (local.get 0) (i32.const 40503))))";
+    let function = format!("(func (param i32) (result i32) {} (local.get 0))", step.repeat(90));
+    wat::parse_str(format!("(module {})", function.repeat(functions))).unwrap()
+}
+
+/// The same module as one that nobody has asked for yet.
+fn fresh(bytes: &[u8], number: u8) -> Arc<[u8]> {
+    [bytes, &[0, 3, 1, b'x', number]].concat().into()
+}
+
+fn ask(bytes: &Arc<[u8]>, done: Done) -> Request {
+    match images::prepare(Box::new(bytes.clone()), done).unwrap() {
+        Prepared::Waiting(request) => request,
+        Prepared::Ready(_) => panic!("known"),
+    }
+}
+
 #[test]
 fn an_image_is_compiled_once_however_many_ask_at_the_same_time() {
     let bytes: Arc<[u8]> = wat::parse_str(r#"(module (func (export "once")))"#).unwrap().into();
     let (sender, receiver) = channel();
     for _ in 0..20 {
-        let (bytes, sender) = (bytes.clone(), sender.clone());
-        images::spawn(move || {
-            images::prepare(hash(&bytes), &bytes, Box::new(move |image| sender.send(image.unwrap()).unwrap()))
-        })
-        .unwrap();
+        let done = sender.clone();
+        let done = Box::new(move |image: Result<Arc<Image>, Error>| done.send(image.unwrap()).unwrap());
+        if let Prepared::Ready(image) = images::prepare(Box::new(bytes.clone()), done).unwrap() {
+            sender.send(image).unwrap();
+        }
     }
     let prepared: Vec<Arc<Image>> = receiver.iter().take(20).collect();
     assert!(prepared.iter().all(|image| Arc::ptr_eq(image, &prepared[0])));
     assert!(images::cached(&hash(&bytes)).is_some_and(|image| Arc::ptr_eq(&image, &prepared[0])));
+}
+
+#[test]
+fn an_image_too_large_to_be_hashed_by_who_asks_is_compiled_once_too() {
+    // Mostly a custom section of 5 MiB.
+    let bytes: Arc<[u8]> = [&large(20)[..], &[0, 0x81, 0x80, 0xc0, 0x02, 0], &vec![7; 5 << 20]].concat().into();
+    let (sender, receiver) = channel();
+    for _ in 0..3 {
+        let done = sender.clone();
+        ask(&bytes, Box::new(move |image| done.send(image.unwrap()).unwrap()));
+    }
+    let prepared: Vec<Arc<Image>> = receiver.iter().take(3).collect();
+    assert!(prepared.iter().all(|image| Arc::ptr_eq(image, &prepared[0])));
+}
+
+#[test]
+fn an_image_that_nobody_waits_for_any_more_is_not_compiled_to_its_end() {
+    let large = large(600);
+    let (sender, receiver) = channel();
+    let began = Instant::now();
+    ask(&fresh(&large, 0), Box::new(move |image| sender.send(image.is_ok()).unwrap()));
+    assert!(receiver.recv().unwrap());
+    let whole = began.elapsed();
+
+    let (sender, receiver) = channel();
+    let began = Instant::now();
+    for number in 1..=12 {
+        let (let_go, done) = (sender.clone(), sender.clone());
+        let bytes = Bytes(fresh(&large, number), Some(let_go));
+        let done = Box::new(move |_| done.send(()).unwrap());
+        let Prepared::Waiting(request) = images::prepare(Box::new(bytes), done).unwrap() else { panic!("known") };
+        // Some are being compiled by then, the others wait.
+        std::thread::sleep(Duration::from_millis(10));
+        request.withdraw();
+    }
+    drop(sender);
+    // The bytes of each are let go, and nobody is told of an image.
+    assert_eq!(receiver.iter().count(), 12);
+    let abandoned = began.elapsed();
+    assert!(abandoned < whole * 2, "12 abandoned images: {abandoned:?}, a whole one: {whole:?}");
+}
+
+#[test]
+fn who_still_waits_gets_the_image_that_others_have_stopped_to_wait_for() {
+    let bytes = fresh(&large(100), 100);
+    let (sender, receiver) = channel();
+    let first = ask(&bytes, Box::new(|_| panic!("told")));
+    let second = ask(&bytes, Box::new(move |image| sender.send(image.unwrap()).unwrap()));
+    first.withdraw();
+    first.withdraw();
+    assert_eq!(receiver.recv().unwrap().hash(), &hash(&bytes));
+    second.withdraw();
+    assert!(images::cached(&hash(&bytes)).is_some());
+}
+
+#[test]
+fn an_image_that_was_abandoned_can_be_had_later() {
+    let bytes = fresh(&large(100), 101);
+    ask(&bytes, Box::new(|_| panic!("told"))).withdraw();
+    let (sender, receiver) = channel();
+    ask(&bytes, Box::new(move |image| sender.send(image.is_ok()).unwrap()));
+    assert!(receiver.recv().unwrap());
+}
+
+#[test]
+fn a_small_image_is_not_held_up_by_large_ones() {
+    let large = large(200);
+    let small: Arc<[u8]> = wat::parse_str(r#"(module (func (export "small")))"#).unwrap().into();
+    let (sender, receiver) = channel();
+    for number in 200..212 {
+        let sender = sender.clone();
+        ask(&fresh(&large, number), Box::new(move |_| sender.send("large").unwrap()));
+    }
+    ask(&small, Box::new(move |_| sender.send("small").unwrap()));
+    let order: Vec<&str> = receiver.iter().collect();
+    let before = order.iter().position(|name| *name == "small").unwrap();
+    assert!(before <= 6, "{before} large images came first");
+}
+
+#[test]
+fn an_image_of_more_than_256_mib_is_refused_by_its_size() {
+    let bytes: Arc<[u8]> = vec![0; (256 << 20) + 1].into();
+    let refused = images::prepare(Box::new(bytes), Box::new(|_| panic!("told")));
+    assert_eq!(refused.err(), Some(Error::Limit(Limit::Image)));
 }
 
 #[test]

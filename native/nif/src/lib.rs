@@ -17,7 +17,7 @@ mod steps;
 mod terms;
 
 use crate::handle::Handle;
-use crate::loading::Loaded;
+use crate::loading::{Asker, Found, Loaded};
 use crate::steps::Operation;
 use hb_wasm64_engine::error::{Error, ImportFailure};
 use hb_wasm64_engine::{CallRequest, FuncName, GivenUp, Initialize, Instance, Response, StartRequest, Status, Thread};
@@ -39,14 +39,20 @@ fn find_image<'a>(env: Env<'a>, binary: Binary<'a>) -> Term<'a> {
     }
 }
 
-/// `{ok, Image} | wait`; after `wait` a message `{hb_wasm64, Reference, {image, Result}}` follows.
+/// `{ok, Image} | {wait, Asker}`; in the second case a message `{hb_wasm64, Reference, {image, Result}}` follows.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn load_image<'a>(env: Env<'a>, reference: Term<'a>, binary: Term<'a>) -> NifResult<Term<'a>> {
-    Ok(match loading::load(env.pid(), reference, binary)? {
-        Ok(Some(image)) => (atoms::ok(), ResourceArc::new(Loaded(image))).encode(env),
-        Ok(None) => atoms::wait().to_term(env),
+    Ok(match loading::load(env, reference, binary)? {
+        Ok(Found::Image(image)) => (atoms::ok(), ResourceArc::new(Loaded(image))).encode(env),
+        Ok(Found::Waiting(asker)) => (atoms::wait(), asker).encode(env),
         Err(error) => terms::error(env, &error),
     })
+}
+
+/// Ends the wait for an image. `true`: no message will come; `false`: it is in the mailbox.
+#[rustler::nif]
+fn forget_image(asker: ResourceArc<Asker>) -> bool {
+    asker.give_up()
 }
 
 /// A handle of an instance that has yet to be started.

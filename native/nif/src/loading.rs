@@ -3,14 +3,14 @@
 use crate::atoms;
 use crate::terms;
 use hb_wasm64_engine::error::Error;
-use hb_wasm64_engine::image::{self, Image};
-use hb_wasm64_engine::images;
+use hb_wasm64_engine::image::Image;
+use hb_wasm64_engine::images::{self, Prepared, Request, Source};
 use parking_lot::Mutex;
 use rustler::env::SavedTerm;
 use rustler::thread::is_scheduler_thread;
-use rustler::{Binary, Encoder, LocalPid, NifResult, OwnedEnv, Resource, ResourceArc, Term};
+use rustler::{Binary, Encoder, Env, LocalPid, Monitor, NifResult, OwnedEnv, Resource, ResourceArc, Term};
 use std::collections::VecDeque;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 /// An image as Erlang holds it between loading and instantiating.
 pub struct Loaded(pub Arc<Image>);
@@ -24,24 +24,83 @@ const LARGE_BYTES: usize = 4 << 10;
 /// Binaries remembered by their place in memory.
 const REMEMBERED: usize = 16;
 
-/// The image of a binary, if it is there; otherwise a compile thread prepares it and sends
-/// `{hb_wasm64, Reference, {image, Result}}` to `pid`.
-pub fn load(pid: LocalPid, reference: Term<'_>, binary: Term<'_>) -> NifResult<Result<Option<Arc<Image>>, Error>> {
+/// The image of a binary, if it is there. Otherwise it is compiled, and `{hb_wasm64, Reference, {image, Result}}` goes to
+/// the calling process, unless that dies first or gives up: see [`Asker`].
+pub fn load<'a>(env: Env<'a>, reference: Term<'a>, binary: Term<'a>) -> NifResult<Result<Found, Error>> {
     let bytes: Binary<'_> = binary.decode()?;
-    let hash = image::hash(&bytes);
-    if let Some(image) = images::cached(&hash) {
-        remember(Kept::new(binary), &image);
-        return Ok(Ok(Some(image)));
-    }
+    let asker = ResourceArc::new(Asker { state: Mutex::new(Asking::Waiting), request: OnceLock::new() });
+    // The death of a process that is exiting already is not reported.
+    let watched = env.monitor(&asker, &env.pid()).is_some();
+    let mut reply = Reply::new(env.pid(), reference, asker.clone());
+    let place = (bytes.as_ptr() as usize, bytes.len());
     let kept = Kept::new(binary);
-    let reply = Reply::new(pid, reference);
-    let prepared = images::spawn(move || {
-        kept.with(|bytes| images::prepare(hash, bytes, Box::new(move |result| reply.send(result))));
-        if let Some(image) = images::cached(&hash) {
-            remember(kept, &image);
+    let done = move |result: Result<Arc<Image>, Error>| {
+        if let Ok(image) = &result {
+            remember(place, kept, image);
         }
-    });
-    Ok(prepared.map(|()| None))
+        reply.deliver(&result);
+    };
+    Ok(match images::prepare(Box::new(Kept::new(binary)), Box::new(done)) {
+        Ok(Prepared::Ready(image)) => {
+            remember(place, Kept::new(binary), &image);
+            Ok(Found::Image(image))
+        }
+        Ok(Prepared::Waiting(request)) => {
+            let request = asker.request.get_or_init(|| request);
+            // Whoever died before the request was there to be withdrawn has left that to us.
+            if !watched || *asker.state.lock() == Asking::Over {
+                request.withdraw();
+            }
+            Ok(Found::Waiting(asker))
+        }
+        Err(error) => Err(error),
+    })
+}
+
+/// What [`load`] has found.
+pub enum Found {
+    Image(Arc<Image>),
+    Waiting(ResourceArc<Asker>),
+}
+
+/// A process that waits for an image. When it dies, the image is not compiled for it.
+pub struct Asker {
+    state: Mutex<Asking>,
+    request: OnceLock<Request>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Asking {
+    Waiting,
+    /// The message is in the mailbox.
+    Answered,
+    /// No message will come.
+    Over,
+}
+
+#[rustler::resource_impl]
+impl Resource for Asker {
+    const IMPLEMENTS_DOWN: bool = true;
+
+    fn down<'a>(&'a self, _env: Env<'a>, _pid: LocalPid, _monitor: Monitor) {
+        self.give_up();
+    }
+}
+
+impl Asker {
+    /// Ends the request: `true` where no message will come, `false` where it is in the mailbox.
+    pub fn give_up(&self) -> bool {
+        let mut state = self.state.lock();
+        if *state == Asking::Answered {
+            return false;
+        }
+        *state = Asking::Over;
+        drop(state);
+        if let Some(request) = self.request.get() {
+            request.withdraw();
+        }
+        true
+    }
 }
 
 /// A binary kept alive outside of any process, not copied.
@@ -56,42 +115,39 @@ impl Kept {
         let term = env.save(binary);
         Kept { env, term }
     }
+}
 
-    fn with<R>(&self, look: impl FnOnce(&[u8]) -> R) -> R {
+impl Source for Kept {
+    fn with(&self, look: &mut dyn FnMut(&[u8])) {
         self.env.run(|env| match self.term.load(env).decode::<Binary>() {
             Ok(binary) => look(&binary),
             Err(_) => look(&[]),
-        })
-    }
-
-    fn place(&self) -> (usize, usize) {
-        self.with(|bytes| (bytes.as_ptr() as usize, bytes.len()))
+        });
     }
 }
 
-/// Sends one message, whatever becomes of it.
+/// Sends one message, unless its receiver has given up.
 struct Reply {
     env: OwnedEnv,
     pid: LocalPid,
     reference: SavedTerm,
-    sent: bool,
+    asker: ResourceArc<Asker>,
 }
 
 impl Reply {
-    fn new(pid: LocalPid, reference: Term<'_>) -> Reply {
+    fn new(pid: LocalPid, reference: Term<'_>, asker: ResourceArc<Asker>) -> Reply {
         let env = OwnedEnv::new();
         let reference = env.save(reference);
-        Reply { env, pid, reference, sent: false }
-    }
-
-    fn send(mut self, result: Result<Arc<Image>, Error>) {
-        self.deliver(&result);
+        Reply { env, pid, reference, asker }
     }
 
     fn deliver(&mut self, result: &Result<Arc<Image>, Error>) {
-        if std::mem::replace(&mut self.sent, true) {
+        // Held while the message is sent, so that it has arrived where the state says so.
+        let mut state = self.asker.state.lock();
+        if *state != Asking::Waiting {
             return;
         }
+        *state = Asking::Answered;
         let reference = &self.reference;
         // A process that is gone needs no answer.
         let _ = self.env.send_and_clear(&self.pid, |env| {
@@ -106,11 +162,11 @@ impl Reply {
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        // Where no compile thread could be had the asker is told at once, and nothing could be sent from here.
+        // Nothing can be sent from a scheduler; and there it is only dropped where the asker knows.
         if is_scheduler_thread() {
             return;
         }
-        // Only a compile thread that broke down leaves an asker without an answer.
+        // Only a thread that broke down leaves an asker without an answer.
         self.deliver(&Err(Error::Host("the image could not be prepared".into())));
     }
 }
@@ -134,15 +190,20 @@ pub fn recall(binary: &Binary<'_>) -> Option<Arc<Image>> {
     known.iter().find(|known| known.start == start && known.size == size).and_then(|known| known.image.upgrade())
 }
 
-fn remember(kept: Kept, image: &Arc<Image>) {
-    let (start, size) = kept.place();
+fn remember((start, size): (usize, usize), kept: Kept, image: &Arc<Image>) {
     if size < LARGE_BYTES {
         return;
     }
+    let image = Arc::downgrade(image);
     let mut known = KNOWN.lock();
-    known.retain(|other| other.start != start && other.image.strong_count() > 0);
-    known.push_back(Known { start, size, _kept: kept, image: Arc::downgrade(image) });
-    let forgotten = if known.len() > REMEMBERED { known.pop_front() } else { None };
+    let (others, mut forgotten): (VecDeque<Known>, VecDeque<Known>) =
+        known.drain(..).partition(|other| other.start != start && other.image.strong_count() > 0);
+    *known = others;
+    known.push_back(Known { start, size, _kept: kept, image });
+    if known.len() > REMEMBERED {
+        forgotten.extend(known.pop_front());
+    }
+    // The binaries are freed when others need not wait for that.
     drop(known);
     drop(forgotten);
 }

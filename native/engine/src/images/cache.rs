@@ -1,0 +1,57 @@
+//! The images that are kept for those who ask again.
+
+use crate::image::{Hash, Image};
+use crate::reaper;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Images that are kept at most.
+const IMAGES: usize = 256;
+
+/// Memory that they may take together, in bytes.
+const BYTES: usize = 512 << 20;
+
+/// Images by their hashes. The one that nobody has asked for the longest makes room for others.
+#[derive(Default)]
+pub(super) struct Cache {
+    entries: HashMap<Hash, Entry>,
+    /// Memory that they take together, in bytes.
+    bytes: usize,
+    /// Counts what has been asked for.
+    time: u64,
+}
+
+struct Entry {
+    image: Arc<Image>,
+    bytes: usize,
+    used: u64,
+}
+
+impl Cache {
+    pub(super) fn get(&mut self, hash: &Hash) -> Option<Arc<Image>> {
+        self.time += 1;
+        let entry = self.entries.get_mut(hash)?;
+        entry.used = self.time;
+        Some(entry.image.clone())
+    }
+
+    pub(super) fn keep(&mut self, image: Arc<Image>) {
+        self.time += 1;
+        let (newest, bytes, used) = (*image.hash(), image.resident_bytes(), self.time);
+        self.forget(&newest);
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.entries.insert(newest, Entry { image, bytes, used });
+        while self.entries.len() > IMAGES || self.bytes > BYTES {
+            let others = self.entries.iter().filter(|(hash, _)| **hash != newest);
+            let Some(oldest) = others.min_by_key(|(_, entry)| entry.used).map(|(hash, _)| *hash) else { break };
+            self.forget(&oldest);
+        }
+    }
+
+    fn forget(&mut self, hash: &Hash) {
+        if let Some(entry) = self.entries.remove(hash) {
+            self.bytes = self.bytes.saturating_sub(entry.bytes);
+            reaper::dispose(entry.image);
+        }
+    }
+}

@@ -1,0 +1,97 @@
+%% Images on their way: which are compiled first, and for how long.
+-module(hb_wasm64_images_tests).
+
+-include_lib("eunit/include/eunit.hrl").
+
+-import(hb_support, [fresh/1]).
+
+%% An image of so many functions, of a kilobyte each. 400 of them take about
+%% two seconds of a processor's time.
+large(Functions) ->
+    Code = binary:copy(<<16#20, 0, 16#20, 0, 16#41, 7, 16#6c, 16#73, 16#21, 0>>, 100),
+    Body = <<0, Code/binary, 16#20, 0, 16#0b>>,
+    Types = section(1, <<1, 16#60, 1, 16#7f, 1, 16#7f>>),
+    Declared = section(3, [leb(Functions), binary:copy(<<0>>, Functions)]),
+    Bodies = section(10, [leb(Functions), binary:copy(iolist_to_binary([leb(byte_size(Body)), Body]), Functions)]),
+    iolist_to_binary([<<0, "asm", 1, 0, 0, 0>>, Types, Declared, Bodies]).
+
+section(Id, Content) ->
+    [Id, leb(iolist_size(Content)), Content].
+
+leb(N) when N < 128 -> <<N>>;
+leb(N) -> <<1:1, N:7, (leb(N bsr 7))/binary>>.
+
+small() ->
+    fresh(<<0, "asm", 1, 0, 0, 0>>).
+
+%% The time a start takes, in milliseconds.
+started(Image) ->
+    {Micros, {ok, Handle}} = timer:tc(fun() -> hb_wasm64:start(Image) end),
+    ok = hb_wasm64:stop(Handle),
+    Micros div 1000.
+
+images_that_nobody_waits_for_are_not_compiled_test_() ->
+    {timeout, 600, fun() ->
+        Large = large(400),
+        Alone = started(fresh(Large)),
+        %% Some of these are being compiled when their time is up, the others wait.
+        [{error, timeout} = hb_wasm64:start(fresh(Large), #{timeout => 20}) || _ <- lists:seq(1, 12)],
+        After = started(fresh(Large)),
+        ?assertMatch({_, _} when After < Alone * 3, {Alone, After})
+    end}.
+
+images_of_killed_processes_are_not_compiled_test_() ->
+    {timeout, 600, fun() ->
+        Large = large(400),
+        Alone = started(fresh(Large)),
+        Askers = [spawn(fun() -> hb_wasm64:start(fresh(Large)) end) || _ <- lists:seq(1, 12)],
+        timer:sleep(100),
+        [exit(Asker, kill) || Asker <- Askers],
+        After = started(fresh(Large)),
+        ?assertMatch({_, _} when After < Alone * 3, {Alone, After})
+    end}.
+
+who_still_waits_gets_the_image_test_() ->
+    {timeout, 600, fun() ->
+        Image = fresh(large(200)),
+        Self = self(),
+        spawn(fun() -> Self ! {patient, hb_wasm64:start(Image)} end),
+        Killed = spawn(fun() -> hb_wasm64:start(Image) end),
+        ?assertEqual({error, timeout}, hb_wasm64:start(Image, #{timeout => 5})),
+        exit(Killed, kill),
+        receive
+            {patient, Result} -> ?assertMatch({ok, _}, Result)
+        end
+    end}.
+
+no_message_comes_after_a_timeout_test_() ->
+    {timeout, 600, fun() ->
+        Large = large(20),
+        Results = [hb_wasm64:start(fresh(Large), #{timeout => Timeout}) || Timeout <- lists:seq(0, 60)],
+        ?assert(lists:member({error, timeout}, Results)),
+        ?assertEqual([], [Result || Result <- Results, element(1, Result) =:= error, Result =/= {error, timeout}]),
+        ?assertMatch({ok, _}, hb_wasm64:start(fresh(Large), #{timeout => 60000})),
+        receive
+            Stray -> ?assertEqual(none, Stray)
+        after 500 -> ok
+        end
+    end}.
+
+a_small_image_is_not_held_up_by_large_ones_test_() ->
+    {timeout, 600, fun() ->
+        Large = large(80),
+        Self = self(),
+        Many = 10,
+        [spawn(fun() -> Self ! {large, started(fresh(Large))} end) || _ <- lists:seq(1, Many)],
+        timer:sleep(5),
+        _ = started(small()),
+        {message_queue_len, Before} = process_info(self(), message_queue_len),
+        [receive {large, _} -> ok end || _ <- lists:seq(1, Many)],
+        ?assert(Before =< Many div 2)
+    end}.
+
+an_image_has_256_mib_at_most_test_() ->
+    {timeout, 60, fun() ->
+        Image = <<"\0asm", 1, 0, 0, 0, 0:((256 bsl 20) * 8)>>,
+        ?assertEqual({error, {limit, image}}, hb_wasm64:start(Image))
+    end}.
