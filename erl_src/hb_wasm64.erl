@@ -23,7 +23,8 @@
 %% have reserved all the address space that memories may have; a start that the host refuses for want of memory, address
 %% space or mappings is `{host, Text}'. An image whose memories have more than 16 GiB together at the start, or whose
 %% tables more than ten million elements, is refused with `{limit, memory}' or `{limit, table}'; growth beyond that is `-1'
-%% to the guest.
+%% to the guest. Lower limits can be set for a node, see {@link hb_wasm64_app}: what exceeds them ends the call with the same
+%% reasons.
 -module(hb_wasm64).
 
 -export([start/1, start/2, describe/1, status/1, host/1, stop/1]).

@@ -6,9 +6,17 @@
 %%     changes it</td></tr>
 %% <tr><td>`time_slice'</td><td>1000</td><td>microseconds, from 100 to 100,000; {@link hb_wasm64:time_slice/1} changes
 %%     it</td></tr>
+%% <tr><td>`memory'</td><td>17,179,869,184</td><td>bytes that the memories of an instance may have together, from 0 to the
+%%     default. With less than the default the heap of exceptions counts, too</td></tr>
+%% <tr><td>`table'</td><td>10,000,000</td><td>elements that the tables of an instance may have together, from 0 to the
+%%     default</td></tr>
 %% <tr><td>`keep_moved'</td><td>60000</td><td>milliseconds for which this node keeps an instance that was moved to it, after
 %%     the process for which it is kept has ended; see {@link hb_wasm64:migrate/3}</td></tr>
 %% </table>
+%% The defaults of `memory' and `table' are limits of every node: growth beyond is refused, as the guest sees. A lower limit of
+%% one node changes no result: what exceeds it ends the call, or the start, with `{limit, memory}' or `{limit, table}'. It
+%% holds for instances that are started later.
+%%
 %% A value out of these ranges is refused: the application does not start, with the reason `{invalid_option, Key, Value}'.
 %%
 %% The library does not wait for its application, so that no process of a node can come to wait for the application
@@ -46,6 +54,8 @@ settings() ->
     Settings = [
         {log_level, fun level/1},
         {time_slice, fun time_slice/1},
+        {memory, fun(Bytes) -> limit(memory, Bytes) end},
+        {table, fun(Elements) -> limit(table, Elements) end},
         {keep_moved, fun(Millis) -> is_integer(Millis) andalso Millis >= 0 andalso Millis =< ?MAX_TIMEOUT end}
     ],
     Refused = [{Key, Value} || {Key, Apply} <- Settings, {ok, Value} <- [application:get_env(hb_wasm64, Key)], not Apply(Value)],
@@ -61,6 +71,9 @@ time_slice(Microseconds) ->
     is_integer(Microseconds) andalso Microseconds > 0 andalso Microseconds < (1 bsl 64) andalso
         hb_wasm64_nif:time_slice(Microseconds) =:= ok.
 
+limit(Limit, Value) ->
+    is_integer(Value) andalso Value >= 0 andalso Value < (1 bsl 64) andalso hb_wasm64_nif:set_limit(Limit, Value) =:= ok.
+
 %% @doc Has the application started where it is not running. Does not wait for that; cheap where it is running.
 -spec ensure_started() -> ok.
 ensure_started() ->
@@ -70,6 +83,8 @@ ensure_started() ->
     end.
 
 start_soon() ->
+    %% The limits of the node hold for the first instance, too. What is refused is reported by the application.
+    _ = settings(),
     _ = spawn(fun() ->
         %% It does not end with the application that the caller belongs to.
         true = group_leader(whereis(init), self()),

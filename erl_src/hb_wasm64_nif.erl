@@ -12,7 +12,7 @@
 -export([read_string/5, read_string_dirty/4, grow/4]).
 -export([snapshot/5, read_state/3, merge/2, give_up_job/1, restore/6, fork/4]).
 -export([new_async/1, runner/1]).
--export([log_to/1, logged/1, log_level/1, time_slice/1]).
+-export([log_to/1, logged/1, log_level/1, time_slice/1, set_limit/2, is_lowered/1]).
 -export_type([image/0, asker/0, handle/0, ticket/0, job/0, step/0, responder/0, initialize/0, beginning/0, host/0]).
 
 -on_load(load/0).
@@ -206,3 +206,9 @@ log_level(_Level) -> erlang:nif_error(nif_not_loaded).
 
 -spec time_slice(pos_integer()) -> ok | false.
 time_slice(_Microseconds) -> erlang:nif_error(nif_not_loaded).
+
+-spec set_limit(memory | table, non_neg_integer()) -> ok | false.
+set_limit(_Limit, _Value) -> erlang:nif_error(nif_not_loaded).
+
+-spec is_lowered(memory | table) -> boolean().
+is_lowered(_Limit) -> erlang:nif_error(nif_not_loaded).

@@ -117,6 +117,70 @@ a_state_of_large_memories_is_restored_test_() ->
          end || Each <- [H, Twin, Fork]]
     end}.
 
+%% The node's own
+
+%% A lower limit is seen by nobody as `-1': what exceeds it ends the call, and what another limit refuses is refused as ever.
+a_lower_limit_of_the_node_ends_what_exceeds_it_test_() ->
+    {timeout, 60, fun() ->
+        Peer = hb_support:peer(),
+        ok = hb_support:on_peer(Peer, fun() ->
+            {ok, _} = application:ensure_all_started(hb_wasm64),
+            Before = hb_support:start("growth"),
+            ok = application:set_env(hb_wasm64, memory, 32 * ?PAGE),
+            ok = application:set_env(hb_wasm64, table, 100),
+            ok = application:stop(hb_wasm64),
+            ok = application:start(hb_wasm64),
+            H = hb_support:start("growth"),
+            {ok, [1]} = hb_wasm64:call(H, "grow1", [20]),
+            {ok, [0]} = hb_wasm64:call(H, "grow3", [9]),
+            {error, {limit, memory}} = hb_wasm64:call(H, "grow2", [1]),
+            {error, {limit, memory}} = hb_wasm64:call(H, "grow_often", [1]),
+            {error, {limit, memory}} = hb_wasm64:grow(H, 22 * ?PAGE),
+            {ok, [-1]} = hb_wasm64:call(H, "grow1", [262144]),
+            {ok, [-1]} = hb_wasm64:call(H, "grow3", [131072]),
+            {ok, [1]} = hb_wasm64:call(H, "grow_functions", [99]),
+            {error, {limit, table}} = hb_wasm64:call(H, "grow_objects", [1]),
+            {ok, [-1]} = hb_wasm64:call(H, "grow_functions", [10_000_000]),
+            {ok, [21]} = hb_wasm64:call(H, "grow1", [0]),
+            {error, {limit, memory}} = hb_wasm64:start(hb_support:guest("big_memory")),
+            {error, {limit, table}} = hb_wasm64:start(hb_support:guest("big_table")),
+            %% Whatever is started in its state is held to the same; an instance that was there before is not.
+            {ok, Fork} = hb_wasm64:fork(H),
+            {error, {limit, memory}} = hb_wasm64:call(Fork, "grow1", [3]),
+            {ok, [1]} = hb_wasm64:call(Before, "grow1", [1000]),
+            {ok, Snapshot} = hb_wasm64:snapshot(Before),
+            {error, {limit, memory}} = hb_wasm64:start(hb_support:guest("growth"), #{snapshot => Snapshot}),
+            {error, {limit, memory}} = hb_wasm64:restore(H, Snapshot),
+            {ok, [21]} = hb_wasm64:call(H, "grow1", [0]),
+            true = dev_wasm64_error:spoils({limit, memory}),
+            true = dev_wasm64_error:is_of_node({limit, table}),
+            ok
+        end),
+        ok = peer:stop(Peer)
+    end}.
+
+%% Where every node has the same limit, what exceeds it is a fault of the image.
+a_limit_of_every_node_is_none_of_this_one_test() ->
+    [?assertNot(dev_wasm64_error:is_of_node({limit, Limit})) || Limit <- [memory, table]].
+
+limits_out_of_range_are_refused_test_() ->
+    {timeout, 60, fun() ->
+        Peer = hb_support:peer(),
+        Refused = hb_support:on_peer(Peer, fun() ->
+            ok = application:load(hb_wasm64),
+            [begin
+                 {ok, Default} = application:get_env(hb_wasm64, Key),
+                 ok = application:set_env(hb_wasm64, Key, Value),
+                 {error, {Reason, _}} = application:start(hb_wasm64),
+                 ok = application:set_env(hb_wasm64, Key, Default),
+                 {Key, Value, Reason}
+             end || {Key, Value} <- [{memory, (1 bsl 34) + 1}, {memory, -1}, {memory, infinity}, {memory, 1 bsl 64},
+                                     {table, 10_000_001}, {table, <<"1">>}]]
+        end),
+        ok = peer:stop(Peer),
+        [?assertEqual({invalid_option, Key, Value}, Reason) || {Key, Value, Reason} <- Refused]
+    end}.
+
 %% What the host has no room for is told in the host's own words, and ends nothing.
 a_memory_without_address_space_is_the_hosts_fault_test_() ->
     {timeout, 60, fun() ->

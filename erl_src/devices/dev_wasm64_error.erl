@@ -33,6 +33,9 @@ is_of_node(Reason) -> spoils(Reason).
 -spec spoils(term()) -> boolean().
 spoils({host, _}) -> true;
 spoils({trap, #{code := out_of_host_memory}}) -> true;
+%% By itself a limit of memories or tables is the same on every node, and growth beyond it is refused. Where the operator of
+%% this node has lowered it, what exceeds it ends the guest.
+spoils({limit, Limit}) when Limit =:= memory; Limit =:= table -> hb_wasm64_nif:is_lowered(Limit);
 spoils({import_failed, {of_node, _}}) -> true;
 spoils(_) -> false.
 

@@ -167,6 +167,8 @@ pub(crate) enum HostFailure {
     Import(ImportFailure),
     #[error("the host has no memory left for the guest")]
     OutOfMemory,
+    #[error("limit: {0:?}")]
+    Limit(Limit),
     #[error("the program ended itself with the status {0}")]
     Exit(i32),
     #[error("aborted: {0}")]
@@ -217,6 +219,7 @@ impl Error {
         if let Some(failure) = error.downcast_ref::<HostFailure>() {
             return match failure {
                 HostFailure::Import(failure) => Error::ImportFailed(failure.clone()),
+                HostFailure::Limit(limit) => Error::Limit(*limit),
                 HostFailure::OutOfMemory => Error::trap(OUT_OF_HOST_MEMORY, failure, error),
                 HostFailure::Exit(status) => Error::Exit(*status),
                 HostFailure::Abort(_) => Error::trap("abort", failure, error),

@@ -1,11 +1,11 @@
 //! From bytes to a module that can be instantiated in microseconds.
 
 use crate::config;
+use crate::declared::Declared;
 use crate::emscripten::{self, Natives, Width};
 use crate::error::Error;
 use crate::images::Abandoned;
 use crate::import::{self, ImportInfo};
-use crate::limiter::Declared;
 use crate::limits;
 use crate::reaper;
 use crate::state::{Fresh, StateExports};

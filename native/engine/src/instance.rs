@@ -8,6 +8,7 @@ use crate::emscripten::Initialize;
 use crate::error::{Error, ImportFailure};
 use crate::image::Image;
 use crate::import::{Answer, ImportInfo, Reply};
+use crate::limits::Bounds;
 use crate::reaper;
 use crate::state::{Contents, Snapshots, View};
 use crate::task::{self, Call, Command, LongAccessing, Outcome, Port, Starting, Target, TaskFuture};
@@ -98,6 +99,8 @@ pub struct StartRequest {
     pub initialize: Initialize,
     /// What its clock shows meanwhile, in milliseconds since 1970. The start function of the module has no clock.
     pub time: u64,
+    /// What the instance may have, from then on.
+    pub bounds: Bounds,
 }
 
 impl StartRequest {
@@ -255,6 +258,7 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
 
     /// Instantiates the image, runs its start function and initializes it. The first operation of every instance.
     pub fn start(&self, ticket: TicketId, request: StartRequest, thread: Thread) -> Step<O> {
+        self.port.bound(request.bounds);
         let mut inner = self.inner.lock();
         let cancelled = inner.turns.begin(ticket, None);
         self.port.send(Command::Start(Starting { ticket, cancelled, request }));
@@ -309,6 +313,7 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
         request: StartRequest,
         owner: impl FnOnce() -> O,
     ) -> Step<O> {
+        self.port.bound(request.bounds);
         self.command(scope, ticket, Thread::Worker, None, owner, |ticket, cancelled| {
             Command::Restore(Starting { ticket, cancelled, request }, snapshots)
         })
@@ -323,6 +328,7 @@ impl<O: Clone, R: PartialEq> Instance<O, R> {
         owner: impl FnOnce() -> O,
     ) -> Step<O> {
         let port = other.port.clone();
+        port.bound(self.port.bounds());
         self.command(scope, ticket, Thread::Worker, None, owner, |ticket, cancelled| {
             Command::Fork(Starting { ticket, cancelled, request: StartRequest::nothing() }, port)
         })

@@ -8,6 +8,7 @@
 
 pub mod background;
 pub mod config;
+mod declared;
 mod emscripten;
 pub mod error;
 pub mod image;
@@ -15,7 +16,7 @@ pub mod images;
 mod import;
 mod instance;
 mod limiter;
-mod limits;
+pub mod limits;
 mod ranges;
 pub mod reaper;
 pub mod snapshot;
@@ -27,6 +28,7 @@ mod turns;
 mod unserved;
 pub mod value;
 
+pub use declared::engine_kind;
 pub use emscripten::Initialize;
 pub use import::ImportInfo;
 pub use instance::{

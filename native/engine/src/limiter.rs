@@ -1,159 +1,50 @@
-//! Holds an instance to its limits, and all instances to the address space that there is.
+//! Holds an instance to its limits.
 //!
-//! Growth is refused by fixed limits only. A host that cannot deliver ends the call with an error, as a `-1` would let
-//! the guest see how much memory its host has.
+//! Growth is refused (`-1`) by fixed limits only. The bounds of an operator, and a host that cannot deliver, end the call
+//! with an error, as a `-1` would let the guest see on which node it runs.
 
-use crate::config::EngineKind;
-use crate::error::{Error, HostFailure, Limit};
-use crate::limits::{
-    ADDRESS_SPACE_BYTES, MEMORY_BYTES, MEMORY32_BYTES, SMALL_MEMORY_BYTES, SMALL_TABLE_ELEMENTS, TABLE_ELEMENTS,
-};
+use crate::declared::Declared;
+use crate::error::{HostFailure, Limit};
+use crate::limits::{Bounds, MEMORY_BYTES, MEMORY32_BYTES, SMALL_MEMORY_BYTES, SMALL_TABLE_ELEMENTS, TABLE_ELEMENTS};
 use crate::task::{Pace, yield_once};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use wasmparser::{Parser, Payload};
 use wasmtime::ResourceLimiterAsync;
-
-/// What an image declares of memories and tables.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Declared {
-    memories: u64,
-    /// Bytes that they have at the start, together.
-    initial_bytes: u64,
-    /// Those of them that may grow to exactly 4 GiB.
-    memories_of_4_gib: u64,
-    /// Bytes that these have at the start, together.
-    initial_bytes_of_4_gib: u64,
-    /// Bytes that the largest memory may grow to.
-    most_bytes: u64,
-    /// Elements that the tables have at the start, together.
-    initial_elements: u64,
-    /// It throws exceptions, which live on a heap that grows, too.
-    has_exceptions: bool,
-}
-
-impl Declared {
-    /// What a valid module declares. `throws` is whether it throws exceptions even without a tag of its own.
-    ///
-    /// # Errors
-    /// [`Error::InvalidModule`] where it is not valid.
-    pub(crate) fn of(module: &[u8], throws: bool) -> Result<Declared, Error> {
-        let malformed = |error: wasmparser::Error| Error::InvalidModule(error.to_string());
-        let mut declared = Declared { has_exceptions: throws, ..Declared::default() };
-        for payload in Parser::new(0).parse_all(module) {
-            match payload.map_err(malformed)? {
-                Payload::MemorySection(memories) => {
-                    for memory in memories {
-                        declared.memory(&memory.map_err(malformed)?);
-                    }
-                }
-                Payload::TableSection(tables) => {
-                    for table in tables {
-                        let initial = table.map_err(malformed)?.ty.initial;
-                        declared.initial_elements = declared.initial_elements.saturating_add(initial);
-                    }
-                }
-                Payload::TagSection(_) => declared.has_exceptions = true,
-                // All of these come before it.
-                Payload::CodeSectionStart { .. } => break,
-                _ => {}
-            }
-        }
-        Ok(declared)
-    }
-
-    fn memory(&mut self, memory: &wasmparser::MemoryType) {
-        let page = 1 << memory.page_size_log2.unwrap_or(16);
-        let initial = memory.initial.saturating_mul(page);
-        let representable = if memory.memory64 { u64::MAX } else { MEMORY32_BYTES };
-        let most = memory.maximum.map_or(representable, |pages| pages.saturating_mul(page));
-        self.memories += 1;
-        self.initial_bytes = self.initial_bytes.saturating_add(initial);
-        self.most_bytes = self.most_bytes.max(most);
-        if most == MEMORY32_BYTES {
-            self.memories_of_4_gib += 1;
-            self.initial_bytes_of_4_gib = self.initial_bytes_of_4_gib.saturating_add(initial);
-        }
-    }
-
-    /// The kind of engine that the image needs.
-    pub(crate) fn engine_kind(&self) -> EngineKind {
-        EngineKind { large_memory: self.most_bytes > EngineKind::default().reservation() }
-    }
-
-    /// Bytes that count as used from the start to the end.
-    ///
-    /// Wasmtime asks for the growth of the exceptions' heap, which is no memory of the image, as for that of a memory that
-    /// may grow to 4 GiB. Where there can be such a heap, the memories that may be mistaken for it count as full.
-    fn fixed_bytes(&self) -> u64 {
-        if self.has_exceptions { self.memories_of_4_gib.saturating_mul(MEMORY32_BYTES) } else { 0 }
-    }
-
-    /// Whether an instance stays within its limits at the start.
-    ///
-    /// # Errors
-    /// [`Error::Limit`].
-    pub(crate) fn check(&self) -> Result<(), Error> {
-        let fixed = self.fixed_bytes();
-        let not_fixed = self.initial_bytes - if fixed > 0 { self.initial_bytes_of_4_gib } else { 0 };
-        if fixed.saturating_add(not_fixed) > MEMORY_BYTES {
-            return Err(Error::Limit(Limit::Memory));
-        }
-        if self.initial_elements > TABLE_ELEMENTS { Err(Error::Limit(Limit::Table)) } else { Ok(()) }
-    }
-
-    /// Reserves the address space of the memories of one more instance.
-    ///
-    /// # Errors
-    /// [`Error::Limit`] where the instances there are have all of it.
-    pub(crate) fn reserve(&self) -> Result<AddressSpace, Error> {
-        AddressSpace::reserve(self.memories.saturating_mul(self.engine_kind().reservation()))
-            .ok_or(Error::Limit(Limit::Instances))
-    }
-}
-
-static RESERVED: AtomicU64 = AtomicU64::new(0);
-
-/// Address space of one instance, as long as it lives.
-#[derive(Debug)]
-pub(crate) struct AddressSpace(u64);
-
-impl AddressSpace {
-    fn reserve(bytes: u64) -> Option<AddressSpace> {
-        let more = |reserved: u64| reserved.checked_add(bytes).filter(|sum| *sum <= ADDRESS_SPACE_BYTES);
-        RESERVED.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
-        Some(AddressSpace(bytes))
-    }
-}
-
-impl Drop for AddressSpace {
-    fn drop(&mut self) {
-        RESERVED.fetch_sub(self.0, Ordering::Relaxed);
-    }
-}
 
 /// What the memories or the tables of an instance have together.
 struct Total {
+    kind: Limit,
+    /// As the guest is held to it.
     used: u64,
     most: u64,
-    /// What was granted last. A host that cannot deliver reports it at once, before anything else is asked for.
-    granted: u64,
+    /// All that there is.
+    held: u64,
+    bound: u64,
+    /// What was granted last, of both. A host that cannot deliver reports it at once, before anything else is asked for.
+    granted: (u64, u64),
 }
 
 impl Total {
-    fn new(used: u64, most: u64) -> Total {
-        Total { used, most, granted: 0 }
+    fn new(kind: Limit, used: u64, most: u64, bound: u64) -> Total {
+        Total { kind, used, most, held: 0, bound, granted: (0, 0) }
     }
 
-    fn grant(&mut self, more: u64) -> bool {
-        let is_granted = more <= self.most.saturating_sub(self.used);
-        self.granted = if is_granted { more } else { 0 };
-        self.used += self.granted;
-        is_granted
+    /// Whether there may be `more`, of which `counted` count for the guest.
+    fn grant(&mut self, more: u64, counted: u64) -> wasmtime::Result<bool> {
+        self.granted = (0, 0);
+        if counted > self.most.saturating_sub(self.used) {
+            return Ok(false);
+        }
+        if more > self.bound.saturating_sub(self.held) {
+            return Err(HostFailure::Limit(self.kind).into());
+        }
+        self.granted = (more, counted);
+        (self.held, self.used) = (self.held.saturating_add(more), self.used.saturating_add(counted));
+        Ok(true)
     }
 
     fn take_back(&mut self) {
-        self.used -= std::mem::take(&mut self.granted);
+        let (more, counted) = std::mem::take(&mut self.granted);
+        (self.held, self.used) = (self.held.saturating_sub(more), self.used.saturating_sub(counted));
     }
 }
 
@@ -168,11 +59,12 @@ pub(crate) struct Limiter {
 
 impl Limiter {
     /// For an instance of an image that declares this, with a table of `own_elements` beside the declared ones.
-    pub(crate) fn new(pace: Arc<Pace>, declared: &Declared, own_elements: u64) -> Limiter {
+    pub(crate) fn new(pace: Arc<Pace>, declared: &Declared, own_elements: u64, bounds: Bounds) -> Limiter {
+        let elements = |bound: u64| bound.saturating_add(own_elements);
         Limiter {
-            memory: Total::new(declared.fixed_bytes(), MEMORY_BYTES),
+            memory: Total::new(Limit::Memory, declared.fixed_bytes(), MEMORY_BYTES, bounds.memory),
             fixed: declared.has_exceptions.then_some(MEMORY32_BYTES),
-            table: Total::new(0, TABLE_ELEMENTS.saturating_add(own_elements)),
+            table: Total::new(Limit::Table, 0, elements(TABLE_ELEMENTS), elements(bounds.table)),
             pace,
         }
     }
@@ -193,9 +85,12 @@ impl ResourceLimiterAsync for Limiter {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        let more = desired.saturating_sub(current) as u64;
         let counts = self.fixed.is_none_or(|fixed| maximum.map(|maximum| maximum as u64) != Some(fixed));
-        let more = if counts { desired.saturating_sub(current) as u64 } else { 0 };
-        let granted = maximum.is_none_or(|maximum| desired <= maximum) && self.memory.grant(more);
+        let granted = self.memory.grant(more, if counts { more } else { 0 })?;
         if granted && desired > SMALL_MEMORY_BYTES {
             self.slow_down().await;
         }
@@ -216,8 +111,11 @@ impl ResourceLimiterAsync for Limiter {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
         let more = desired.saturating_sub(current) as u64;
-        let granted = maximum.is_none_or(|maximum| desired <= maximum) && self.table.grant(more);
+        let granted = self.table.grant(more, more)?;
         if granted && desired > SMALL_TABLE_ELEMENTS {
             self.slow_down().await;
         }
@@ -228,5 +126,53 @@ impl ResourceLimiterAsync for Limiter {
     /// the host has no room for ends the call by itself.
     fn table_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+
+    fn declared(fields: &str) -> Declared {
+        Declared::of(&wat::parse_str(format!("(module {fields})")).unwrap(), false).unwrap()
+    }
+
+    #[test]
+    fn what_the_host_refuses_is_given_back_and_ends_the_call() {
+        let mut limiter = Limiter::new(Arc::default(), &declared("(memory i64 1)"), 0, Bounds::default());
+        let grow = |limiter: &mut Limiter, current: usize, desired: usize, maximum: Option<usize>| {
+            let mut growing = limiter.memory_growing(current, desired, maximum);
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            match growing.as_mut().poll(&mut context) {
+                std::task::Poll::Ready(granted) => granted.unwrap(),
+                std::task::Poll::Pending => panic!("no scheduler to leave"),
+            }
+        };
+        let (half, all) = (8 << 30, 16 << 30);
+        assert!(grow(&mut limiter, 0, half, None));
+        assert!(!grow(&mut limiter, half, all + 1, None));
+        assert!(!grow(&mut limiter, half, all, Some(all - 1)));
+        assert!(grow(&mut limiter, half, all, None));
+        assert!(limiter.memory_grow_failed(wasmtime::Error::msg("no memory")).is_err());
+        assert!(grow(&mut limiter, half, all, None));
+        assert!(!grow(&mut limiter, 0, 1, None));
+        assert!(limiter.table_grow_failed(wasmtime::Error::msg("too many to count")).is_ok());
+    }
+
+    #[test]
+    fn a_bound_ends_the_call_where_the_guests_own_limits_would_not_refuse() {
+        let image = declared("(memory i64 1) (table 1 funcref)");
+        let bounds = Bounds { memory: 1 << 20, table: 10 };
+        assert_eq!(image.check(bounds), Ok(()));
+        assert_eq!(image.check(Bounds { memory: 65_535, ..bounds }), Err(Error::Limit(Limit::Memory)));
+        assert_eq!(image.check(Bounds { table: 0, ..bounds }), Err(Error::Limit(Limit::Table)));
+        let mut total = Total::new(Limit::Table, 0, 100, 10);
+        assert!(total.grant(10, 10).unwrap());
+        assert!(!total.grant(101, 101).unwrap());
+        let error = Error::from_call(&total.grant(1, 1).unwrap_err());
+        assert_eq!(error, Error::Limit(Limit::Table));
+        total.take_back();
+        assert!(total.grant(1, 1).is_err(), "nothing was granted last");
     }
 }

@@ -340,7 +340,7 @@ fn a_program_has_the_time_of_its_start_and_the_start_function_none() {
         (func (export "ran") (result f64) (global.get $ran))
         (func (export "now") (result f64) (call $now)))"#;
     let guest = Guest::new(image(wat).unwrap());
-    let request = StartRequest { initialize: Initialize::Main, time: 5, fuel: None };
+    let request = StartRequest { initialize: Initialize::Main, time: 5, ..StartRequest::default() };
     let progress = guest.start(TicketId::fresh(), request, Thread::Worker).progress;
     assert!(matches!(progress, Progress::Finished(Ok(_))), "{progress:?}");
     for (name, time) in [("begun", 0f64), ("made", 5.0), ("ran", 5.0)] {

@@ -20,6 +20,7 @@ use crate::handle::Handle;
 use crate::loading::{Asker, Found, Loaded};
 use crate::steps::Operation;
 use hb_wasm64_engine::error::{Error, ImportFailure};
+use hb_wasm64_engine::limits::{self, Bounds, Setting};
 use hb_wasm64_engine::{CallRequest, FuncName, GivenUp, Initialize, Instance, Response, StartRequest, Status, Thread};
 use hb_wasm64_engine::{SLICES, TicketId, Unserved, set_slice};
 use rustler::{Atom, Binary, Encoder, Env, LocalPid, NifResult, ResourceArc, Term};
@@ -74,7 +75,8 @@ fn start<'a>(env: Env<'a>, handle: Term<'a>, reference: Term<'a>, request: Term<
 /// `{Fuel, Initialize, Time}`: what runs as an instance starts, and what its clock shows in milliseconds.
 fn start_request(term: Term<'_>) -> NifResult<StartRequest> {
     let (fuel, initialize, time): (Term<'_>, Atom, u64) = term.decode()?;
-    Ok(StartRequest { fuel: self::fuel(fuel)?, initialize: self::initialize(initialize), time })
+    let initialize = self::initialize(initialize);
+    Ok(StartRequest { fuel: self::fuel(fuel)?, initialize, time, bounds: Bounds::default() })
 }
 
 /// The first slice of a call. The ticket is 0, or that of a call whose turn has come. `Func` is a binary or a table index.
@@ -354,6 +356,26 @@ fn time_slice(microseconds: u64) -> Atom {
     }
     set_slice(microseconds);
     atoms::ok()
+}
+
+/// Sets what the operator of the node may set, for what starts from then on: `ok`, or `false` where it is out of range.
+#[rustler::nif]
+fn set_limit(limit: Atom, value: u64) -> NifResult<Atom> {
+    Ok(if setting(limit)?.set(value) { atoms::ok() } else { rustler::types::atom::false_() })
+}
+
+/// Whether the operator of the node has set a limit to less than what it is by itself.
+#[rustler::nif]
+fn is_lowered(limit: Atom) -> NifResult<bool> {
+    Ok(setting(limit)?.is_lowered())
+}
+
+fn setting(limit: Atom) -> NifResult<&'static Setting> {
+    match limit {
+        limit if limit == atoms::memory() => Ok(&limits::NODE_MEMORY_BYTES),
+        limit if limit == atoms::table() => Ok(&limits::NODE_TABLE_ELEMENTS),
+        _ => Err(rustler::Error::BadArg),
+    }
 }
 
 fn not_local(env: Env<'_>) -> Term<'_> {

@@ -1,10 +1,10 @@
 //! Wasmtime without this project around it, but with its settings: the same code, the same checks in it.
 
 use crate::Result;
-use hb_wasm64_engine::config::{self, EngineKind};
+use hb_wasm64_engine::{config, engine_kind};
 use hb_wasm64_rewrite::lower::lower;
 use std::collections::HashMap;
-use wasmtime::{ExternType, Instance, InstancePre, Linker, Memory, Module, Store, TypedFunc, Val, WasmParams};
+use wasmtime::{Engine, ExternType, Instance, InstancePre, Linker, Memory, Module, Store, TypedFunc, Val, WasmParams};
 
 /// An instance on the stack of this thread, which never yields.
 pub struct Plain {
@@ -17,8 +17,9 @@ pub struct Plain {
 
 impl Plain {
     pub fn load(path: &str) -> Result<Plain> {
-        let engine = config::engine(EngineKind::default())?;
-        let module = Module::new(engine, lower(&std::fs::read(path)?)?)?;
+        let bytes = std::fs::read(path)?;
+        let engine = config::engine(engine_kind(&bytes)?)?;
+        let module = Module::new(engine, lower(&bytes)?)?;
         let mut linker = Linker::new(engine);
         for import in module.imports() {
             let ExternType::Func(ty) = import.ty() else { return Err("an import that is no function".into()) };
@@ -30,14 +31,14 @@ impl Plain {
             })?;
         }
         let pre = linker.instantiate_pre(&module)?;
-        let mut store = store()?;
+        let mut store = store(engine)?;
         let instance = pre.instantiate(&mut store)?;
         Ok(Plain { pre, store, instance, texts: HashMap::new() })
     }
 
     /// One more instance, which ends at once.
     pub fn instantiate(&self) -> Result<()> {
-        self.pre.instantiate(store()?)?;
+        self.pre.instantiate(store(self.pre.module().engine())?)?;
         Ok(())
     }
 
@@ -77,8 +78,8 @@ impl Plain {
 }
 
 /// A store whose guests run to their end.
-fn store() -> Result<Store<()>> {
-    let mut store = Store::new(config::engine(EngineKind::default())?, ());
+fn store(engine: &Engine) -> Result<Store<()>> {
+    let mut store = Store::new(engine, ());
     store.set_fuel(u64::MAX)?;
     // Far beyond every beat of the engine's clock.
     store.set_epoch_deadline(1 << 40);

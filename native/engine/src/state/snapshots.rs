@@ -6,13 +6,10 @@ use super::{ENTRY_BYTES, Outline};
 use crate::emscripten;
 use crate::error::{Error, Limit};
 use crate::image::Image;
-use crate::limits::MEMORY_BYTES;
+use crate::limits::{MEMORY_BYTES, TABLE_ELEMENTS};
 use crate::snapshot::{self, Cancellation, Code, PAGE, Resolved, Snapshot, SnapshotError, room};
 use crate::task::Data;
 use wasmtime::StoreContextMut;
-
-/// Table entries that a snapshot may have, whatever its image allows: the limit of a table.
-const TABLE_ENTRIES: u64 = 10_000_000;
 
 /// Bytes that are kept somewhere else while they are needed.
 pub trait Kept: Send {
@@ -108,7 +105,7 @@ impl Snapshots {
         if raw.is_some() && chain.is_empty() {
             return Ok(Given { raw, state: None });
         }
-        let limits = snapshot::Limits { table_entries: TABLE_ENTRIES };
+        let limits = snapshot::Limits { table_entries: TABLE_ELEMENTS };
         let mut parsed = room::empty(chain.len())?;
         for bytes in chain {
             cancellation.check()?;

@@ -3,15 +3,13 @@
 use super::uncaught::uncaught;
 use super::{Call, Data, Target, unless_cancelled};
 use crate::error::{Error, TrapInfo};
+use crate::limits::NESTED_CALLS;
 use crate::ticker::SLICE_TICKS;
 use crate::turns::TicketId;
 use crate::value::{self, Signature, Value};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use wasmtime::{AsContextMut, Func, Global, Ref, RootScope, StoreContextMut, Val};
-
-/// Calls that may be nested in each other's imports.
-const NESTED_CALLS: usize = 64;
 
 pub(super) async fn call(store: &mut StoreContextMut<'_, Data>, call: Call) -> Result<Vec<Value>, Error> {
     let outer = Frame::of(store.data());

@@ -15,10 +15,11 @@ pub(crate) use command::{Call, Command, LongAccessing, Outcome, Starting, Target
 pub(crate) use port::{Pace, Port};
 use start::{fork, restore, start, view};
 
+use crate::declared::AddressSpace;
 use crate::emscripten;
 use crate::error::{Error, Limit};
 use crate::image::Image;
-use crate::limiter::{AddressSpace, Limiter};
+use crate::limiter::Limiter;
 use crate::reaper;
 use crate::state;
 use crate::ticker::SLICE_TICKS;
@@ -126,7 +127,12 @@ pub(crate) async fn run(image: Arc<Image>, port: Arc<Port>) {
 
 fn new_store(image: &Arc<Image>, port: &Arc<Port>) -> Store<Data> {
     let data = Data {
-        limiter: Limiter::new(port.pace.clone(), image.declared(), image.layout().functions.len() as u64),
+        limiter: Limiter::new(
+            port.pace.clone(),
+            image.declared(),
+            image.layout().functions.len() as u64,
+            port.bounds(),
+        ),
         address_space: None,
         port: port.clone(),
         image: image.clone(),

@@ -3,6 +3,7 @@
 use super::{Command, Data, Outcome, unless_cancelled, yield_once};
 use crate::background::SHORT_BYTES;
 use crate::error::Error;
+use crate::limits::Bounds;
 use crate::reaper;
 use crate::turns::TicketId;
 use parking_lot::Mutex;
@@ -36,6 +37,7 @@ pub(crate) struct Port {
     slot: Mutex<Slot>,
     /// A store to go on with, from the next command on.
     seed: Mutex<Seed>,
+    bounds: Mutex<Bounds>,
     pub(crate) pace: Arc<Pace>,
     /// Size of the linear memory when the guest last stopped.
     pub(crate) memory_bytes: AtomicU64,
@@ -59,7 +61,24 @@ struct Slot {
 
 impl Port {
     pub(crate) fn new() -> Port {
-        Port { slot: Mutex::default(), seed: Mutex::default(), pace: Arc::default(), memory_bytes: AtomicU64::new(0) }
+        Port {
+            slot: Mutex::default(),
+            seed: Mutex::default(),
+            bounds: Mutex::new(Bounds::of_node()),
+            pace: Arc::default(),
+            memory_bytes: AtomicU64::new(0),
+        }
+    }
+
+    /// What the instance may have.
+    pub(crate) fn bounds(&self) -> Bounds {
+        *self.bounds.lock()
+    }
+
+    /// Holds the instance to these, too. Those that it has been held to stay.
+    pub(crate) fn bound(&self, bounds: Bounds) {
+        let mut own = self.bounds.lock();
+        *own = own.min(bounds);
     }
 
     /// Leaves a command for the next poll, in place of one that was never taken.

@@ -6,18 +6,16 @@
 use super::uncaught::uncaught;
 use super::{Data, Port, Starting, new_store, publish_size, unless_cancelled};
 use crate::emscripten::{self, Initialize};
-use crate::error::Error;
+use crate::error::{Error, Limit};
 use crate::image::Image;
 use crate::instance::StartRequest;
+use crate::limits::SURVEY_FUEL;
 use crate::reaper;
 use crate::snapshot::Cancellation;
 use crate::state::{self, Fresh, Outline, Reading, Snapshots, View};
 use crate::ticker::SLICE_TICKS;
 use std::sync::Arc;
 use wasmtime::{AsContextMut, Store, StoreContextMut};
-
-/// Fuel of constructors that run only to find out what they do: a bound for those of images that are started without.
-const SURVEY_FUEL: u64 = 1 << 28;
 
 /// A store with a fresh instance.
 async fn fresh(image: &Arc<Image>, port: &Arc<Port>, starting: &Starting) -> Result<Store<Data>, Error> {
@@ -79,7 +77,8 @@ async fn survey(image: &Arc<Image>, own: &Port, starting: &Starting) -> Result<(
                         Ok(_) => state::fresh(context, tables, cancellation),
                         Err(error) => Err(error),
                     },
-                    // What this host, or nobody any more, could do now may be had another time.
+                    // What this host, its operator, or nobody any more, does not allow now may be had another time.
+                    Err(Error::Limit(limit @ (Limit::Memory | Limit::Table))) => Err(Error::Limit(limit)),
                     Err(error) if error == Error::Cancelled || error.is_of_host() => Err(error),
                     Err(_) => Ok(Fresh::unknown(tables)),
                 }
@@ -152,7 +151,7 @@ async fn put(store: &mut StoreContextMut<'_, Data>, outline: &Outline, starting:
 pub(super) async fn start(store: &mut StoreContextMut<'_, Data>, starting: &Starting) -> Result<(), Error> {
     let StartRequest { fuel, initialize, .. } = starting.request;
     let image = store.data().image.clone();
-    image.declared().check()?;
+    image.declared().check(store.data().port.bounds())?;
     let address_space = image.declared().reserve()?;
     let data = store.data_mut();
     (data.address_space, data.depth) = (Some(address_space), 1);
