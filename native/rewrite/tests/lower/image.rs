@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use wasmtime::Module;
 
-use crate::support::{engine, lowered};
+use crate::support::{engine, lowered, not_run};
 
 #[test]
 fn aos_image_lowers_and_compiles() {
     let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/aos-2-pure-xs.wasm"));
     let Ok(wasm) = std::fs::read(path) else {
-        println!("not run: {} is not there", path.display());
+        not_run("aos_image_lowers_and_compiles", &format!("there is no {}", path.display()));
         return;
     };
     let start = Instant::now();

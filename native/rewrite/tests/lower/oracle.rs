@@ -1,6 +1,6 @@
 //! Comparison with an engine that runs legacy exceptions as they are: V8, by way of `node`.
 //!
-//! Without `node` on the path there is nothing to compare with, and the tests say so and pass. The variable
+//! Without `node` on the path there is nothing to compare with, and the tests say that they were not run. The variable
 //! `LOWER_SEEDS`, a range such as `400..20000`, makes it other random modules than the usual ones.
 
 use std::fs;
@@ -12,7 +12,7 @@ use wasmtime::Module;
 
 use crate::cases::ALL;
 use crate::generator::{Dialect, generate};
-use crate::support::{assemble, call, engine, lowered};
+use crate::support::{assemble, call, engine, lowered, not_run};
 
 const MODULES: u64 = 400;
 
@@ -44,7 +44,7 @@ impl Drop for Directory {
 fn ask(name: &str, programs: &[Program]) -> Option<Vec<String>> {
     let available = Command::new("node").arg("--version").stdout(Stdio::null()).status().is_ok_and(|it| it.success());
     if !available {
-        println!("{name}: not run, node is not on the path");
+        not_run(name, "there is no node");
         return None;
     }
     let directory = Directory::new(name);
