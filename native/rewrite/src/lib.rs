@@ -35,11 +35,10 @@ pub mod unwind;
 pub use error::Error;
 pub use module::Segment;
 
-use expose::{Exposed, Layout, expose};
-use lower::lower;
-use precheck::precheck;
+use expose::{Exposed, Layout};
+use module::Module;
 use std::borrow::Cow;
-use unwind::{Facts, Unwound, unwind};
+use unwind::{Facts, Unwound};
 
 /// What the passes need to know beside the module.
 #[derive(Clone, Copy, Debug)]
@@ -64,14 +63,18 @@ pub struct Rewritten<'a> {
 /// # Errors
 /// Those of the passes.
 pub fn rewrite(wasm: &[u8], options: Options) -> Result<Rewritten<'_>, Error> {
-    let module = lower(wasm)?;
-    let module = changed(precheck(&module, options.table_elements)?).map_or(module, Cow::Owned);
-    let Unwound { module: unwound, facts } = unwind(&module)?;
-    let module = changed(unwound).map_or(module, Cow::Owned);
+    let module = Module::parse(wasm)?;
+    let lowered = changed(lower::run(&module)?);
+    let module = current(&lowered, module)?;
+    let prechecked = changed(precheck::run(&module, options.table_elements)?);
+    let module = current(&prechecked, module)?;
+    let Unwound { module: unwound, facts } = unwind::run(&module)?;
+    let unwound = changed(unwound);
+    let module = current(&unwound, module)?;
     let tags: Vec<u32> = facts.tags.iter().map(|(tag, _)| *tag).collect();
-    let Exposed { module: exposed, layout } = expose(&module, &tags)?;
-    let module = changed(exposed).map_or(module, Cow::Owned);
-    Ok(Rewritten { module, facts, layout })
+    let Exposed { module: exposed, layout } = expose::run(&module, &tags)?;
+    let last = changed(exposed).or(unwound).or(prechecked).or(lowered);
+    Ok(Rewritten { module: last.map_or(Cow::Borrowed(wasm), Cow::Owned), facts, layout })
 }
 
 /// The result of a pass, where it has changed the module.
@@ -80,4 +83,9 @@ fn changed(result: Cow<'_, [u8]>) -> Option<Vec<u8>> {
         Cow::Owned(module) => Some(module),
         Cow::Borrowed(_) => None,
     }
+}
+
+/// The module after a pass.
+fn current<'a>(changed: &'a Option<Vec<u8>>, before: Module<'a>) -> Result<Module<'a>, Error> {
+    changed.as_ref().map_or(Ok(before), |wasm| Module::parse(wasm))
 }

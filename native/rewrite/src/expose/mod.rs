@@ -13,7 +13,7 @@
 
 mod drops;
 mod layout;
-mod survey;
+mod state;
 #[cfg(test)]
 mod tests;
 
@@ -23,8 +23,8 @@ use crate::Error;
 use crate::edits::Edits;
 use crate::module::{Module, Segment};
 use drops::Flags;
+use state::ExportNames;
 use std::borrow::Cow;
-use survey::Names;
 use wasm_encoder::{ConstExpr, ExportKind, FuncType, GlobalType, RefType, TableType, ValType};
 
 /// Begins the names that are added. A module may not export anything under such a name.
@@ -57,31 +57,34 @@ pub fn tag_name(tag: u32) -> String {
 /// [`Error::ReservedName`] where the module uses a reserved name, [`Error::TooLarge`] where the result would exceed a limit
 /// of validation, and [`Error::Malformed`].
 pub fn expose<'a>(wasm: &'a [u8], tags: &[u32]) -> Result<Exposed<'a>, Error> {
-    let module = Module::parse(wasm)?;
+    run(&Module::parse(wasm)?, tags)
+}
+
+pub(crate) fn run<'a>(module: &Module<'a>, tags: &[u32]) -> Result<Exposed<'a>, Error> {
     if let Some(export) = module.exports.iter().find(|export| export.name.starts_with(RESERVED)) {
         return Err(Error::ReservedName(export.name.to_owned()));
     }
     let mut edits = Edits::default();
     tags.iter().for_each(|tag| edits.exports.push((tag_name(*tag), ExportKind::Tag, *tag)));
     let mut layout = Layout { has_start: module.has_start, ..Layout::default() };
-    export_all(&module, &mut edits, &mut layout)?;
-    layout.functions = survey::referenced_functions(&module)?;
+    export_all(module, &mut edits, &mut layout)?;
+    layout.functions = state::referenced_functions(module)?;
     if !layout.functions.is_empty() {
-        add_function_table(&module, &layout.functions, &mut edits);
+        add_function_table(module, &layout.functions, &mut edits);
     }
-    let segments = drops::segments(&module)?;
+    let segments = drops::segments(module)?;
     if !segments.is_empty() {
         let flags = Flags { segments: &segments, first: module.globals.len() as u32 };
-        drops::set_flags(&module, flags, &mut edits)?;
-        add_drop(&module, flags, &mut edits);
+        drops::set_flags(module, flags, &mut edits)?;
+        add_drop(module, flags, &mut edits);
         layout.segments = add_flags(flags, &mut edits);
     }
-    Ok(Exposed { module: edits.apply(&module)?, layout })
+    Ok(Exposed { module: edits.apply(module)?, layout })
 }
 
 /// Exports the memories, the tables and the mutable globals that the module does not export.
 fn export_all(module: &Module<'_>, edits: &mut Edits, layout: &mut Layout) -> Result<(), Error> {
-    let names = Names::of(module);
+    let names = ExportNames::of(module);
     let mut name = |own: Option<&str>, what: &str, kind: ExportKind, index: u32| {
         own.map(str::to_owned).unwrap_or_else(|| {
             let name = format!("{RESERVED}{what}:{index}");
@@ -89,7 +92,7 @@ fn export_all(module: &Module<'_>, edits: &mut Edits, layout: &mut Layout) -> Re
             name
         })
     };
-    for (index, data) in (0..).zip(survey::data(module)?) {
+    for (index, data) in (0..).zip(state::data(module)?) {
         let name = name(names.memories.get(&index).copied(), "memory", ExportKind::Memory, index);
         layout.memories.push(MemoryAt { name, data });
     }

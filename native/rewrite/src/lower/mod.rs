@@ -58,9 +58,9 @@
 //! The limits of validation apply to the result: a function close to them (50,000 locals, 10,000 clauses on one `try`,
 //! 1,000 values in a tag, 7,654,321 bytes) may be refused.
 
+mod function;
 mod output;
 mod plan;
-mod rewrite;
 mod types;
 
 use crate::Error;
@@ -78,19 +78,22 @@ use types::Types;
 /// # Errors
 /// [`Error::TooLarge`] where the result would exceed a limit of validation, and [`Error::Malformed`].
 pub fn lower(wasm: &[u8]) -> Result<Cow<'_, [u8]>, Error> {
-    let module = Module::parse(wasm)?;
+    run(&Module::parse(wasm)?)
+}
+
+pub(crate) fn run<'a>(module: &Module<'a>) -> Result<Cow<'a, [u8]>, Error> {
     let plans = module.bodies.iter().map(Plan::of).collect::<Result<Vec<_>, _>>()?;
     if plans.iter().all(Option::is_none) {
-        return Ok(Cow::Borrowed(wasm));
+        return Ok(Cow::Borrowed(module.wasm));
     }
-    let mut types = Types::of(&module)?;
+    let mut types = Types::of(module)?;
     let mut edits = Edits::default();
     for (position, (body, plan)) in module.bodies.iter().zip(&plans).enumerate() {
         let Some(plan) = plan else { continue };
         let ty = module.type_of_body(position);
         let ty = ty.ok_or_else(|| Error::malformed("the function has no type", body.range().start))?;
-        edits.replace_body(position, rewrite::rewrite(wasm, body, plan, ty.params().len(), &mut types)?)?;
+        edits.replace_body(position, function::lower(module.wasm, body, plan, ty.params().len(), &mut types)?)?;
     }
     edits.types = types.into_added();
-    edits.apply(&module)
+    edits.apply(module)
 }

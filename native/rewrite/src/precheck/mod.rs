@@ -46,21 +46,24 @@ use wasmparser::{FunctionBody, Operator};
 /// # Errors
 /// [`Error::TooLarge`] where the result would exceed a limit of validation, and [`Error::Malformed`].
 pub fn precheck(wasm: &[u8], table_elements: u64) -> Result<Cow<'_, [u8]>, Error> {
-    let module = Module::parse(wasm)?;
+    run(&Module::parse(wasm)?, table_elements)
+}
+
+pub(crate) fn run<'a>(module: &Module<'a>, table_elements: u64) -> Result<Cow<'a, [u8]>, Error> {
     let mut dropped = HashSet::new();
     let mut sites = Vec::with_capacity(module.bodies.len());
     for body in &module.bodies {
         sites.push(scan(body, &mut dropped)?);
     }
     let mut edits = Edits::default();
-    let writer = Writer::new(&module, dropped, table_elements);
+    let writer = Writer::new(module, dropped, table_elements);
     for (position, (body, sites)) in module.bodies.iter().zip(&sites).enumerate() {
         if !sites.is_empty() {
             let params = module.type_of_body(position).map_or(0, |ty| ty.params().len());
-            edits.replace_body(position, rewrite(&module, body, params, sites, &writer)?)?;
+            edits.replace_body(position, with_comparisons(module, body, params, sites, &writer)?)?;
         }
     }
-    edits.apply(&module)
+    edits.apply(module)
 }
 
 /// A bulk operation that needs a comparison.
@@ -106,7 +109,7 @@ fn may_have_bulk(body: &[u8]) -> bool {
 }
 
 /// The body of a function, from its locals on, with a comparison in front of each of these operations.
-fn rewrite(
+fn with_comparisons(
     module: &Module<'_>,
     body: &FunctionBody<'_>,
     params: usize,

@@ -99,21 +99,24 @@ pub struct Facts {
 /// host it would not call what it is to call. [`Error::TooLarge`] where the result would exceed a limit of validation, and
 /// [`Error::Malformed`].
 pub fn unwind(wasm: &[u8]) -> Result<Unwound<'_>, Error> {
-    let module = Module::parse(wasm)?;
-    let names = Names::of(&module);
-    let mut replacements = Replacements::new(&module, &names);
+    run(&Module::parse(wasm)?)
+}
+
+pub(crate) fn run<'a>(module: &Module<'a>) -> Result<Unwound<'a>, Error> {
+    let names = Names::of(module);
+    let mut replacements = Replacements::new(module, &names);
     // A module without code of its own has nothing to unwind.
     for function in 0..if module.bodies.is_empty() { 0 } else { module.imports.len() as u32 } {
         replacements.replace(function)?;
     }
     let (edits, tags) = replacements.finish()?;
-    let rewritten = if edits.moved.is_empty() { Cow::Borrowed(wasm) } else { redirect_calls(&module, edits)? };
+    let rewritten = if edits.moved.is_empty() { Cow::Borrowed(module.wasm) } else { redirect_calls(module, edits)? };
     let facts = Facts {
         tags,
         memory: names.memory,
         is_64_bit: names.is_64_bit,
-        stack_pointer: names.stack_pointer(&module),
-        can_catch: names.can_catch(&module),
+        stack_pointer: names.stack_pointer(module),
+        can_catch: names.can_catch(module),
     };
     Ok(Unwound { module: rewritten, facts })
 }

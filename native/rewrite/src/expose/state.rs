@@ -8,15 +8,15 @@ use wasmparser::{ConstExpr, DataKind, ElementItems, ExternalKind, Operator, ValT
 
 /// The first names under which items are exported, by index.
 #[derive(Default)]
-pub(super) struct Names<'a> {
+pub(super) struct ExportNames<'a> {
     pub(super) memories: HashMap<u32, &'a str>,
     pub(super) tables: HashMap<u32, &'a str>,
     pub(super) globals: HashMap<u32, &'a str>,
 }
 
-impl<'a> Names<'a> {
-    pub(super) fn of(module: &Module<'a>) -> Names<'a> {
-        let mut names = Names::default();
+impl<'a> ExportNames<'a> {
+    pub(super) fn of(module: &Module<'a>) -> ExportNames<'a> {
+        let mut names = ExportNames::default();
         for export in &module.exports {
             let of_kind = match export.kind {
                 ExternalKind::Memory => &mut names.memories,

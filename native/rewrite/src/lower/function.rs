@@ -1,4 +1,4 @@
-//! The rewriting of one function by its plan.
+//! One function, lowered by its plan.
 //!
 //! Instructions are copied in runs of input bytes. A run is interrupted only by an instruction that is replaced: a
 //! legacy one, or one that names a label whose depth is another in the output.
@@ -18,7 +18,7 @@ use crate::Error;
 use crate::body::{Locals, Splice};
 
 /// The body of the lowered function, from its locals on. `params` is how many parameters the function has.
-pub(super) fn rewrite(
+pub(super) fn lower(
     wasm: &[u8],
     body: &FunctionBody<'_>,
     plan: &Plan,
