@@ -28,7 +28,7 @@ start(Image, wasm) ->
 start(_Image, aot) ->
     {error, {unsupported, <<"AOT images; give the WebAssembly module with the mode wasm">>}};
 start(Image, Mode) ->
-    {error, hb_wasm64_run:wrong_argument("start(Image, Mode)", [Image, Mode], 2)}.
+    {error, hb_wasm64_args:error("start(Image, Mode)", [Image, Mode], 2)}.
 
 %% @doc Ends an instance.
 -spec stop(hb_wasm64:handle()) -> ok | {error, not_local}.
@@ -68,8 +68,7 @@ call(Handle, Func, Args, ImportFun, State) ->
 call(Handle, Func, Args, ImportFun, State, Opts) ->
     case is_list(Args) andalso are_numbers(Args) of
         true ->
-            Import = fun(Before, Request, _) -> ImportFun(Before, Request, Opts) end,
-            case hb_wasm64:call(Handle, Func, Args, Import, State, #{}) of
+            case hb_wasm64:call(Handle, Func, Args, ImportFun, State, #{user => Opts}) of
                 {error, {import_failed, {raised, Class, Reason, Stacktrace}}, After} ->
                     {error, Class, Reason, Stacktrace, After};
                 Result ->

@@ -60,23 +60,22 @@
     %% Both the name of this move and where its answers go. What comes when it is over goes nowhere.
     ref :: reference(),
     watch :: reference(),
-    deadline :: hb_wasm64_run:deadline()
+    deadline :: hb_wasm64_deadline:deadline()
 }).
 
 -spec migrate(hb_wasm64:handle(), term(), term()) -> {ok, hb_wasm64:handle()} | {error, hb_wasm64:reason()}.
 migrate(Handle, Node, Options) when is_atom(Node) ->
-    case {hb_wasm64_run:deadline(Options), holder(Options)} of
-        {{ok, _}, {ok, _}} when Node =:= node() -> stay(Handle);
-        {{ok, Deadline}, {ok, Holder}} -> migrate_until(Deadline, Handle, Node, Holder);
-        {{error, _} = Error, _} -> Error;
-        {_, {error, _} = Error} -> Error
+    case hb_wasm64_options:parse(migrate, Options) of
+        {ok, _} when Node =:= node() ->
+            stay(Handle);
+        {ok, Parsed} ->
+            Holder = hb_wasm64_options:value(holder, Parsed),
+            migrate_until(hb_wasm64_options:deadline(Parsed), Handle, Node, Holder);
+        {error, _} = Error ->
+            Error
     end;
 migrate(Handle, Other, _Options) ->
-    {error, hb_wasm64_run:wrong_argument("migrate(Handle, Node)", [Handle, Other], 2)}.
-
-holder(#{holder := Holder}) when is_pid(Holder); Holder =:= none -> {ok, Holder};
-holder(#{holder := Other}) -> {error, {invalid_option, holder, Other}};
-holder(_Options) -> {ok, self()}.
+    {error, hb_wasm64_args:error("migrate(Handle, Node)", [Handle, Other], 2)}.
 
 stay(Handle) ->
     case hb_wasm64:status(Handle) of
@@ -85,7 +84,8 @@ stay(Handle) ->
     end.
 
 migrate_until(Deadline, Handle, Node, Holder) ->
-    case hb_wasm64_run:in_turn(Handle, Deadline, fun(Ref, Ticket) -> hb_wasm64_nif:hold(Handle, Ref, Ticket) end) of
+    Hold = fun(Ref, Ticket) -> hb_wasm64_nif:hold(Handle, Ref, Ticket) end,
+    case hb_wasm64_call:single_step(Handle, Deadline, Hold) of
         {ok, Scope, Ticket} ->
             %% An exception leaves the instance where it is, like any other failure.
             try move(Deadline, Handle, Scope, Node, Holder) of
@@ -98,7 +98,7 @@ migrate_until(Deadline, Handle, Node, Holder) ->
     end.
 
 move(Deadline, Handle, Scope, Node, Holder) ->
-    case hb_wasm64_state:snapshot(Scope, #{compress => true, timeout => hb_wasm64_run:left(Deadline)}) of
+    case hb_wasm64_state:snapshot(Scope, true, [], Deadline) of
         {ok, Snapshot} ->
             case hb_wasm64:describe(Handle) of
                 {ok, #{image := Hash}} -> move_to(Node, Holder, Deadline, Handle, Hash, Snapshot);
@@ -110,7 +110,7 @@ move(Deadline, Handle, Scope, Node, Holder) ->
 
 move_to(Node, Holder, Deadline, Handle, Hash, Snapshot) ->
     Ref = alias(),
-    Move = #{from => self(), ref => Ref, hash => Hash, holder => Holder, timeout => hb_wasm64_run:left(Deadline)},
+    Move = #{from => self(), ref => Ref, hash => Hash, holder => Holder, timeout => hb_wasm64_deadline:left(Deadline)},
     try spawn_monitor(Node, ?MODULE, accept, [?PROTOCOL, Move]) of
         {Pid, Watch} ->
             There = #there{pid = Pid, ref = Ref, watch = Watch, deadline = Deadline},
@@ -187,7 +187,7 @@ answer(#there{ref = Ref, watch = Watch, deadline = Deadline}) ->
     receive
         {Ref, Answer} -> Answer;
         {'DOWN', Watch, process, _, Reason} -> {error, {node, Reason}}
-    after hb_wasm64_run:left(Deadline) -> {error, timeout}
+    after hb_wasm64_deadline:left(Deadline) -> {error, timeout}
     end.
 
 %% @doc The process on the other node.
@@ -224,7 +224,7 @@ accept(Protocol, #{ref := Ref}) ->
     ok.
 
 start({loaded, Image}, Snapshot, #{timeout := Timeout}) ->
-    hb_wasm64:start_loaded(Image, #{snapshot => Snapshot, timeout => Timeout});
+    hb_wasm64_start:start_loaded(Image, Snapshot, Timeout);
 start(Image, Snapshot, #{timeout := Timeout}) ->
     hb_wasm64:start(Image, #{snapshot => Snapshot, timeout => Timeout}).
 

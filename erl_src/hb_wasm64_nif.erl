@@ -2,18 +2,21 @@
 %%
 %% Not an interface: use {@link hb_wasm64}. What each function gives is written in native/nif/src, and
 %% `docs/architecture.md' has the protocol between the two. A name that ends in `_dirty' does the same as its twin on
-%% a dirty CPU scheduler.
+%% a dirty CPU scheduler. What runs there may wait long for a thread, and so it has the deadline of its operation: a step
+%% that begins later is not done, and answers `{error, timeout}'.
 -module(hb_wasm64_nif).
 
 -export([find_image/1, load_image/2, forget_image/1, image_bytes/1, find_hash/1, new_instance/1, new_sibling/1]).
--export([start/3, call/8, resume/4, answer/5, respond/2, respond_dirty/2, cancel/2, hold/3, stop/1, watch/2]).
--export([status/1, host/1, describe/1, unserved/2]).
--export([memory_size/3, output/3, read/5, read_dirty/5, read_all/3, write/5, write_dirty/5, write_all/4]).
--export([read_string/5, read_string_dirty/4, grow/4]).
--export([snapshot/5, read_state/3, merge/2, give_up_job/1, restore/6, fork/4]).
--export([new_async/1, runner/1]).
--export([log_to/1, logged/1, log_level/1, time_slice/1, set_limit/2, is_lowered/1]).
--export_type([image/0, asker/0, handle/0, ticket/0, job/0, step/0, responder/0, initialize/0, beginning/0, host/0]).
+-export([start/3, call/7, resume/5, answer/5, respond/2, respond_dirty/2, cancel/2, hold/3, stop/1, watch/2]).
+-export([status/1, host/1, describe/2, unserved/2]).
+-export([memory_size/3, output/4, read/5, read_dirty/6, read_all/4, write/5, write_dirty/6, write_all/5]).
+-export([read_string/5, read_string_dirty/6, grow/5]).
+-export([snapshot/6, read_state/4, merge/3, give_up_job/1, restore/6, fork/5]).
+-export([async_new/1, async_done/2, async_cancel/1]).
+-export([now/0, log_to/1, logged/1, log_level/1, time_slice/1, set_limit/2, is_lowered/1]).
+-export_type([image/0, asker/0, handle/0, ticket/0, job/0, step/0, responder/0]).
+
+-compile({no_auto_import, [now/0]}).
 
 -on_load(load/0).
 
@@ -24,13 +27,15 @@
 -type ticket() :: non_neg_integer().
 %% Names an operation that is not over yet; 0 before it has a name.
 -type responder() :: pid() | zero.
--type initialize() :: nothing | constructors | main.
-%% What of a program runs as it starts.
--type beginning() :: {Fuel :: non_neg_integer() | infinity, initialize(), Time :: non_neg_integer()}.
-%% The same, with the instructions that it may take and what its clock shows, in milliseconds since 1970.
--type host() :: none | {Time :: non_neg_integer() | none, AskedFirst :: [binary()]}.
-%% What the guest's clock shows, in milliseconds since 1970, and the modules whose imports go to the responder before the
-%% engine's host serves them.
+%% Who answers imports; `zero' stands for zeros of the right types.
+-type options() :: #{
+    fuel => non_neg_integer() | infinity,
+    time => non_neg_integer(),
+    override => [binary()],
+    initialize => nothing | constructors | main
+}.
+%% Those of {@link hb_wasm64_options} that are the engine's business. A start has no `override', a call no `initialize'.
+-type deadline() :: hb_wasm64_deadline:deadline().
 -opaque job() :: reference().
 %% Work that belongs to no instance. It sends `{hb_wasm64, Ref, {done, Result}}', or nothing once it has been given up.
 -type wait() :: {wait, ticket()}.
@@ -39,7 +44,9 @@
     | {error, term()}
     | {import, ticket(), map()}
     | {yielded, ticket()}
+    | {deferred, ticket()}
     | wait().
+%% `deferred': it is its turn, but nothing of it may run on a normal scheduler.
 
 load() ->
     case load_nif() of
@@ -87,15 +94,14 @@ find_hash(_Hash) -> erlang:nif_error(nif_not_loaded).
 -spec new_sibling(handle()) -> {ok, handle()} | {error, term()}.
 new_sibling(_Handle) -> erlang:nif_error(nif_not_loaded).
 
--spec start(handle(), reference(), beginning()) -> step().
-start(_Handle, _Ref, _Beginning) -> erlang:nif_error(nif_not_loaded).
+-spec start(handle(), reference(), options()) -> step().
+start(_Handle, _Ref, _Options) -> erlang:nif_error(nif_not_loaded).
 
--spec call(handle(), reference(), ticket(), binary() | non_neg_integer(), list(), non_neg_integer() | infinity,
-    host(), responder()) -> step().
-call(_Handle, _Ref, _Ticket, _Func, _Args, _Fuel, _Host, _Responder) -> erlang:nif_error(nif_not_loaded).
+-spec call(handle(), reference(), ticket(), binary() | non_neg_integer(), list(), options(), responder()) -> step().
+call(_Handle, _Ref, _Ticket, _Func, _Args, _Options, _Responder) -> erlang:nif_error(nif_not_loaded).
 
--spec resume(handle(), reference(), ticket(), responder()) -> step().
-resume(_Handle, _Ref, _Ticket, _Responder) -> erlang:nif_error(nif_not_loaded).
+-spec resume(handle(), reference(), ticket(), deadline(), responder()) -> step().
+resume(_Handle, _Ref, _Ticket, _Deadline, _Responder) -> erlang:nif_error(nif_not_loaded).
 
 -spec answer(handle(), reference(), ticket(), handle(), list() | binary() | native) -> step().
 answer(_Handle, _Ref, _Ticket, _Scope, _Answer) -> erlang:nif_error(nif_not_loaded).
@@ -125,8 +131,8 @@ status(_Handle) -> erlang:nif_error(nif_not_loaded).
 -spec host(handle()) -> {ok, emscripten | none} | {error, not_local}.
 host(_Handle) -> erlang:nif_error(nif_not_loaded).
 
--spec describe(handle()) -> {ok, map()} | {error, term()}.
-describe(_Handle) -> erlang:nif_error(nif_not_loaded).
+-spec describe(handle(), deadline()) -> {ok, hb_wasm64:description()} | {error, term()}.
+describe(_Handle, _Deadline) -> erlang:nif_error(nif_not_loaded).
 
 -spec unserved(Module :: binary(), Func :: binary()) -> zeros | exit | integer().
 unserved(_Module, _Func) -> erlang:nif_error(nif_not_loaded).
@@ -134,66 +140,73 @@ unserved(_Module, _Func) -> erlang:nif_error(nif_not_loaded).
 -spec memory_size(handle(), reference(), ticket()) -> {ok, non_neg_integer()} | {error, term()} | wait().
 memory_size(_Handle, _Ref, _Ticket) -> erlang:nif_error(nif_not_loaded).
 
--spec output(handle(), reference(), ticket()) ->
+-spec output(handle(), reference(), ticket(), deadline()) ->
     {ok, {Output :: binary(), ErrorOutput :: binary()}} | {error, term()} | wait().
-output(_Handle, _Ref, _Ticket) -> erlang:nif_error(nif_not_loaded).
+output(_Handle, _Ref, _Ticket, _Deadline) -> erlang:nif_error(nif_not_loaded).
 
 -spec read(handle(), reference(), ticket(), non_neg_integer(), non_neg_integer()) ->
     {ok, binary()} | {error, term()} | wait().
 read(_Handle, _Ref, _Ticket, _Offset, _Size) -> erlang:nif_error(nif_not_loaded).
 
--spec read_dirty(handle(), reference(), ticket(), non_neg_integer(), non_neg_integer()) ->
+-spec read_dirty(handle(), reference(), ticket(), deadline(), non_neg_integer(), non_neg_integer()) ->
     {ok, binary()} | {error, term()} | wait().
-read_dirty(_Handle, _Ref, _Ticket, _Offset, _Size) -> erlang:nif_error(nif_not_loaded).
+read_dirty(_Handle, _Ref, _Ticket, _Deadline, _Offset, _Size) -> erlang:nif_error(nif_not_loaded).
 
--spec read_all(handle(), reference(), ticket()) -> {ok, binary()} | {error, term()} | wait().
-read_all(_Handle, _Ref, _Ticket) -> erlang:nif_error(nif_not_loaded).
+-spec read_all(handle(), reference(), ticket(), deadline()) -> {ok, binary()} | {error, term()} | wait().
+read_all(_Handle, _Ref, _Ticket, _Deadline) -> erlang:nif_error(nif_not_loaded).
 
 -spec write(handle(), reference(), ticket(), non_neg_integer(), binary()) -> ok | {error, term()} | wait().
 write(_Handle, _Ref, _Ticket, _Offset, _Binary) -> erlang:nif_error(nif_not_loaded).
 
--spec write_dirty(handle(), reference(), ticket(), non_neg_integer(), binary()) -> ok | {error, term()} | wait().
-write_dirty(_Handle, _Ref, _Ticket, _Offset, _Binary) -> erlang:nif_error(nif_not_loaded).
+-spec write_dirty(handle(), reference(), ticket(), deadline(), non_neg_integer(), binary()) ->
+    ok | {error, term()} | wait().
+write_dirty(_Handle, _Ref, _Ticket, _Deadline, _Offset, _Binary) -> erlang:nif_error(nif_not_loaded).
 
--spec write_all(handle(), reference(), ticket(), binary()) -> ok | {error, term()} | wait().
-write_all(_Handle, _Ref, _Ticket, _Binary) -> erlang:nif_error(nif_not_loaded).
+-spec write_all(handle(), reference(), ticket(), deadline(), binary()) -> ok | {error, term()} | wait().
+write_all(_Handle, _Ref, _Ticket, _Deadline, _Binary) -> erlang:nif_error(nif_not_loaded).
 
--spec read_string(handle(), reference(), ticket(), non_neg_integer(), non_neg_integer()) ->
+-spec read_string(handle(), reference(), ticket(), non_neg_integer(), Max :: non_neg_integer()) ->
     {ok, binary()} | more | {error, term()} | wait().
-read_string(_Handle, _Ref, _Ticket, _Offset, _Limit) -> erlang:nif_error(nif_not_loaded).
+read_string(_Handle, _Ref, _Ticket, _Offset, _Max) -> erlang:nif_error(nif_not_loaded).
 
--spec read_string_dirty(handle(), reference(), ticket(), non_neg_integer()) ->
-    {ok, binary()} | {error, term()} | wait().
-read_string_dirty(_Handle, _Ref, _Ticket, _Offset) -> erlang:nif_error(nif_not_loaded).
+-spec read_string_dirty(handle(), reference(), ticket(), deadline(), non_neg_integer(), Max :: non_neg_integer()) ->
+    {ok, binary()} | more | {error, term()} | wait().
+read_string_dirty(_Handle, _Ref, _Ticket, _Deadline, _Offset, _Max) -> erlang:nif_error(nif_not_loaded).
 
--spec grow(handle(), reference(), ticket(), non_neg_integer()) -> step().
-grow(_Handle, _Ref, _Ticket, _Bytes) -> erlang:nif_error(nif_not_loaded).
+-spec grow(handle(), reference(), ticket(), deadline(), non_neg_integer()) -> step().
+grow(_Handle, _Ref, _Ticket, _Deadline, _Bytes) -> erlang:nif_error(nif_not_loaded).
 
--spec snapshot(handle(), reference(), ticket(), Compressed :: boolean(), Base :: [binary()]) ->
+-spec snapshot(handle(), reference(), ticket(), deadline(), Compressed :: boolean(), Base :: [binary()]) ->
     {ok, binary()} | {error, term()} | {yielded, ticket()} | wait().
-snapshot(_Handle, _Ref, _Ticket, _Compressed, _Base) -> erlang:nif_error(nif_not_loaded).
+snapshot(_Handle, _Ref, _Ticket, _Deadline, _Compressed, _Base) -> erlang:nif_error(nif_not_loaded).
 
--spec read_state(handle(), reference(), ticket()) ->
+-spec read_state(handle(), reference(), ticket(), deadline()) ->
     {ok, {Memory :: binary(), Rest :: binary() | none}} | {error, term()} | {yielded, ticket()} | wait().
-read_state(_Handle, _Ref, _Ticket) -> erlang:nif_error(nif_not_loaded).
+read_state(_Handle, _Ref, _Ticket, _Deadline) -> erlang:nif_error(nif_not_loaded).
 
--spec merge(reference(), [binary()]) -> {ok, binary()} | {error, term()} | {wait, job()}.
-merge(_Ref, _Snapshots) -> erlang:nif_error(nif_not_loaded).
+-spec merge(reference(), deadline(), [binary()]) -> {ok, binary()} | {error, term()} | {wait, job()}.
+merge(_Ref, _Deadline, _Snapshots) -> erlang:nif_error(nif_not_loaded).
 
 -spec give_up_job(job()) -> boolean().
 give_up_job(_Job) -> erlang:nif_error(nif_not_loaded).
 
--spec restore(handle(), reference(), ticket(), raw | whole, [binary()], beginning()) -> step().
-restore(_Handle, _Ref, _Ticket, _Form, _Snapshots, _Beginning) -> erlang:nif_error(nif_not_loaded).
+-spec restore(handle(), reference(), ticket(), deadline(), {raw | whole, [binary()]}, options()) -> step().
+restore(_Handle, _Ref, _Ticket, _Deadline, _State, _Options) -> erlang:nif_error(nif_not_loaded).
 
--spec fork(handle(), reference(), ticket(), handle()) -> step().
-fork(_Handle, _Ref, _Ticket, _Other) -> erlang:nif_error(nif_not_loaded).
+-spec fork(handle(), reference(), ticket(), deadline(), handle()) -> step().
+fork(_Handle, _Ref, _Ticket, _Deadline, _Other) -> erlang:nif_error(nif_not_loaded).
 
--spec new_async(pid()) -> reference().
-new_async(_Runner) -> erlang:nif_error(nif_not_loaded).
+%% A reference for a call that `Driver' drives for the calling process. One message `{hb_wasm64, Ref, {done, Result}}' comes
+%% of it, when the driver says so or dies, unless it is cancelled before.
+-spec async_new(Driver :: pid()) -> reference().
+async_new(_Driver) -> erlang:nif_error(nif_not_loaded).
 
--spec runner(reference()) -> pid() | undefined.
-runner(_Ref) -> erlang:nif_error(nif_not_loaded).
+-spec async_done(reference(), Result :: {ok, list()} | {error, term()}) -> ok.
+async_done(_Ref, _Result) -> erlang:nif_error(nif_not_loaded).
+
+%% The driver; `undefined' for a reference that is none of {@link async_new/1}.
+-spec async_cancel(reference()) -> Driver :: pid() | undefined.
+async_cancel(_Ref) -> erlang:nif_error(nif_not_loaded).
 
 -spec log_to(pid()) -> ok.
 log_to(_Pid) -> erlang:nif_error(nif_not_loaded).
@@ -212,3 +225,7 @@ set_limit(_Limit, _Value) -> erlang:nif_error(nif_not_loaded).
 
 -spec is_lowered(memory | table) -> boolean().
 is_lowered(_Limit) -> erlang:nif_error(nif_not_loaded).
+
+%% Nanoseconds of a clock that only goes forward: the one that deadlines are compared with.
+-spec now() -> integer().
+now() -> erlang:nif_error(nif_not_loaded).

@@ -1,108 +1,88 @@
 %% @doc The state of instances: snapshots, restoring, forking. The functions of {@link hb_wasm64} by the same names.
 -module(hb_wasm64_state).
 
--export([snapshot/2, restore/3, merge/1, fork/2, read_state/1, write_state/3]).
--export([restoring/2]).
-
-%% A snapshot was taken later than anything that runs at a start.
--define(NOTHING, {nothing, 0}).
+-export([snapshot/2, snapshot/4, restore/3, merge/2, fork/2, read_state/2, write_state/4]).
 
 -spec snapshot(hb_wasm64:handle(), term()) -> {ok, binary()} | {error, hb_wasm64:reason()}.
-snapshot(Handle, Options) when is_map(Options) ->
-    Base = maps:get(base, Options, []),
-    case {maps:get(compress, Options, false), snapshots(Base), hb_wasm64_run:deadline(Options)} of
-        {Compress, _, _} when not is_boolean(Compress) ->
-            {error, {invalid_option, compress, Compress}};
-        {_, error, _} ->
-            {error, {invalid_option, base, Base}};
-        {_, _, {error, _} = Error} ->
-            Error;
-        {Compress, {ok, Snapshots}, {ok, Deadline}} ->
-            Take = fun(Ref, Ticket) -> hb_wasm64_nif:snapshot(Handle, Ref, Ticket, Compress, Snapshots) end,
-            hb_wasm64_run:in_turn(Handle, Deadline, Take)
-    end;
-snapshot(_Handle, Options) ->
-    {error, {invalid_option, options, Options}}.
-
-%% Of the options of a call only the timeout means something here.
-run(Handle, Operation, Options) when is_map(Options) ->
-    case hb_wasm64_run:operation(Handle, Operation, maps:with([timeout], Options)) of
-        {ok, Run} ->
-            case hb_wasm64_run:sync(Run, zero, none) of
-                {ok, [], none} -> ok;
-                {error, Reason, none} -> {error, Reason}
-            end;
+snapshot(Handle, Options) ->
+    case hb_wasm64_options:parse(snapshot, Options) of
+        {ok, Parsed} ->
+            [Compress, Base] = [hb_wasm64_options:value(Key, Parsed) || Key <- [compress, base]],
+            snapshot(Handle, Compress, Base, hb_wasm64_options:deadline(Parsed));
         {error, _} = Error ->
             Error
-    end;
-run(_Handle, _Operation, Options) ->
-    {error, {invalid_option, options, Options}}.
+    end.
+
+%% @doc The same with a deadline; no base is the empty list.
+-spec snapshot(hb_wasm64:handle(), Compress :: boolean(), Base :: [binary()], hb_wasm64_deadline:deadline()) ->
+    {ok, binary()} | {error, hb_wasm64:reason()}.
+snapshot(Handle, Compress, Base, Deadline) ->
+    Take = fun(Ref, Ticket) -> hb_wasm64_nif:snapshot(Handle, Ref, Ticket, Deadline, Compress, Base) end,
+    hb_wasm64_call:single_step(Handle, Deadline, Take).
+
+run(Handle, Operation, Deadline) ->
+    case hb_wasm64_call:run(hb_wasm64_call:new(Handle, Operation, Deadline)) of
+        {ok, []} -> ok;
+        {error, _} = Error -> Error
+    end.
 
 -spec restore(hb_wasm64:handle(), term(), term()) -> ok | {error, hb_wasm64:reason()}.
 restore(Handle, Snapshot, Options) ->
-    case snapshots(Snapshot) of
+    case hb_wasm64_options:snapshots(Snapshot) of
         {ok, Snapshots} ->
-            run(Handle, {restore, whole, Snapshots, ?NOTHING}, Options);
+            within(Options, fun(Deadline) -> run(Handle, {restore, {whole, Snapshots}, #{}}, Deadline) end);
         error ->
-            {error, hb_wasm64_run:wrong_argument("restore(Handle, Snapshot)", [Handle, Snapshot], 2)}
+            {error, hb_wasm64_args:error("restore(Handle, Snapshot)", [Handle, Snapshot], 2)}
     end.
 
--spec merge(term()) -> {ok, binary()} | {error, hb_wasm64:reason()}.
-merge(Snapshot) ->
-    case snapshots(Snapshot) of
+-spec merge(term(), term()) -> {ok, binary()} | {error, hb_wasm64:reason()}.
+merge(Snapshot, Options) ->
+    case hb_wasm64_options:snapshots(Snapshot) of
         {ok, Snapshots} ->
-            {ok, Deadline} = hb_wasm64_run:deadline(#{}),
-            hb_wasm64_run:job(Deadline, fun(Ref) -> hb_wasm64_nif:merge(Ref, Snapshots) end);
-        error -> {error, hb_wasm64_run:wrong_argument("merge(Snapshot)", [Snapshot], 1)}
+            within(Options, fun(Deadline) ->
+                hb_wasm64_call:job(Deadline, fun(Ref) -> hb_wasm64_nif:merge(Ref, Deadline, Snapshots) end)
+            end);
+        error ->
+            {error, hb_wasm64_args:error("merge(Snapshot)", [Snapshot], 1)}
     end.
 
 -spec fork(hb_wasm64:handle(), term()) -> {ok, hb_wasm64:handle()} | {error, hb_wasm64:reason()}.
 fork(Handle, Options) ->
-    case hb_wasm64_nif:new_sibling(Handle) of
-        {ok, Other} ->
-            case run(Handle, {fork, Other}, Options) of
-                ok -> {ok, Other};
-                {error, _} = Error -> Error
-            end;
-        {error, _} = Error ->
-            Error
-    end.
+    within(Options, fun(Deadline) ->
+        case hb_wasm64_nif:new_sibling(Handle) of
+            {ok, Other} ->
+                case run(Handle, {fork, Other}, Deadline) of
+                    ok -> {ok, Other};
+                    {error, _} = Error -> Error
+                end;
+            {error, _} = Error ->
+                Error
+        end
+    end).
 
--spec read_state(hb_wasm64:handle()) -> {ok, binary(), binary() | none} | {error, hb_wasm64:reason()}.
-read_state(Handle) ->
-    case hb_wasm64_run:in_turn(Handle, fun(Ref, Ticket) -> hb_wasm64_nif:read_state(Handle, Ref, Ticket) end) of
-        {ok, {Memory, Rest}} -> {ok, Memory, Rest};
-        {error, _} = Error -> Error
-    end.
+-spec read_state(hb_wasm64:handle(), term()) -> {ok, binary(), binary() | none} | {error, hb_wasm64:reason()}.
+read_state(Handle, Options) ->
+    within(Options, fun(Deadline) ->
+        Read = fun(Ref, Ticket) -> hb_wasm64_nif:read_state(Handle, Ref, Ticket, Deadline) end,
+        case hb_wasm64_call:single_step(Handle, Deadline, Read) of
+            {ok, {Memory, Rest}} -> {ok, Memory, Rest};
+            {error, _} = Error -> Error
+        end
+    end).
 
--spec write_state(hb_wasm64:handle(), term(), term()) -> ok | {error, hb_wasm64:reason()}.
-write_state(Handle, Memory, Rest) ->
-    case restoring({raw, Memory, Rest}, {constructors, 0}) of
-        {ok, Operation} ->
-            run(Handle, Operation, #{});
+-spec write_state(hb_wasm64:handle(), term(), term(), term()) -> ok | {error, hb_wasm64:reason()}.
+write_state(Handle, Memory, Rest, Options) ->
+    case hb_wasm64_options:state({raw, Memory, Rest}) of
+        {ok, State} ->
+            within(Options, fun(Deadline) -> run(Handle, {restore, State, #{}}, Deadline) end);
         error ->
             Position = if is_binary(Memory) -> 3; true -> 2 end,
             Given = [Handle, Memory, Rest],
-            {error, hb_wasm64_run:wrong_argument("write_state(Handle, Memory, Rest)", Given, Position)}
+            {error, hb_wasm64_args:error("write_state(Handle, Memory, Rest)", Given, Position)}
     end.
 
-%% @doc What puts an instance into a state. Only raw memory alone has anything run: it tells nothing of the rest.
--spec restoring(term(), hb_wasm64_run:beginning()) -> {ok, hb_wasm64_run:operation()} | error.
-restoring({raw, Memory, none}, Beginning) when is_binary(Memory) ->
-    {ok, {restore, raw, [Memory], Beginning}};
-restoring({raw, Memory, Rest}, _Beginning) when is_binary(Memory), is_binary(Rest) ->
-    {ok, {restore, raw, [Memory, Rest], ?NOTHING}};
-restoring(Snapshot, _Beginning) ->
-    case snapshots(Snapshot) of
-        {ok, Snapshots} -> {ok, {restore, whole, Snapshots, ?NOTHING}};
-        error -> error
+within(Options, Operation) ->
+    case hb_wasm64_options:parse(operation, Options) of
+        {ok, Parsed} -> Operation(hb_wasm64_options:deadline(Parsed));
+        {error, _} = Error -> Error
     end.
-
-%% A snapshot as the list of its parts.
-snapshots(Snapshot) when is_binary(Snapshot) -> {ok, [Snapshot]};
-snapshots(Snapshots) when is_list(Snapshots) -> check(Snapshots, Snapshots);
-snapshots(_Other) -> error.
-
-check([], All) -> {ok, All};
-check([Snapshot | Rest], All) when is_binary(Snapshot) -> check(Rest, All);
-check(_Other, _All) -> error.

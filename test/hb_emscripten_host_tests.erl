@@ -440,10 +440,6 @@ a_snapshot_was_taken_after_everything_that_runs_at_a_start_test() ->
     [?assertEqual({error, {invalid_option, initialize, main}}, hb_wasm64:start(Image, #{snapshot => Snapshot, initialize => main}))
      || Snapshot <- [{raw, Memory, none} | Snapshots]].
 
-%% What is no option of a function is nothing to it.
-a_start_has_nobody_to_ask_test() ->
-    ?assertEqual([5.0, 5.0, -1.0], clocks(starting(#{time => 5, override => [<<"env">>], handler => none}))).
-
 %%% Images that cannot be served
 
 %% The guest with another name in place of one that it exports.

@@ -206,8 +206,7 @@ a_handler_in_another_process_answers_the_imports_test() ->
     ?assert(silent()),
     ?assertMatch([_, _ | _], stop_handler(Handler)).
 
-%% It is the handler that owes the answer, so its plain handle is the scoped one.
-%% The plain handle belongs to no import, also for the one who answers it.
+%% For processes that do not owe the answer.
 the_plain_handle_waits_for_the_answer_test() ->
     H = hb_support:start("imports"),
     {Ref, IRef} = pending(H, "call_add", [1, 2]),
@@ -317,7 +316,122 @@ a_timeout_ends_a_call_that_waits_for_an_answer_test() ->
     ?assertEqual({error, no_pending_import}, hb_wasm64:respond(IRef, {ok, [3]})),
     ?assertEqual({ok, [50]}, hb_wasm64:call(H, 0, [5])).
 
+%% One message, whatever dies
+
+a_call_whose_driver_is_killed_is_done_test() ->
+    H = hb_support:start("imports"),
+    {Ref, IRef, Driver} = driven(fun() -> pending(H, "call_add", [1, 2]) end),
+    exit(Driver, kill),
+    ?assertMatch({done, {error, {host, <<_/binary>>}}}, next(Ref)),
+    ?assertEqual({error, no_pending_import}, hb_wasm64:respond(IRef, {ok, [3]})),
+    ?assertEqual({ok, [50]}, hb_wasm64:call(H, 0, [5])),
+    ?assertEqual(ok, hb_wasm64:cancel(Ref)),
+    ?assert(silent()).
+
+%% At whatever moment it is killed, the one message comes: that of the result or that of the death.
+a_call_whose_driver_is_killed_at_any_time_is_done_once_test_() ->
+    {timeout, 120, fun() ->
+        H = hb_support:start("numbers"),
+        Results = [begin
+             {Ref, none, Driver} = driven(fun() -> {ok, R} = hb_wasm64:call_async(H, "add_i32", [N, 1], #{}), {R, none} end),
+             _ = is_pid(Driver) andalso begin [erlang:yield() || _ <- lists:seq(1, N rem 7)], exit(Driver, kill) end,
+             {done, Result} = next(Ref),
+             Result
+         end || N <- lists:seq(1, 300)],
+        [?assertMatch({ok, [_]}, Result) || Result <- Results, element(1, Result) =/= error],
+        [?assertMatch({error, {host, _}}, Result) || Result <- Results, element(1, Result) =:= error],
+        ?assert(silent())
+    end}.
+
+%% Processes may have a bound on their heap, which ends them in the middle of whatever they do.
+a_call_whose_driver_exceeds_its_heap_is_done_test_() ->
+    {timeout, 60, fun() ->
+        H = hb_support:start("imports"),
+        Handler = handler(fun(#{args := [A, B]}) -> {ok, [A + B]} end),
+        Long = [<<"module">> || _ <- lists:seq(1, 5_000)],
+        Default = erlang:system_flag(max_heap_size, #{size => 10_000, kill => true, error_logger => false}),
+        Started =
+            try
+                hb_wasm64:call_async(H, "call_many", [1_000_000], #{handler => Handler, override => Long})
+            after
+                erlang:system_flag(max_heap_size, Default)
+            end,
+        {ok, Ref} = Started,
+        ?assertMatch({done, {error, {host, <<_/binary>>}}}, receive {hb_wasm64, Ref, Done} -> Done after 30_000 -> nothing end),
+        ?assertEqual({ok, [50]}, hb_wasm64:call(H, 0, [5])),
+        unlink(Handler),
+        exit(Handler, kill),
+        ?assert(silent())
+    end}.
+
+%% Who uses the plain handle and owes the answer
+
+a_handler_that_uses_the_plain_handle_works_within_the_import_test_() ->
+    {timeout, 60, fun() ->
+        H = hb_support:start("imports"),
+        Handler = handler(fun(#{args := [A, B]}) ->
+            {ok, 65536} = hb_wasm64:memory_size(H),
+            ok = hb_wasm64:write(H, 1024, <<"written">>),
+            {ok, <<"written">>} = hb_wasm64:read(H, 1024, 7),
+            {ok, [50]} = hb_wasm64:call(H, 0, [5]),
+            {ok, [A + B]}
+        end),
+        {ok, Ref} = hb_wasm64:call_async(H, "call_many", [3], #{handler => Handler}),
+        ?assertEqual({done, {ok, [6]}}, next(Ref)),
+        ?assertEqual({ok, <<"written">>}, hb_wasm64:read(H, 1024, 7))
+    end}.
+
+%% It waits before the import comes, and cannot answer: the message is in its mailbox.
+a_handler_that_waits_for_its_own_answer_is_told_test_() ->
+    {timeout, 60, fun() ->
+        H = hb_support:start("loop"),
+        Test = self(),
+        Fun = fun(_, #{instance := Scope}, _) ->
+            %% A call in the import of another process, whose handler then waits behind it.
+            Handler = spawn_link(fun() ->
+                Test ! {self(), hb_wasm64:call(H, "count", [1])},
+                receive {hb_wasm64, _, {import, IRef, _}} -> ok = hb_wasm64:respond(IRef, {error, enough}) end
+            end),
+            true = hb_support:wait_until(fun() -> process_info(Handler, status) =:= {status, waiting} end),
+            {ok, Ref} = hb_wasm64:call_async(Scope, "import_loop", [], #{handler => Handler}),
+            ?assertEqual({error, would_deadlock}, ?AWAIT({Handler, Result}, Result)),
+            ?assertEqual({done, {error, {import_failed, enough}}}, next(Ref)),
+            {error, enough, done}
+        end,
+        ?assertEqual({error, {import_failed, enough}, done}, hb_wasm64:call(H, "import_loop", [], Fun, none, #{})),
+        ?assertEqual({ok, [3]}, hb_wasm64:call(H, "count", [3])),
+        ?assert(silent())
+    end}.
+
+%% The scope of an outer import waits for the inner one, and that for the process that uses the scope.
+the_scope_of_an_outer_import_is_no_way_around_the_own_answer_test() ->
+    H = hb_support:start("imports"),
+    {Outer, Scope} = pending(H, "call_add", [1, 2]),
+    {ok, Inner} = hb_wasm64:call_async(Scope, "call_add", [3, 4], #{}),
+    {import, InnerScope, _} = next(Inner),
+    ?assertEqual({error, would_deadlock}, hb_wasm64:memory_size(Scope)),
+    ?assertEqual({error, would_deadlock}, hb_wasm64:call(Scope, 0, [5])),
+    ?assertEqual({ok, 65536}, hb_wasm64:memory_size(InnerScope)),
+    ?assertEqual({ok, 65536}, hb_wasm64:memory_size(H)),
+    ok = hb_wasm64:respond(InnerScope, {ok, [7]}),
+    ?assertEqual({done, {ok, [7]}}, next(Inner)),
+    ?assertEqual({ok, 65536}, hb_wasm64:memory_size(Scope)),
+    ok = hb_wasm64:respond(Scope, {ok, [3]}),
+    ?assertEqual({done, {ok, [3]}}, next(Outer)),
+    ?assert(silent()).
+
 %% Support
+
+%% What Fun gives, with the process that drives its call. `none' where that has ended already.
+driven(Fun) ->
+    Before = processes(),
+    {Ref, IRef} = Fun(),
+    Is = fun(Pid) -> {initial_call, Call} = process_info(Pid, initial_call), Call =:= {erlang, apply, 2} end,
+    Driver = case [Pid || Pid <- processes() -- Before, is_process_alive(Pid), Is(Pid)] of
+        [Pid] -> Pid;
+        [] -> none
+    end,
+    {Ref, IRef, Driver}.
 
 %% The next message of a call.
 next(Ref) ->

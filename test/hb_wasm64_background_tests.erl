@@ -143,7 +143,7 @@ time_that_is_up_ends_long_work_test_() ->
             {delta, fun(Options) -> hb_wasm64:snapshot(H, Options#{base => [Whole]}) end},
             {restore, fun(Options) -> hb_wasm64:restore(H, Whole, Options) end},
             {fork, fun(Options) -> hb_wasm64:fork(H, Options) end},
-            {merge, fun within_a_call/1}
+            {merge, fun(Options) -> hb_wasm64:merge([Whole], Options) end}
         ]],
         ?assert(lists:any(fun is_process_alive/1, Others)),
         %% The next one finds the instance free, and nothing has changed.
@@ -151,14 +151,6 @@ time_that_is_up_ends_long_work_test_() ->
         ?assert({ok, Whole} =:= hb_wasm64:snapshot(H)),
         ?assertEqual([], hb_support:flush())
     end}.
-
-%% A merge in an import function has the time of the call around it.
-within_a_call(Options) ->
-    H = large(8),
-    {ok, Snapshot} = hb_wasm64:snapshot(H),
-    Import = fun(none, _, _) -> {ok, [1], {seen, hb_wasm64:merge(Snapshot)}} end,
-    {error, timeout, {seen, Seen}} = hb_wasm64:call(hb_state_support:start(), "ask", [5], Import, none, Options),
-    Seen.
 
 the_death_of_who_asked_ends_long_work_test_() ->
     {timeout, 120, fun() ->

@@ -369,8 +369,6 @@ import_functions_that_are_none_are_refused_test() ->
     [?assertMatch({error, _, s}, hb_wasm64:call(H, "nop", [], Import, s, #{}))
      || Import <- [foo, fun() -> ok end, fun(_, _) -> ok end, undefined, {m, f}]].
 
-%% HyperBEAM hands its own options through.
-options_of_others_are_no_business_of_ours_test() ->
+options_without_a_bound_are_as_good_as_none_test() ->
     H = hb_support:start("numbers"),
-    ?assertEqual({ok, []}, hb_wasm64:call(H, "nop", [], #{store => [], <<"binary">> => 1, wasm_allow_aot => false})),
     ?assertEqual({ok, []}, hb_wasm64:call(H, "nop", [], #{timeout => infinity, fuel => infinity})).

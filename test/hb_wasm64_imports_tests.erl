@@ -36,14 +36,14 @@ calls_import({Export, Args, Import, Signature, Results}) ->
 calls_import({Export, Args, Import, Signature, Results, Arrived}) ->
     H = hb_support:start("imports"),
     Fun = fun(State, Request, Options) -> {ok, Results, [{Request, Options} | State]} end,
-    {ok, Given, Seen} = hb_wasm64:call(H, Export, Args, Fun, [], #{some => thing}),
+    {ok, Given, Seen} = hb_wasm64:call(H, Export, Args, Fun, [], #{user => {some, thing}}),
     ?assertEqual(Results, Given),
     ?assertMatch([{#{instance := _}, _}], Seen),
     [{Request, Options}] = Seen,
     ?assertEqual(#{module => "env", func => Import, args => Arrived, func_sig => Signature},
                  maps:remove(instance, Request)),
     ?assert(is_reference(maps:get(instance, Request))),
-    ?assertEqual(thing, maps:get(some, Options)).
+    ?assertEqual({some, thing}, Options).
 
 %% What an import answers is converted as arguments are.
 answers_are_coerced_as_arguments_are_test() ->

@@ -270,3 +270,41 @@ traps_in_malloc_and_free_are_traps_test() ->
 
 beyond(Offset, Size, Memory) ->
     {error, {out_of_bounds, #{offset => Offset, size => Size, memory => Memory}}}.
+
+%% A guest decides where its strings end, and with that how much memory of the node a read takes.
+a_string_is_no_longer_than_the_option_max_allows_test_() ->
+    {timeout, 60, fun() ->
+        H = hb_support:start("memory64"),
+        Size = 5 bsl 20,
+        {ok, [1]} = hb_wasm64:call(H, "grow", [Size div ?PAGE]),
+        {ok, []} = hb_wasm64:call(H, "fill", [0, $a, Size]),
+        %% Around what is read on a normal scheduler, and around nothing.
+        [begin
+             ok = hb_wasm64:write(H, Length, <<0>>),
+             ?assertEqual({ok, binary:copy(<<"a">>, Length)}, hb_wasm64:read_string(H, 0, #{max => Length})),
+             ?assertEqual({ok, binary:copy(<<"a">>, Length)}, hb_wasm64:read_string(H, 0, #{max => Length + 1})),
+             [?assertEqual({error, {limit, string}}, hb_wasm64:read_string(H, 0, #{max => Max}))
+              || Max <- [Length - 1, Length div 2, 0], Max >= 0, Max < Length],
+             ok = hb_wasm64:write(H, Length, <<"a">>)
+         end || Length <- [0, 1, 100, (1 bsl 20) - 1, 1 bsl 20, (1 bsl 20) + 1, 4 bsl 20]],
+        [?assertEqual({error, {invalid_option, max, Max}}, hb_wasm64:read_string(H, 0, #{max => Max}))
+         || Max <- [-1, 1.0, infinity, <<"1">>, 1 bsl 64]],
+        %% One without an end.
+        ok = hb_wasm64:write(H, Size, binary:copy(<<"a">>, ?PAGE)),
+        ?assertMatch({error, {out_of_bounds, _}}, hb_wasm64:read_string(H, 0)),
+        ?assertEqual({error, {limit, string}}, hb_wasm64:read_string(H, 0, #{max => Size}))
+    end}.
+
+without_the_option_max_a_string_has_at_most_64_mib_test_() ->
+    {timeout, 60, fun() ->
+        H = hb_support:start("memory64"),
+        Most = 64 bsl 20,
+        {ok, [1]} = hb_wasm64:call(H, "grow", [Most div ?PAGE]),
+        {ok, []} = hb_wasm64:call(H, "fill", [0, $a, Most]),
+        {ok, String} = hb_wasm64:read_string(H, 0),
+        ?assertEqual(Most, byte_size(String)),
+        ok = hb_wasm64:write(H, Most, <<"a">>),
+        ?assertEqual({error, {limit, string}}, hb_wasm64:read_string(H, 0)),
+        ?assertEqual({error, {limit, string}}, hb_beamr_io:read_string(H, 0)),
+        ?assertMatch({ok, _}, hb_wasm64:read_string(H, 0, #{max => Most + 1}))
+    end}.

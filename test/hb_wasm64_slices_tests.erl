@@ -164,7 +164,7 @@ large_reads_and_writes_do_not_block_the_schedulers_test_() ->
             Load = load_of(fun() ->
                 ok = hb_wasm64:write(H, 0, Bytes),
                 {ok, Read} = hb_wasm64:read(H, 0, Size),
-                {error, {out_of_bounds, _}} = hb_wasm64:read_string(H, 0),
+                {error, {out_of_bounds, _}} = hb_wasm64:read_string(H, 0, #{max => Size}),
                 <<"0123456789abcdef">> = binary:part(Read, Size - 16, 16)
             end),
             ok = hb_wasm64:stop(H),

@@ -41,9 +41,10 @@
 %% For a state that cannot be captured `snapshot' throws `{error, Message}'.
 %%
 %% == Options of the node ==
-%% `wasm_timeout' (milliseconds for a call, for `write', or for a start including compilation) and `wasm_fuel' (instructions
-%% for each of them; nodes agree on results only if they agree on this), both `infinity' by default. `wasm_allow_aot'
-%% (default `false'): whether the mode `AOT' is refused instead of being treated as `WASM'.
+%% `wasm_timeout' (milliseconds for a call, for `read', `write', a snapshot, or for a start including compilation) and
+%% `wasm_fuel' (instructions for a call, for `write', or for a start; nodes agree on results only if they agree on this), both
+%% `infinity' by default. `wasm_allow_aot' (default `false'): whether the mode `AOT' is refused instead of being treated as
+%% `WASM'. `read' returns at most 64 MiB on every node.
 -module(dev_wasm64).
 
 -export([info/1, init/3, compute/3, import/3, snapshot/3, normalize/3, terminate/3]).

@@ -1,10 +1,12 @@
 %% @doc The instance of a message: its place in the private state, and the bounds that the node sets to it.
 -module(dev_wasm64_instance).
 
--export([find/2, live/2, put/3, remove/2, access/2, own/1, bounds/1]).
+-export([find/2, live/2, put/3, remove/2, access/2, own/1, bounds/1, time_bound/1]).
 
 %% The device's keys of the private state, below the output prefix.
 -define(KEYS, [<<"instance">>, <<"write">>, <<"read">>, <<"import-resolver">>]).
+%% The longest string that `read' returns. Every node has the same bound: what exceeds it is a result.
+-define(MAX_STRING_BYTES, (64 bsl 20)).
 
 %% @doc The handle of a message, of an instance that may have been stopped.
 -spec find(map(), map()) -> hb_wasm64:handle() | not_found.
@@ -41,9 +43,14 @@ remove(Prefix, Base) -> dev_wasm64_message:without_private(Prefix, ?KEYS, Base).
 own(Private) -> maps:with(?KEYS, Private).
 
 %% @doc What a node allows a guest each time that it runs: the options `timeout' and `fuel' of its calls.
--spec bounds(map()) -> hb_wasm64:options().
+-spec bounds(map()) -> hb_wasm64_options:call().
 bounds(Opts) ->
-    #{timeout => bound(wasm_timeout, Opts), fuel => bound(wasm_fuel, Opts)}.
+    (time_bound(Opts))#{fuel => bound(wasm_fuel, Opts)}.
+
+%% @doc The option `timeout' of what runs no guest.
+-spec time_bound(map()) -> hb_wasm64_options:operation().
+time_bound(Opts) ->
+    #{timeout => bound(wasm_timeout, Opts)}.
 
 %% In a node's configuration file it is text.
 bound(Option, Opts) ->
@@ -65,7 +72,10 @@ access(Handle, Opts) ->
         <<"instance">> => Handle,
         <<"write">> => fun(Binary) -> hb_wasm64:write_string(Handle, Binary, bounds(Opts)) end,
         <<"read">> => fun
-            ([Pointer]) -> hb_wasm64:read_string(Handle, Pointer);
-            (Pointer) -> hb_wasm64:read_string(Handle, Pointer)
+            ([Pointer]) -> read(Handle, Pointer, Opts);
+            (Pointer) -> read(Handle, Pointer, Opts)
         end
     }.
+
+read(Handle, Pointer, Opts) ->
+    hb_wasm64:read_string(Handle, Pointer, (time_bound(Opts))#{max => ?MAX_STRING_BYTES}).

@@ -11,7 +11,7 @@
 
 %% @doc Starts the image of a message. `Options' are those of {@link hb_wasm64:start/2}. `Blame' returns the key to which
 %% a reason belongs, given that of the image.
--spec start(message(), fun((binary(), hb_wasm64:reason()) -> binary()), hb_wasm64:options(), opts()) ->
+-spec start(message(), fun((binary(), hb_wasm64:reason()) -> binary()), hb_wasm64_options:start(), opts()) ->
     {ok, message()} | {error, message()}.
 start(Base, Blame, Options, Opts) ->
     case {dev_wasm64_image:find(Base, Opts), dev_wasm64_image:check_mode(Base, Opts)} of
@@ -37,7 +37,7 @@ snapshot(Base, Opts) ->
         not_found ->
             refuse(<<"instance">>, 404, <<"there is no instance to snapshot">>);
         Handle ->
-            case hb_wasm64:read_state(Handle) of
+            case hb_wasm64:read_state(Handle, dev_wasm64_instance:time_bound(Opts)) of
                 {ok, Memory, none} ->
                     {ok, #{<<"body">> => Memory}};
                 {ok, Memory, Rest} ->

@@ -70,6 +70,9 @@ pub enum Error {
     /// The call was cancelled, or the call that it was nested in.
     #[error("cancelled")]
     Cancelled,
+    /// The operation waits for its turn until its own process has answered an import.
+    #[error("the operation would wait for its own process")]
+    WouldDeadlock,
     /// The instance has been stopped.
     #[error("stopped")]
     Stopped,

@@ -164,7 +164,7 @@ impl Image {
     }
 
     /// The modules with imports that the host serves where nobody else does.
-    pub(crate) fn native_modules(&self) -> &[Arc<str>] {
+    pub fn native_modules(&self) -> &[Arc<str>] {
         &self.native_modules
     }
 

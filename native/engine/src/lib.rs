@@ -17,6 +17,7 @@ mod import;
 mod instance;
 mod limiter;
 pub mod limits;
+mod queue;
 mod ranges;
 pub mod reaper;
 pub mod snapshot;
@@ -24,7 +25,6 @@ mod state;
 mod task;
 mod ticker;
 mod touched;
-mod turns;
 mod unserved;
 pub mod value;
 
@@ -32,9 +32,10 @@ pub use declared::engine_kind;
 pub use emscripten::Initialize;
 pub use import::ImportInfo;
 pub use instance::{
-    Access, CallRequest, FuncName, GivenUp, Instance, Progress, Request, Response, StartRequest, Step, Thread,
+    Access, CallRequest, Caller, FuncName, GivenUp, Instance, Progress, Request, Response, Slice, StartRequest, Step,
 };
+pub use queue::{Notifications, Scope, Status, TicketId};
 pub use state::{Contents, Kept, Snapshots, View};
+pub use task::CallOptions;
 pub use ticker::{SLICES, set_slice};
-pub use turns::{News, Scope, Status, TicketId};
 pub use unserved::Unserved;

@@ -7,11 +7,16 @@ use hb_wasm64_engine::error::Error;
 use hb_wasm64_engine::image::{Image, hash};
 use hb_wasm64_engine::value::{Arg, Value};
 use hb_wasm64_engine::{
-    Access, CallRequest, FuncName, Initialize, Instance, Progress, Response, StartRequest, Thread, TicketId,
+    Access, CallOptions, CallRequest, Caller, FuncName, Initialize, Instance, Progress, Response, Slice, StartRequest,
+    TicketId,
 };
 use std::sync::Arc;
 
 type Guest = Instance<(), ()>;
+
+fn caller(ticket: TicketId) -> Caller<'static, (), impl Fn()> {
+    Caller { scope: None, ticket, process: (), owner: || () }
+}
 
 fn image(wat: &str) -> Result<Arc<Image>, Error> {
     let bytes = wat::parse_str(wat).unwrap();
@@ -22,9 +27,9 @@ fn start(wat: &str, initialize: Initialize) -> Result<Guest, Error> {
     let guest = Guest::new(image(wat)?);
     let ticket = TicketId::fresh();
     let mut progress =
-        guest.start(ticket, StartRequest { initialize, ..StartRequest::default() }, Thread::Worker).progress;
-    while let Progress::Yielded = progress {
-        progress = guest.resume(ticket, Thread::Worker, None).progress;
+        guest.start(caller(ticket), StartRequest { initialize, ..StartRequest::default() }, Slice::Long).progress;
+    while let Progress::Yielded | Progress::Deferred = progress {
+        progress = guest.resume(caller(ticket), Slice::Long, None).progress;
     }
     match progress {
         Progress::Finished(result) => result.map(|_| guest),
@@ -43,23 +48,27 @@ fn call(guest: &Guest, name: &str, args: &[i128]) -> Result<Vec<Value>, Error> {
 
 fn request(args: &[i128]) -> CallRequest<'static> {
     let args = args.iter().map(|n| Arg::Int(*n)).collect();
-    CallRequest { func: FuncName::Entry(0), args, fuel: None, time: None, asked_first: Vec::new() }
+    CallRequest { func: FuncName::Entry(0), args, options: CallOptions::default() }
+}
+
+fn with_fuel(fuel: u64) -> CallOptions {
+    CallOptions { fuel: Some(fuel), ..CallOptions::default() }
 }
 
 fn call_with(guest: &Guest, request: CallRequest<'_>) -> Result<Vec<Value>, Error> {
     let ticket = TicketId::fresh();
-    let mut progress = guest.call(None, ticket, request, Thread::Worker, Some(()), || ()).progress;
+    let mut progress = guest.call(caller(ticket), request, Slice::Long, Some(())).progress;
     loop {
         match progress {
             Progress::Finished(result) => return result,
-            Progress::Yielded => {}
+            Progress::Yielded | Progress::Deferred => {}
             Progress::Import(asked) => {
                 drop(guest.respond(&asked.scope, Response::Results(&[Arg::Int(77)])).unwrap());
             }
             Progress::Waiting => panic!("nobody else is there"),
             Progress::Long(_) => panic!("a call is not for a background thread"),
         }
-        progress = guest.resume(ticket, Thread::Worker, Some(())).progress;
+        progress = guest.resume(caller(ticket), Slice::Long, Some(())).progress;
     }
 }
 
@@ -169,7 +178,7 @@ fn invoke_catches_nothing_else() {
         if pointer == "i64" {
             assert!(["table_out_of_bounds", "unreachable"].contains(&trap(1 << 32)), "a number is not cut to 32 bits");
         }
-        let spent = CallRequest { func: FuncName::Export("vi"), fuel: Some(100_000), ..request(&[8]) };
+        let spent = CallRequest { func: FuncName::Export("vi"), options: with_fuel(100_000), ..request(&[8]) };
         assert!(matches!(call_with(&guest, spent), Err(Error::Limit(_))));
         assert_eq!(threw(&guest), Ok(vec![Value::I32(0)]));
         assert_eq!(stack(&guest), 1000);
@@ -183,12 +192,12 @@ fn an_import_in_an_invoke_goes_to_erlang_and_its_failure_is_not_caught() {
 
     let ticket = TicketId::fresh();
     let request = CallRequest { func: FuncName::Export("vi"), ..request(&[6]) };
-    let progress = guest.call(None, ticket, request, Thread::Worker, Some(()), || ()).progress;
+    let progress = guest.call(caller(ticket), request, Slice::Long, Some(())).progress;
     let Progress::Import(asked) = progress else { panic!("{progress:?}") };
     assert_eq!(guest.respond(&asked.scope, Response::LeaveToHost).err(), Some(Error::NotNative));
     let refused = hb_wasm64_engine::error::ImportFailure::Refused(Arc::from([1]));
     drop(guest.respond(&asked.scope, Response::Failed(refused.clone())).unwrap());
-    let progress = guest.resume(ticket, Thread::Worker, Some(())).progress;
+    let progress = guest.resume(caller(ticket), Slice::Long, Some(())).progress;
     assert!(matches!(progress, Progress::Finished(Err(Error::ImportFailed(failure))) if failure == refused));
     assert_eq!(threw(&guest), Ok(vec![Value::I32(0)]));
 }
@@ -341,7 +350,7 @@ fn a_program_has_the_time_of_its_start_and_the_start_function_none() {
         (func (export "now") (result f64) (call $now)))"#;
     let guest = Guest::new(image(wat).unwrap());
     let request = StartRequest { initialize: Initialize::Main, time: 5, ..StartRequest::default() };
-    let progress = guest.start(TicketId::fresh(), request, Thread::Worker).progress;
+    let progress = guest.start(caller(TicketId::fresh()), request, Slice::Long).progress;
     assert!(matches!(progress, Progress::Finished(Ok(_))), "{progress:?}");
     for (name, time) in [("begun", 0f64), ("made", 5.0), ("ran", 5.0)] {
         assert_eq!(call(&guest, name, &[]), Ok(vec![Value::F64(time.to_bits())]), "{name}");
@@ -363,10 +372,11 @@ fn constructors_end_when_their_fuel_does() {
     let spin = STARTING.replace("(call $step (i32.const 2))", "(loop (br 0))").replace("MAIN", "(i32.const 0)");
     let guest = Guest::new(image(&spin).unwrap());
     let ticket = TicketId::fresh();
-    let mut progress =
-        guest.start(ticket, StartRequest { fuel: Some(1_000_000), ..StartRequest::default() }, Thread::Worker).progress;
-    while let Progress::Yielded = progress {
-        progress = guest.resume(ticket, Thread::Worker, None).progress;
+    let mut progress = guest
+        .start(caller(ticket), StartRequest { fuel: Some(1_000_000), ..StartRequest::default() }, Slice::Long)
+        .progress;
+    while let Progress::Yielded | Progress::Deferred = progress {
+        progress = guest.resume(caller(ticket), Slice::Long, None).progress;
     }
     assert!(matches!(progress, Progress::Finished(Err(Error::Limit(_)))), "{progress:?}");
 }
@@ -441,7 +451,7 @@ fn calls_that_are_cancelled_in_a_function_of_the_host_count_no_longer() {
     for _ in 0..20 {
         let ticket = TicketId::fresh();
         let request = CallRequest { func: FuncName::Export("spin"), ..request(&[]) };
-        let progress = guest.call(None, ticket, request, Thread::Worker, Some(()), || ()).progress;
+        let progress = guest.call(caller(ticket), request, Slice::Long, Some(())).progress;
         assert!(matches!(progress, Progress::Yielded), "{progress:?}");
         drop(guest.cancel(ticket));
     }
@@ -454,7 +464,7 @@ fn work_of_the_host_takes_fuel() {
         (import "env" "_emscripten_memcpy_js" (func $copy (param i32 i32 i32)))
         (memory (export "memory") 40)
         (func (export "run") (loop (call $copy (i32.const 0) (i32.const 1) (i32.const 2000000)) (br 0))))"#;
-    let spent = CallRequest { func: FuncName::Export("run"), fuel: Some(10_000_000), ..request(&[]) };
+    let spent = CallRequest { func: FuncName::Export("run"), options: with_fuel(10_000_000), ..request(&[]) };
     assert!(matches!(call_with(&guest(wat), spent), Err(Error::Limit(_))));
 }
 
@@ -561,7 +571,7 @@ fn yields(wat: &str, name: &str) -> bool {
     let guest = guest(wat);
     let ticket = TicketId::fresh();
     let request = CallRequest { func: FuncName::Export(name), ..request(&[]) };
-    match guest.call(None, ticket, request, Thread::Scheduler, Some(()), || ()).progress {
+    match guest.call(caller(ticket), request, Slice::Short, Some(())).progress {
         Progress::Finished(Ok(_)) => false,
         Progress::Yielded => true,
         other => panic!("{other:?}"),
@@ -674,7 +684,7 @@ fn a_text_is_printed_as_far_as_is_said() {
             (call $err (i32.const 14) (i32.const 100))))"#;
     let guest = guest(wat);
     assert_eq!(call(&guest, "run", &[]), Ok(vec![]));
-    let said = guest.output(None, TicketId::fresh(), || (), |out, err| (out.to_vec(), err.to_vec()));
+    let said = guest.output(caller(TicketId::fresh()), |out, err| (out.to_vec(), err.to_vec()));
     assert_eq!(said.progress, Access::Done((b"hello\n".to_vec(), b"world\n".to_vec())));
 }
 
@@ -711,37 +721,27 @@ fn a_long_copy_pauses() {
     );
     let number = |place: usize| ((place / 4) as u32).to_le_bytes();
     for (to, from) in [(MIB, 0), (0, MIB), (8, 0)] {
-        let filled = guest.access(
-            None,
-            TicketId::fresh(),
-            || (),
-            move |memory| {
-                memory.chunks_exact_mut(4).enumerate().for_each(|(at, bytes)| bytes.copy_from_slice(&number(4 * at)));
-            },
-        );
+        let filled = guest.access(caller(TicketId::fresh()), move |memory| {
+            memory.chunks_exact_mut(4).enumerate().for_each(|(at, bytes)| bytes.copy_from_slice(&number(4 * at)));
+        });
         assert!(matches!(filled.progress, Access::Done(())));
 
         let ticket = TicketId::fresh();
         let args = [to, from, SIZE].map(|number| number as i128);
         let call = CallRequest { func: FuncName::Export("copy"), ..request(&args) };
-        let mut progress = guest.call(None, ticket, call, Thread::Worker, None, || ()).progress;
+        let mut progress = guest.call(caller(ticket), call, Slice::Long, None).progress;
         let mut pauses = 0;
-        while let Progress::Yielded = progress {
+        while let Progress::Yielded | Progress::Deferred = progress {
             pauses += 1;
-            progress = guest.resume(ticket, Thread::Worker, None).progress;
+            progress = guest.resume(caller(ticket), Slice::Long, None).progress;
         }
         assert!(matches!(progress, Progress::Finished(Ok(_))), "{progress:?}");
         assert!(pauses >= 2, "{pauses} pauses for {SIZE} bytes");
 
-        let wrong = guest.access(
-            None,
-            TicketId::fresh(),
-            || (),
-            move |memory| {
-                let source = |place: usize| if (to..to + SIZE).contains(&place) { place - to + from } else { place };
-                (0..memory.len()).step_by(4).find(|place| memory[*place..place + 4] != number(source(*place)))
-            },
-        );
+        let wrong = guest.access(caller(TicketId::fresh()), move |memory| {
+            let source = |place: usize| if (to..to + SIZE).contains(&place) { place - to + from } else { place };
+            (0..memory.len()).step_by(4).find(|place| memory[*place..place + 4] != number(source(*place)))
+        });
         assert!(matches!(wrong.progress, Access::Done(None)), "{to} {from}: {:?}", wrong.progress);
     }
 }

@@ -8,17 +8,21 @@ rustler::atoms! {
     neg_infinity,
     nan,
     null,
-    // Starts.
+    // Options.
+    time,
+    overridden = "override",
+    initialize,
     nothing,
     main,
     // Steps.
     import,
     yielded,
+    deferred,
     wait,
+    done,
     turn,
     hash,
     more,
-    done,
     raw,
     none,
     not_found,
@@ -76,6 +80,8 @@ rustler::atoms! {
     uncapturable,
     unknown_function,
     unsupported,
+    timeout,
+    would_deadlock,
     values,
     // Reference types.
     externref,

@@ -6,23 +6,26 @@
 #![deny(missing_docs)]
 
 mod atoms;
+mod call_async;
 mod handle;
 mod jobs;
 mod loading;
 mod logger;
 mod memory;
 mod messenger;
+mod options;
 mod state;
 mod steps;
 mod terms;
 
 use crate::handle::Handle;
 use crate::loading::{Asker, Found, Loaded};
+use crate::options::Deadline;
 use crate::steps::Operation;
 use hb_wasm64_engine::error::{Error, ImportFailure};
-use hb_wasm64_engine::limits::{self, Bounds, Setting};
-use hb_wasm64_engine::{CallRequest, FuncName, GivenUp, Initialize, Instance, Response, StartRequest, Status, Thread};
-use hb_wasm64_engine::{SLICES, TicketId, Unserved, set_slice};
+use hb_wasm64_engine::limits::{self, Setting};
+use hb_wasm64_engine::{CallRequest, FuncName, GivenUp, Instance, Notifications, Response, Slice, Status, TicketId};
+use hb_wasm64_engine::{SLICES, Unserved, set_slice};
 use rustler::{Atom, Binary, Encoder, Env, LocalPid, NifResult, ResourceArc, Term};
 use std::sync::Arc;
 
@@ -65,23 +68,14 @@ fn new_instance<'a>(env: Env<'a>, image: ResourceArc<Loaded>) -> Term<'a> {
 
 /// The first slice of the start of an instance.
 #[rustler::nif]
-fn start<'a>(env: Env<'a>, handle: Term<'a>, reference: Term<'a>, request: Term<'a>) -> NifResult<Term<'a>> {
+fn start<'a>(env: Env<'a>, handle: Term<'a>, reference: Term<'a>, options: Term<'a>) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
-    let request = start_request(request)?;
-    let operation = Operation::new(env, &handle, reference, 0, None);
-    Ok(operation.step(|it| handle.instance.start(it.ticket, request, Thread::Scheduler)))
-}
-
-/// `{Fuel, Initialize, Time}`: what runs as an instance starts, and what its clock shows in milliseconds.
-fn start_request(term: Term<'_>) -> NifResult<StartRequest> {
-    let (fuel, initialize, time): (Term<'_>, Atom, u64) = term.decode()?;
-    let initialize = self::initialize(initialize);
-    Ok(StartRequest { fuel: self::fuel(fuel)?, initialize, time, bounds: Bounds::default() })
+    let request = options::start(options)?;
+    let operation = Operation::new(env, &handle, reference, 0);
+    Ok(operation.step(|it| handle.instance.start(it.caller(), request, Slice::Short)))
 }
 
 /// The first slice of a call. The ticket is 0, or that of a call whose turn has come. `Func` is a binary or a table index.
-/// The host is an atom, or `{Time, Modules}`: what the guest's clock shows in milliseconds, if that is not an atom, and the
-/// modules whose imports the responder answers before the host does.
 #[rustler::nif]
 #[allow(clippy::too_many_arguments)]
 fn call<'a>(
@@ -91,17 +85,12 @@ fn call<'a>(
     ticket: u64,
     func: Term<'a>,
     arguments: Term<'a>,
-    fuel: Term<'a>,
-    host: Term<'a>,
+    options: Term<'a>,
     responder: Term<'a>,
 ) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
     let responder = steps::responder(responder)?;
-    let fuel = self::fuel(fuel)?;
-    let (time, asked): (Term<'_>, Vec<Binary<'_>>) = if host.is_atom() { (host, Vec::new()) } else { host.decode()? };
-    let time = if time.is_atom() { None } else { Some(time.decode()?) };
-    // A name that is no text is none of a module's.
-    let asked_first = asked.iter().filter_map(|name| std::str::from_utf8(name).ok()).collect();
+    let options = options::call(options, handle.instance.image())?;
     let args = terms::args(arguments)?;
     let name: Binary;
     let func = match func.decode::<u64>() {
@@ -114,26 +103,9 @@ fn call<'a>(
             }
         }
     };
-    let operation = Operation::new(env, &handle, reference, ticket, responder);
-    let request = CallRequest { func, args, fuel, time, asked_first };
-    Ok(operation
-        .step(|it| handle.instance.call(it.scope(), it.ticket, request, Thread::Scheduler, responder, || it.owner())))
-}
-
-/// `infinity`, or how much fuel there is.
-fn fuel(term: Term<'_>) -> NifResult<Option<u64>> {
-    if term.is_atom() { Ok(None) } else { term.decode().map(Some) }
-}
-
-/// `nothing`, `constructors` or `main`: what of a program runs as it starts.
-fn initialize(term: Atom) -> Initialize {
-    if term == atoms::nothing() {
-        Initialize::Nothing
-    } else if term == atoms::main() {
-        Initialize::Main
-    } else {
-        Initialize::Constructors
-    }
+    let operation = Operation::new(env, &handle, reference, ticket);
+    let request = CallRequest { func, args, options };
+    Ok(operation.step(|it| handle.instance.call(it.caller(), request, Slice::Short, responder)))
 }
 
 /// A further slice of a start, a call or a growth.
@@ -143,17 +115,18 @@ fn resume<'a>(
     handle: Term<'a>,
     reference: Term<'a>,
     ticket: u64,
+    deadline: Deadline,
     responder: Term<'a>,
 ) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
     let responder = steps::responder(responder)?;
-    let operation = Operation::new(env, &handle, reference, ticket, responder);
-    Ok(operation.step(|it| handle.instance.resume(it.ticket, Thread::Worker, responder)))
+    let operation = Operation::new(env, &handle, reference, ticket).within(deadline);
+    Ok(operation.step(|it| handle.instance.resume(it.caller(), Slice::Long, responder)))
 }
 
 /// Answers the import that the caller's own call waits for, and goes on with that call for a slice.
 ///
-/// The answer is a list of results, a binary with the reason of a failure, or an atom to leave it to the engine's host.
+/// The answer is a list of results, a binary with the reason of a failure, or an atom to leave it to the engine.
 #[rustler::nif]
 fn answer<'a>(
     env: Env<'a>,
@@ -164,18 +137,17 @@ fn answer<'a>(
     given: Term<'a>,
 ) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
-    let responder = Some(handle::Responder { pid: env.pid(), drives: true });
     match give(scope, given)? {
-        Ok(news) => handle::tell(env, news),
+        Ok(notifications) => handle::notify(env, notifications),
         Err(Error::NotNative) => return Ok(terms::error(env, &Error::NotNative)),
-        // Answered by somebody else already: the call goes on with that answer.
+        // Answered by another process already: the call goes on with that answer.
         Err(_) => {}
     }
-    let operation = Operation::new(env, &handle, reference, ticket, responder);
-    Ok(operation.step(|it| handle.instance.resume(it.ticket, Thread::Scheduler, responder)))
+    let operation = Operation::new(env, &handle, reference, ticket);
+    Ok(operation.step(|it| handle.instance.resume(it.caller(), Slice::Short, Some(env.pid()))))
 }
 
-/// Answers an import of a call that somebody else drives.
+/// Answers an import of a call that another process drives.
 #[rustler::nif]
 fn respond<'a>(env: Env<'a>, scope: Term<'a>, given: Term<'a>) -> NifResult<Term<'a>> {
     respond_now(env, scope, given)
@@ -189,15 +161,15 @@ fn respond_dirty<'a>(env: Env<'a>, scope: Term<'a>, given: Term<'a>) -> NifResul
 
 fn respond_now<'a>(env: Env<'a>, scope: Term<'a>, given: Term<'a>) -> NifResult<Term<'a>> {
     Ok(match give(scope, given)? {
-        Ok(news) => {
-            handle::tell(env, news);
+        Ok(notifications) => {
+            handle::notify(env, notifications);
             atoms::ok().to_term(env)
         }
         Err(error) => terms::error(env, &error),
     })
 }
 
-type Given = Result<hb_wasm64_engine::News<Arc<handle::Owner>>, Error>;
+type Given = Result<Notifications<Arc<handle::Owner>>, Error>;
 
 fn give(scope: Term<'_>, answer: Term<'_>) -> NifResult<Given> {
     let Some(handle) = handle::decode(scope)? else { return Ok(Err(Error::NoPendingImport)) };
@@ -219,8 +191,8 @@ fn give(scope: Term<'_>, answer: Term<'_>) -> NifResult<Given> {
 #[rustler::nif]
 fn cancel<'a>(env: Env<'a>, handle: Term<'a>, ticket: u64) -> NifResult<Atom> {
     let Some(handle) = handle::decode(handle)? else { return Ok(rustler::types::atom::true_()) };
-    let (news, given_up) = handle.instance.give_up(TicketId(ticket));
-    handle::tell(env, news);
+    let (notifications, given_up) = handle.instance.give_up(TicketId(ticket));
+    handle::notify(env, notifications);
     Ok(match given_up {
         GivenUp::Unwoken => rustler::types::atom::true_(),
         GivenUp::Woken => rustler::types::atom::false_(),
@@ -232,7 +204,7 @@ fn cancel<'a>(env: Env<'a>, handle: Term<'a>, ticket: u64) -> NifResult<Atom> {
 #[rustler::nif]
 fn stop<'a>(env: Env<'a>, handle: Term<'a>) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
-    handle::tell(env, handle.instance.stop());
+    handle::notify(env, handle.instance.stop());
     Ok(atoms::ok().to_term(env))
 }
 
@@ -241,13 +213,13 @@ fn stop<'a>(env: Env<'a>, handle: Term<'a>) -> NifResult<Term<'a>> {
 #[rustler::nif]
 fn watch<'a>(env: Env<'a>, handle: Term<'a>, reference: Term<'a>) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
-    let owner = handle::Owner::watch(env, &handle, reference);
+    let owner = handle::Owner::monitor(env, &handle, reference);
     // The end of a process that is exiting already is not noticed, and what waits for it would wait for ever.
-    let watched = if owner.is_watched() { handle.instance.watch(owner.clone()) } else { Ok(()) };
+    let watched = if owner.is_monitored() { handle.instance.watch(owner.clone()) } else { Ok(()) };
     Ok(match watched {
         Ok(()) => atoms::ok().to_term(env),
         Err(error) => {
-            owner.unwatch(Some(env));
+            owner.demonitor(Some(env));
             terms::error(env, &error)
         }
     })
@@ -294,8 +266,11 @@ fn unserved<'a>(env: Env<'a>, module: Binary<'a>, func: Binary<'a>) -> Term<'a> 
 
 /// What there is to know about an instance. The lists of an image may be long.
 #[rustler::nif(schedule = "DirtyCpu")]
-fn describe<'a>(env: Env<'a>, handle: Term<'a>) -> NifResult<Term<'a>> {
+fn describe<'a>(env: Env<'a>, handle: Term<'a>, deadline: Deadline) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
+    if deadline.is_over() {
+        return Ok(steps::timeout(env));
+    }
     let Some(status) = status_atom(&handle) else { return Ok(terms::error(env, &Error::Stopped)) };
     let (instance, image) = (&handle.instance, handle.instance.image());
     let description = terms::map(
@@ -312,20 +287,10 @@ fn describe<'a>(env: Env<'a>, handle: Term<'a>) -> NifResult<Term<'a>> {
     Ok((atoms::ok(), description).encode(env))
 }
 
-/// A reference that leads to the process that drives a call.
+/// The time that deadlines are compared with, in nanoseconds.
 #[rustler::nif]
-fn new_async<'a>(env: Env<'a>, runner: LocalPid) -> Term<'a> {
-    ResourceArc::new(handle::Async(runner)).encode(env)
-}
-
-/// The process that a reference of [`new_async`] leads to.
-#[rustler::nif]
-fn runner<'a>(env: Env<'a>, reference: Term<'a>) -> NifResult<Term<'a>> {
-    match reference.decode::<ResourceArc<handle::Async>>() {
-        Ok(call) => Ok(call.0.encode(env)),
-        Err(_) if reference.is_ref() => Ok(atoms::undefined().to_term(env)),
-        Err(error) => Err(error),
-    }
+fn now() -> i64 {
+    options::now()
 }
 
 /// Sends the records of Rust's `log` to a process: `{log, Number, Level, Target, Text}`, the next one after [`logged`].

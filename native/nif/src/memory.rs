@@ -2,11 +2,12 @@
 
 use crate::atoms;
 use crate::handle;
+use crate::options::Deadline;
 use crate::steps::Operation;
 use crate::{not_local, terms};
 use hb_wasm64_engine::error::Error;
 use hb_wasm64_engine::snapshot::Cancellation;
-use hb_wasm64_engine::{Contents, Thread};
+use hb_wasm64_engine::{Contents, Slice};
 use rustler::{Binary, Encoder, Env, NifResult, OwnedBinary, OwnedEnv, Term};
 use std::sync::atomic::AtomicBool;
 
@@ -20,15 +21,21 @@ const PIECE_BYTES: usize = 1 << 20;
 #[rustler::nif]
 fn memory_size<'a>(env: Env<'a>, handle: Term<'a>, reference: Term<'a>, ticket: u64) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
-    let operation = Operation::new(env, &handle, reference, ticket, None);
+    let operation = Operation::new(env, &handle, reference, ticket);
     Ok(operation.access(|memory| memory.len(), |env, size| (atoms::ok(), size).encode(env)))
 }
 
 /// `{ok, {Output, ErrorOutput}}`: what the guest has written to its terminals in the last call.
 #[rustler::nif(schedule = "DirtyCpu")]
-fn output<'a>(env: Env<'a>, handle: Term<'a>, reference: Term<'a>, ticket: u64) -> NifResult<Term<'a>> {
+fn output<'a>(
+    env: Env<'a>,
+    handle: Term<'a>,
+    reference: Term<'a>,
+    ticket: u64,
+    deadline: Deadline,
+) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
-    Ok(Operation::new(env, &handle, reference, ticket, None).output())
+    Ok(Operation::new(env, &handle, reference, ticket).within(deadline).output())
 }
 
 /// `{ok, Binary}`, for reads that take well under a millisecond.
@@ -42,7 +49,7 @@ fn read<'a>(
     size: u64,
 ) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
-    let operation = Operation::new(env, &handle, reference, ticket, None);
+    let operation = Operation::new(env, &handle, reference, ticket);
     let copy = move |memory: &mut [u8]| within(memory, offset, size).and_then(|bytes| copied(bytes));
     Ok(operation.access(copy, bytes_or_error))
 }
@@ -54,11 +61,12 @@ fn read_dirty<'a>(
     handle: Term<'a>,
     reference: Term<'a>,
     ticket: u64,
+    deadline: Deadline,
     offset: u64,
     size: u64,
 ) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
-    let operation = Operation::new(env, &handle, reference, ticket, None);
+    let operation = Operation::new(env, &handle, reference, ticket).within(deadline);
     let copy = move |memory: &mut Contents<'_, '_>, cancelled: &AtomicBool| {
         within(memory.bytes(), offset, size).and_then(|bytes| copied_unless(bytes, Cancellation::by(cancelled)))
     };
@@ -67,9 +75,15 @@ fn read_dirty<'a>(
 
 /// All of the memory: `{ok, Binary}`.
 #[rustler::nif(schedule = "DirtyCpu")]
-fn read_all<'a>(env: Env<'a>, handle: Term<'a>, reference: Term<'a>, ticket: u64) -> NifResult<Term<'a>> {
+fn read_all<'a>(
+    env: Env<'a>,
+    handle: Term<'a>,
+    reference: Term<'a>,
+    ticket: u64,
+    deadline: Deadline,
+) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
-    let operation = Operation::new(env, &handle, reference, ticket, None);
+    let operation = Operation::new(env, &handle, reference, ticket).within(deadline);
     let copy = |memory: &mut Contents<'_, '_>, cancelled: &AtomicBool| {
         let mut binary = allocated(memory.bytes().len())?;
         memory.copy_to(binary.as_mut_slice(), Cancellation::by(cancelled))?;
@@ -89,7 +103,7 @@ fn write<'a>(
     binary: Term<'a>,
 ) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
-    let operation = Operation::new(env, &handle, reference, ticket, None);
+    let operation = Operation::new(env, &handle, reference, ticket);
     let source = Source::new(binary)?;
     let copy = move |memory: &mut [u8]| {
         source.with(|bytes| within(memory, offset, bytes.len() as u64).map(|place| place.copy_from_slice(bytes)))
@@ -104,11 +118,12 @@ fn write_dirty<'a>(
     handle: Term<'a>,
     reference: Term<'a>,
     ticket: u64,
+    deadline: Deadline,
     offset: u64,
     binary: Term<'a>,
 ) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
-    let operation = Operation::new(env, &handle, reference, ticket, None);
+    let operation = Operation::new(env, &handle, reference, ticket).within(deadline);
     let source = Source::new(binary)?;
     let bytes = source.size();
     let copy = move |memory: &mut Contents<'_, '_>, _: &AtomicBool| {
@@ -126,17 +141,18 @@ fn write_all<'a>(
     handle: Term<'a>,
     reference: Term<'a>,
     ticket: u64,
+    deadline: Deadline,
     binary: Term<'a>,
 ) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
-    let operation = Operation::new(env, &handle, reference, ticket, None);
+    let operation = Operation::new(env, &handle, reference, ticket).within(deadline);
     let source = Source::new(binary)?;
     let bytes = source.size().max(handle.instance.memory_bytes());
     let copy = move |memory: &mut Contents<'_, '_>, _: &AtomicBool| source.with(|bytes| memory.overwrite(bytes));
     Ok(operation.access_long(bytes, copy, |env, ()| atoms::ok().to_term(env)))
 }
 
-/// `{ok, Binary}` up to the NUL, or `more` where there is none within `limit` bytes though the memory goes on.
+/// `{ok, Binary}` up to the NUL, or `more` for a string of more than `max` bytes.
 #[rustler::nif]
 fn read_string<'a>(
     env: Env<'a>,
@@ -144,52 +160,63 @@ fn read_string<'a>(
     reference: Term<'a>,
     ticket: u64,
     offset: u64,
-    limit: u64,
+    max: u64,
 ) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
-    let operation = Operation::new(env, &handle, reference, ticket, None);
+    let operation = Operation::new(env, &handle, reference, ticket);
     let copy = move |memory: &mut [u8]| {
         let end = memory.len() as u64;
         let rest = within(memory, offset, end.saturating_sub(offset))?;
-        let seen = rest.len().min(usize::try_from(limit).unwrap_or(usize::MAX));
-        match memchr::memchr(0, &rest[..seen]) {
+        let seen = within_reach(rest, max);
+        match memchr::memchr(0, seen) {
             Some(length) => copied(&rest[..length]).map(Some),
-            None if seen < rest.len() => Ok(None),
+            None if seen.len() < rest.len() => Ok(None),
             None => Err(unterminated(offset, end)),
         }
     };
     Ok(operation.access(copy, |env, result| match result {
-        Ok(Some(bytes)) => (atoms::ok(), bytes.release(env)).encode(env),
-        Ok(None) => atoms::more().to_term(env),
+        Ok(string) => string_or_more(env, string),
         Err(error) => terms::error(env, &error),
     }))
 }
 
-/// The same without a limit.
+/// The same for a string of any size.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn read_string_dirty<'a>(
     env: Env<'a>,
     handle: Term<'a>,
     reference: Term<'a>,
     ticket: u64,
+    deadline: Deadline,
     offset: u64,
+    max: u64,
 ) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
-    let operation = Operation::new(env, &handle, reference, ticket, None);
+    let operation = Operation::new(env, &handle, reference, ticket).within(deadline);
     let copy = move |memory: &mut Contents<'_, '_>, cancelled: &AtomicBool| {
         let cancellation = Cancellation::by(cancelled);
         let memory = memory.bytes();
         let end = memory.len() as u64;
         let rest = within(memory, offset, end.saturating_sub(offset))?;
-        for (number, piece) in rest.chunks(PIECE_BYTES).enumerate() {
+        let seen = within_reach(rest, max);
+        for (number, piece) in seen.chunks(PIECE_BYTES).enumerate() {
             cancellation.check()?;
             if let Some(length) = memchr::memchr(0, piece) {
-                return copied_unless(&rest[..number * PIECE_BYTES + length], cancellation);
+                return copied_unless(&rest[..number * PIECE_BYTES + length], cancellation).map(Some);
             }
         }
-        Err(unterminated(offset, end))
+        if seen.len() < rest.len() { Ok(None) } else { Err(unterminated(offset, end)) }
     };
-    Ok(operation.access_long(handle.instance.memory_bytes(), copy, ok_bytes))
+    Ok(operation.access_long(handle.instance.memory_bytes().min(max), copy, string_or_more))
+}
+
+/// The bytes in which a string of at most `max` bytes ends: the NUL comes right behind the longest.
+fn within_reach(bytes: &[u8], max: u64) -> &[u8] {
+    &bytes[..bytes.len().min(usize::try_from(max).unwrap_or(usize::MAX).saturating_add(1))]
+}
+
+fn string_or_more(env: Env<'_>, string: Option<OwnedBinary>) -> Term<'_> {
+    string.map_or_else(|| atoms::more().to_term(env), |bytes| ok_bytes(env, bytes))
 }
 
 /// A string that does not end within the memory.
@@ -199,10 +226,17 @@ fn unterminated(offset: u64, memory: u64) -> Error {
 
 /// Grows the memory to at least so many bytes.
 #[rustler::nif(schedule = "DirtyCpu")]
-fn grow<'a>(env: Env<'a>, handle: Term<'a>, reference: Term<'a>, ticket: u64, bytes: u64) -> NifResult<Term<'a>> {
+fn grow<'a>(
+    env: Env<'a>,
+    handle: Term<'a>,
+    reference: Term<'a>,
+    ticket: u64,
+    deadline: Deadline,
+    bytes: u64,
+) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
-    let operation = Operation::new(env, &handle, reference, ticket, None);
-    Ok(operation.step(|it| handle.instance.grow(it.scope(), it.ticket, bytes, Thread::Worker, || it.owner())))
+    let operation = Operation::new(env, &handle, reference, ticket).within(deadline);
+    Ok(operation.step(|it| handle.instance.grow(it.caller(), bytes, Slice::Long)))
 }
 
 /// A binary with these bytes. A host that has no room for it is an error: an ordinary allocation would end the node.

@@ -9,7 +9,7 @@ use std::thread;
 
 enum Errand {
     Wake(Arc<Owner>),
-    Unwatch(Arc<Owner>),
+    Demonitor(Arc<Owner>),
 }
 
 static MESSENGER: Lazy<Option<Sender<Errand>>> = Lazy::new(|| {
@@ -18,7 +18,7 @@ static MESSENGER: Lazy<Option<Sender<Errand>>> = Lazy::new(|| {
         for errand in receiver {
             match errand {
                 Errand::Wake(owner) => owner.wake_from_outside(),
-                Errand::Unwatch(owner) => owner.unwatch(None),
+                Errand::Demonitor(owner) => owner.demonitor(None),
             }
         }
     };
@@ -37,8 +37,8 @@ pub fn wake(owner: Arc<Owner>) {
 }
 
 /// Ends the monitor of an owner. Never waits.
-pub fn unwatch(owner: Arc<Owner>) {
-    send(Errand::Unwatch(owner));
+pub fn demonitor(owner: Arc<Owner>) {
+    send(Errand::Demonitor(owner));
 }
 
 fn send(errand: Errand) {

@@ -5,11 +5,12 @@ use crate::handle::{self, Handle};
 use crate::jobs;
 use crate::loading::Loaded;
 use crate::memory::{allocated, bytes_or_error, copied, ok_bytes};
-use crate::steps::Operation;
+use crate::options::{self, Deadline};
+use crate::steps::{self, Operation};
 use crate::{not_local, terms};
 use hb_wasm64_engine::error::Error;
 use hb_wasm64_engine::snapshot::{Cancellation, Kind, Output, SnapshotError};
-use hb_wasm64_engine::{Instance, Snapshots, Status, images};
+use hb_wasm64_engine::{Instance, Slice, Snapshots, Status, images};
 use rustler::env::SavedTerm;
 use rustler::{Atom, Binary, Encoder, Env, ListIterator, NifResult, OwnedBinary, OwnedEnv, ResourceArc, Term};
 use std::sync::Arc;
@@ -55,12 +56,13 @@ fn snapshot<'a>(
     handle: Term<'a>,
     reference: Term<'a>,
     ticket: u64,
+    deadline: Deadline,
     compress: bool,
     base: Term<'a>,
 ) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
     let base = if base.is_empty_list() { None } else { Some(Kept::new(base)?) };
-    let operation = Operation::new(env, &handle, reference, ticket, None);
+    let operation = Operation::new(env, &handle, reference, ticket).within(deadline);
     let take = move |view: &hb_wasm64_engine::View<'_>| match base {
         None => write(view, Kind::Full, compress),
         Some(base) => {
@@ -124,9 +126,15 @@ impl Output for Growing {
 
 /// `{ok, {Memory, Rest | none}}`.
 #[rustler::nif(schedule = "DirtyCpu")]
-fn read_state<'a>(env: Env<'a>, handle: Term<'a>, reference: Term<'a>, ticket: u64) -> NifResult<Term<'a>> {
+fn read_state<'a>(
+    env: Env<'a>,
+    handle: Term<'a>,
+    reference: Term<'a>,
+    ticket: u64,
+    deadline: Deadline,
+) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
-    let operation = Operation::new(env, &handle, reference, ticket, None);
+    let operation = Operation::new(env, &handle, reference, ticket).within(deadline);
     let take = |view: &hb_wasm64_engine::View<'_>| {
         let rest = view.rest()?.map(|rest| copied(&rest)).transpose()?;
         let mut memory = allocated(view.memory_size())?;
@@ -141,7 +149,10 @@ fn read_state<'a>(env: Env<'a>, handle: Term<'a>, reference: Term<'a>, ticket: u
 
 /// `{ok, Snapshot}`: a whole snapshot and its deltas as one; or `{wait, Job}`, and the same in a message.
 #[rustler::nif(schedule = "DirtyCpu")]
-fn merge<'a>(env: Env<'a>, reference: Term<'a>, chain: Term<'a>) -> NifResult<Term<'a>> {
+fn merge<'a>(env: Env<'a>, reference: Term<'a>, deadline: Deadline, chain: Term<'a>) -> NifResult<Term<'a>> {
+    if deadline.is_over() {
+        return Ok(steps::timeout(env));
+    }
     let snapshots = Snapshots::whole(Kept::new(chain)?);
     let bytes = snapshots.bytes();
     let merge =
@@ -159,16 +170,17 @@ fn restore<'a>(
     handle: Term<'a>,
     reference: Term<'a>,
     ticket: u64,
-    form: Atom,
-    snapshots: Term<'a>,
-    request: Term<'a>,
+    deadline: Deadline,
+    state: (Atom, Term<'a>),
+    options: Term<'a>,
 ) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
+    let (form, snapshots) = state;
     let kept = Kept::new(snapshots)?;
     let snapshots = if form == atoms::raw() { Snapshots::raw(kept) } else { Snapshots::whole(kept) };
-    let request = crate::start_request(request)?;
-    let operation = Operation::new(env, &handle, reference, ticket, None);
-    Ok(operation.step(|it| handle.instance.restore(it.scope(), it.ticket, snapshots, request, || it.owner())))
+    let request = options::start(options)?;
+    let operation = Operation::new(env, &handle, reference, ticket).within(deadline);
+    Ok(operation.step(|it| handle.instance.restore(it.caller(), snapshots, request, Slice::Long)))
 }
 
 /// An instance of the same image that has yet to be started.
@@ -181,19 +193,26 @@ fn new_sibling<'a>(env: Env<'a>, handle: Term<'a>) -> NifResult<Term<'a>> {
 
 /// Starts another instance in the state of this one.
 #[rustler::nif(schedule = "DirtyCpu")]
-fn fork<'a>(env: Env<'a>, handle: Term<'a>, reference: Term<'a>, ticket: u64, other: Term<'a>) -> NifResult<Term<'a>> {
+fn fork<'a>(
+    env: Env<'a>,
+    handle: Term<'a>,
+    reference: Term<'a>,
+    ticket: u64,
+    deadline: Deadline,
+    other: Term<'a>,
+) -> NifResult<Term<'a>> {
     let (Some(handle), Some(other)) = (handle::decode(handle)?, handle::decode(other)?) else {
         return Ok(not_local(env));
     };
-    let operation = Operation::new(env, &handle, reference, ticket, None);
-    Ok(operation.step(|it| handle.instance.fork(it.scope(), it.ticket, &other.instance, || it.owner())))
+    let operation = Operation::new(env, &handle, reference, ticket).within(deadline);
+    Ok(operation.step(|it| handle.instance.fork(it.caller(), &other.instance, Slice::Long)))
 }
 
 /// `{ok, Scope, Ticket}`: the instance is nobody else's until the ticket is cancelled or the process ends.
 #[rustler::nif]
 fn hold<'a>(env: Env<'a>, handle: Term<'a>, reference: Term<'a>, ticket: u64) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
-    let operation = Operation::new(env, &handle, reference, ticket, None);
+    let operation = Operation::new(env, &handle, reference, ticket);
     Ok(operation.hold())
 }
 

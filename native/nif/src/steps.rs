@@ -6,61 +6,70 @@
 //! has done what takes long of it.
 
 use crate::atoms;
-use crate::handle::{Handle, Owner, Responder, tell, tell_from_outside};
+use crate::handle::{Handle, Owner, notify, notify_from_outside};
 use crate::memory::copied;
+use crate::options::Deadline;
 use crate::terms;
 use hb_wasm64_engine::error::Error;
-use hb_wasm64_engine::{Access, Contents, Progress, Request, Scope, Step, TicketId, View, background};
+use hb_wasm64_engine::{Access, Caller, Contents, GivenUp, Progress, Request, Step, TicketId, View, background};
 use rustler::{Encoder, Env, LocalPid, NifResult, OwnedBinary, ResourceArc, Term};
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-/// One step of an operation.
+/// One step of an operation of the calling process.
 pub struct Operation<'a, 'h> {
     env: Env<'a>,
     handle: &'h ResourceArc<Handle>,
     reference: Term<'a>,
-    pub ticket: TicketId,
-    scope: Option<Scope>,
-    responder: Option<Responder>,
+    ticket: TicketId,
+    deadline: Deadline,
     /// The process is exiting, so that its death will not be noticed any more.
     exiting: Cell<bool>,
 }
 
 impl<'a, 'h> Operation<'a, 'h> {
-    pub fn new(
-        env: Env<'a>,
-        handle: &'h ResourceArc<Handle>,
-        reference: Term<'a>,
-        ticket: u64,
-        responder: Option<Responder>,
-    ) -> Operation<'a, 'h> {
+    /// A step of the operation of a ticket; 0 stands for a new one.
+    pub fn new(env: Env<'a>, handle: &'h ResourceArc<Handle>, reference: Term<'a>, ticket: u64) -> Operation<'a, 'h> {
         let ticket = if ticket == 0 { TicketId::fresh() } else { TicketId(ticket) };
-        // Who drives a call, owes the answer to its import and uses the plain handle would wait for itself for ever.
-        let own = Responder { pid: env.pid(), drives: true };
-        let scope = handle.scope.clone().or_else(|| handle.instance.scope_of(&own));
-        Operation { env, handle, reference, ticket, scope, responder, exiting: Cell::new(false) }
+        Operation { env, handle, reference, ticket, deadline: Deadline::default(), exiting: Cell::new(false) }
     }
 
-    /// The import in whose scope the operation stands.
-    pub fn scope(&self) -> Option<&Scope> {
-        self.scope.as_ref()
+    /// The same on a scheduler for which it may have waited long: after the deadline the step is not taken, the operation is
+    /// over, and the term is `{error, timeout}`.
+    pub fn within(self, deadline: Deadline) -> Operation<'a, 'h> {
+        Operation { deadline, ..self }
     }
 
-    /// The calling process, watched from now on.
-    pub fn owner(&self) -> Arc<Owner> {
-        let owner = Owner::watch(self.env, self.handle, self.reference);
-        self.exiting.set(!owner.is_watched());
-        owner
+    /// The calling process, for the engine.
+    pub fn caller(&self) -> Caller<'_, LocalPid, impl Fn() -> Arc<Owner>> {
+        let owner = || {
+            let owner = Owner::monitor(self.env, self.handle, self.reference);
+            self.exiting.set(!owner.is_monitored());
+            owner
+        };
+        Caller { scope: self.handle.scope.as_ref(), ticket: self.ticket, process: self.env.pid(), owner }
+    }
+
+    fn late(&self) -> Option<Term<'a>> {
+        if !self.deadline.is_over() {
+            return None;
+        }
+        let (notifications, given_up) = self.handle.instance.give_up(self.ticket);
+        notify(self.env, notifications);
+        // What is done in time keeps its result.
+        (given_up != GivenUp::TooLate).then(|| timeout(self.env))
     }
 
     /// Takes a step of a call and reports the time it took.
     pub fn step(self, step: impl FnOnce(&Self) -> Step<Arc<Owner>>) -> Term<'a> {
+        if let Some(late) = self.late() {
+            return late;
+        }
         let began = Instant::now();
-        let Step { progress, news } = step(&self);
-        tell(self.env, news);
+        let Step { progress, notifications } = step(&self);
+        notify(self.env, notifications);
         let term = self.encode(progress);
         report(self.env, began.elapsed());
         term
@@ -69,42 +78,26 @@ impl<'a, 'h> Operation<'a, 'h> {
     fn encode(&self, progress: Progress) -> Term<'a> {
         let env = self.env;
         let ticket = self.ticket.0;
-        let (term, waits) = match progress {
+        let term = match progress {
             Progress::Finished(Ok(values)) => return (atoms::ok(), terms::values(env, &values)).encode(env),
             Progress::Finished(Err(error)) => return terms::error(env, &error),
-            Progress::Import(request) => {
-                let request = self.request(&request);
-                ((atoms::import(), ticket, request).encode(env), !self.responder.is_some_and(|it| it.drives))
-            }
-            Progress::Yielded => ((atoms::yielded(), ticket).encode(env), false),
-            Progress::Waiting => return self.abandon_if_exiting((atoms::wait(), ticket).encode(env)),
+            Progress::Import(request) => (atoms::import(), ticket, self.request(&request)).encode(env),
+            Progress::Yielded => (atoms::yielded(), ticket).encode(env),
+            Progress::Deferred => (atoms::deferred(), ticket).encode(env),
+            Progress::Waiting => (atoms::wait(), ticket).encode(env),
             Progress::Long(bytes) => return self.hand_over(bytes),
         };
-        self.keep(term, waits)
-    }
-
-    /// Keeps the operation for a later step.
-    fn keep(&self, term: Term<'a>, waits: bool) -> Term<'a> {
-        let env = self.env;
-        match self.handle.instance.own(self.ticket, waits, || self.owner()) {
-            Ok(news) => tell(env, news),
-            Err(error) => return terms::error(env, &error),
-        }
         self.abandon_if_exiting(term)
     }
 
     /// Lets a background thread go on with the operation. It wakes the process like a turn that comes.
     fn hand_over(&self, bytes: u64) -> Term<'a> {
         let (instance, ticket) = (self.handle.instance.clone(), self.ticket);
-        match instance.own(ticket, true, || self.owner()) {
-            Ok(news) => tell(self.env, news),
-            Err(error) => return terms::error(self.env, &error),
-        }
         let worker = instance.clone();
-        match background::spawn(bytes, move || tell_from_outside(worker.work(ticket))) {
+        match background::spawn(bytes, move || notify_from_outside(worker.work(ticket))) {
             Ok(()) => self.abandon_if_exiting((atoms::wait(), ticket.0).encode(self.env)),
             Err(error) => {
-                tell(self.env, instance.cancel(ticket).0);
+                notify(self.env, instance.cancel(ticket).0);
                 terms::error(self.env, &error)
             }
         }
@@ -112,7 +105,7 @@ impl<'a, 'h> Operation<'a, 'h> {
 
     fn abandon_if_exiting(&self, term: Term<'a>) -> Term<'a> {
         if self.exiting.get() {
-            tell(self.env, self.handle.instance.cancel(self.ticket).0);
+            notify(self.env, self.handle.instance.cancel(self.ticket).0);
         }
         term
     }
@@ -143,7 +136,7 @@ impl<'a, 'h> Operation<'a, 'h> {
         access: impl FnOnce(&mut [u8]) -> R + Send + 'static,
         encode: impl FnOnce(Env<'a>, R) -> Term<'a>,
     ) -> Term<'a> {
-        self.at_once(|it| it.handle.instance.access(it.scope(), it.ticket, || it.owner(), access), encode)
+        self.at_once(|it| it.handle.instance.access(it.caller(), access), encode)
     }
 
     /// `{ok, {Output, ErrorOutput}}`: what the guest has written to its terminals.
@@ -157,7 +150,7 @@ impl<'a, 'h> Operation<'a, 'h> {
             }
             (Err(error), _) | (_, Err(error)) => terms::error(env, &error),
         };
-        self.at_once(|it| it.handle.instance.output(it.scope(), it.ticket, || it.owner(), copy), encode)
+        self.at_once(|it| it.handle.instance.output(it.caller(), copy), encode)
     }
 
     /// Runs a closure on the linear memory that handles about so many bytes, and encodes what it returns.
@@ -167,7 +160,7 @@ impl<'a, 'h> Operation<'a, 'h> {
         access: impl FnOnce(&mut Contents<'_, '_>, &AtomicBool) -> Result<R, Error> + Send + 'static,
         encode: impl FnOnce(Env<'a>, R) -> Term<'a>,
     ) -> Term<'a> {
-        self.at_once(|it| it.handle.instance.access_long(it.scope(), it.ticket, || it.owner(), bytes, access), encode)
+        self.at_once(|it| it.handle.instance.access_long(it.caller(), bytes, access), encode)
     }
 
     /// Runs a closure on all of the state and encodes what it returns.
@@ -176,7 +169,7 @@ impl<'a, 'h> Operation<'a, 'h> {
         look: impl FnOnce(&View<'_>) -> Result<R, Error> + Send + 'static,
         encode: impl FnOnce(Env<'a>, R) -> Term<'a>,
     ) -> Term<'a> {
-        self.at_once(|it| it.handle.instance.view(it.scope(), it.ticket, || it.owner(), look), encode)
+        self.at_once(|it| it.handle.instance.view(it.caller(), look), encode)
     }
 
     /// Reserves the instance: `{ok, Scope, Ticket}`.
@@ -186,7 +179,7 @@ impl<'a, 'h> Operation<'a, 'h> {
             let scoped = ResourceArc::new(Handle { instance, scope: Some(scope) });
             (atoms::ok(), scoped, ticket).encode(env)
         };
-        self.at_once(|it| it.handle.instance.hold(it.scope(), it.ticket, || it.owner()), held)
+        self.at_once(|it| it.handle.instance.hold(it.caller()), held)
     }
 
     /// Takes a step of what has one result.
@@ -195,13 +188,16 @@ impl<'a, 'h> Operation<'a, 'h> {
         step: impl FnOnce(&Self) -> Step<Arc<Owner>, Access<R>>,
         encode: impl FnOnce(Env<'a>, R) -> Term<'a>,
     ) -> Term<'a> {
+        if let Some(late) = self.late() {
+            return late;
+        }
         let began = Instant::now();
-        let Step { progress, news } = step(&self);
-        tell(self.env, news);
+        let Step { progress, notifications } = step(&self);
+        notify(self.env, notifications);
         let term = match progress {
             Access::Done(value) => self.abandon_if_exiting(encode(self.env, value)),
             Access::Waiting => self.abandon_if_exiting((atoms::wait(), self.ticket.0).encode(self.env)),
-            Access::Yielded => self.keep((atoms::yielded(), self.ticket.0).encode(self.env), false),
+            Access::Yielded => self.abandon_if_exiting((atoms::yielded(), self.ticket.0).encode(self.env)),
             Access::Long(bytes) => self.hand_over(bytes),
             Access::Refused(error) => terms::error(self.env, &error),
         };
@@ -210,16 +206,17 @@ impl<'a, 'h> Operation<'a, 'h> {
     }
 }
 
-/// Who answers the imports of a call that the calling process drives: a process, or nobody, which an atom stands for.
-pub fn responder(term: Term<'_>) -> NifResult<Option<Responder>> {
-    if term.is_atom() {
-        return Ok(None);
-    }
-    let pid: LocalPid = term.decode()?;
-    Ok(Some(Responder { pid, drives: pid == term.get_env().pid() }))
+/// The process that answers the imports of a call. An atom stands for none.
+pub fn responder(term: Term<'_>) -> NifResult<Option<LocalPid>> {
+    if term.is_atom() { Ok(None) } else { term.decode().map(Some) }
 }
 
-/// A name that is no text cannot be one of a module's.
+/// `{error, timeout}`.
+pub fn timeout(env: Env<'_>) -> Term<'_> {
+    (atoms::error(), atoms::timeout()).encode(env)
+}
+
+/// Names that are not UTF-8 are in no module.
 pub fn unknown_function<'a>(env: Env<'a>, name: &[u8]) -> Term<'a> {
     let reason = (atoms::unknown_function(), terms::binary(env, name));
     (atoms::error(), reason).encode(env)

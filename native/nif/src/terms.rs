@@ -152,6 +152,7 @@ pub fn reason<'a>(env: Env<'a>, error: &Error) -> Term<'a> {
             (atoms::out_of_bounds(), place).encode(env)
         }
         Error::Cancelled => atoms::cancelled().to_term(env),
+        Error::WouldDeadlock => atoms::would_deadlock().to_term(env),
         Error::Stopped => atoms::stopped().to_term(env),
         Error::Exit(status) => (atoms::exit(), status).encode(env),
         Error::NotNative => atoms::not_native().to_term(env),

@@ -3,7 +3,9 @@
 use crate::Result;
 use hb_wasm64_engine::image::{self, Image};
 use hb_wasm64_engine::value::{Arg, Value};
-use hb_wasm64_engine::{CallRequest, FuncName, Instance, Progress, Response, StartRequest, Step, Thread, TicketId};
+use hb_wasm64_engine::{
+    CallOptions, CallRequest, Caller, FuncName, Instance, Progress, Response, Slice, StartRequest, Step, TicketId,
+};
 use std::sync::Arc;
 
 /// An instance whose owner and answerer is this program.
@@ -14,21 +16,16 @@ impl Task {
         let bytes = std::fs::read(path)?;
         let task = Task(Instance::new(Arc::new(Image::compile(image::hash(&bytes), &bytes)?)));
         let ticket = TicketId::fresh();
-        task.finish(ticket, task.0.start(ticket, StartRequest::default(), Thread::Scheduler))?;
+        task.finish(ticket, task.0.start(caller(ticket), StartRequest::default(), Slice::Short))?;
         Ok(task)
     }
 
     /// A call with one argument and one result.
     pub fn call(&self, func: &str, argument: Arg) -> Result<Value> {
         let ticket = TicketId::fresh();
-        let request = CallRequest {
-            func: FuncName::Export(func),
-            args: vec![argument],
-            fuel: None,
-            time: None,
-            asked_first: Vec::new(),
-        };
-        let step = self.0.call(None, ticket, request, Thread::Scheduler, Some(()), || ());
+        let request =
+            CallRequest { func: FuncName::Export(func), args: vec![argument], options: CallOptions::default() };
+        let step = self.0.call(caller(ticket), request, Slice::Short, Some(()));
         let results = self.finish(ticket, step)?;
         Ok(*results.first().ok_or("a function without a result")?)
     }
@@ -40,14 +37,18 @@ impl Task {
                 Progress::Finished(results) => return Ok(results?),
                 Progress::Import(request) => {
                     self.0.respond(&request.scope, Response::Results(&[sum(&request.args)]))?;
-                    self.0.resume(ticket, Thread::Scheduler, Some(()))
+                    self.0.resume(caller(ticket), Slice::Short, Some(()))
                 }
-                Progress::Yielded => self.0.resume(ticket, Thread::Worker, Some(())),
+                Progress::Yielded | Progress::Deferred => self.0.resume(caller(ticket), Slice::Long, Some(())),
                 Progress::Waiting => return Err("somebody else uses the instance".into()),
                 Progress::Long(_) => return Err("a call is handed over to a background thread".into()),
             }
         }
     }
+}
+
+fn caller(ticket: TicketId) -> Caller<'static, (), impl Fn()> {
+    Caller { scope: None, ticket, process: (), owner: || () }
 }
 
 /// An argument as it is written: a float has a point.

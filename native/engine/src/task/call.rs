@@ -4,12 +4,25 @@ use super::uncaught::uncaught;
 use super::{Call, Data, Target, unless_cancelled};
 use crate::error::{Error, TrapInfo};
 use crate::limits::NESTED_CALLS;
+use crate::queue::TicketId;
 use crate::ticker::SLICE_TICKS;
-use crate::turns::TicketId;
 use crate::value::{self, Signature, Value};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use wasmtime::{AsContextMut, Func, Global, Ref, RootScope, StoreContextMut, Val};
+
+/// What the caller has chosen for a call.
+#[derive(Clone, Debug, Default)]
+pub struct CallOptions {
+    /// Fuel that the call may use; `None` is no limit. It also comes out of the fuel of the call that it is nested in.
+    pub fuel: Option<u64>,
+    /// What the guest's clock shows all the while, in milliseconds since 1970. `None` is that of the call it is nested in,
+    /// or else 0.
+    pub time: Option<u64>,
+    /// Modules whose imports go to the responder though the engine could serve them: see
+    /// [`Image::native_modules`](crate::image::Image::native_modules).
+    pub asked_first: Vec<Arc<str>>,
+}
 
 pub(super) async fn call(store: &mut StoreContextMut<'_, Data>, call: Call) -> Result<Vec<Value>, Error> {
     let outer = Frame::of(store.data());
@@ -25,17 +38,17 @@ pub(super) async fn call(store: &mut StoreContextMut<'_, Data>, call: Call) -> R
     let fuel = if outer.depth == 0 { u64::MAX } else { store.get_fuel().map_err(host)? };
     let stack = stack_pointer(store).map(|global| (global, global.get(&mut *store)));
     let exceptions = store.data().host.as_ref().map(|host| host.exceptions.mark()).unwrap_or_default();
-    let budget = call.fuel.unwrap_or(u64::MAX).min(fuel);
+    let budget = call.options.fuel.unwrap_or(u64::MAX).min(fuel);
     store.set_fuel(budget).map_err(host)?;
     store.set_epoch_deadline(SLICE_TICKS);
-    let now = call.time.unwrap_or(outer.now);
+    let now = call.options.time.unwrap_or(outer.now);
     let inner = Frame {
         depth: outer.depth + 1,
         ticket: call.ticket,
         stub: call.stub,
         now,
         host_depth: outer.host_depth,
-        asked_first: call.asked_first,
+        asked_first: call.options.asked_first,
     };
     inner.enter(store.data_mut());
     if outer.depth == 0

@@ -1,12 +1,12 @@
 //! What a task is told to do, and what it tells when it stops.
 
-use super::Port;
+use super::{CallOptions, Port};
 use crate::error::Error;
 use crate::image::FuncExport;
 use crate::import::{Answer, ImportInfo};
 use crate::instance::StartRequest;
+use crate::queue::TicketId;
 use crate::state::{Contents, Snapshots, View};
-use crate::turns::TicketId;
 use crate::value::{Arg, Value};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -68,12 +68,7 @@ pub(crate) struct Call {
     pub(crate) cancelled: Arc<AtomicBool>,
     pub(crate) target: Target,
     pub(crate) args: Vec<Arg>,
-    /// Fuel that the call may use; `None` is no limit.
-    pub(crate) fuel: Option<u64>,
-    /// What its clock shows, in milliseconds since 1970; `None` is that of the call it is nested in, or 0.
-    pub(crate) time: Option<u64>,
-    /// Modules whose imports are asked for before the host serves them, of those that have such imports.
-    pub(crate) asked_first: Vec<Arc<str>>,
+    pub(crate) options: CallOptions,
     /// Whether imports are answered with zeros right away.
     pub(crate) stub: bool,
 }

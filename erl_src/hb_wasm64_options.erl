@@ -1,0 +1,228 @@
+%% @doc Options of the functions of {@link hb_wasm64}.
+%%
+%% {@link option/1} is the one table of them. A function refuses every other option, also one that only other functions
+%% accept, with `{invalid_option, Key, Value}'.
+%%
+%% <table>
+%% <tr><th>option</th><th>functions</th><th>default</th><th>meaning</th></tr>
+%% <tr><td>`timeout'</td><td>all</td><td>`infinity'</td><td>milliseconds until the operation ends with `timeout', waiting
+%%     for its turn included. In an import function an operation ends with the call that the function answers, at the
+%%     latest</td></tr>
+%% <tr><td>`on_timeout'</td><td>calls</td><td>`keep'</td><td>`stop': an instance whose guest was cut short by the timeout is
+%%     stopped, because no other node can reproduce its state. An instance for which the call only waited is kept</td></tr>
+%% <tr><td>`fuel'</td><td>calls, `start'</td><td>`infinity'</td><td>wasm instructions, roughly, that the guest may execute:
+%%     the same number on every machine. Calls made while an import is pending use up the fuel of the call around them
+%%     too</td></tr>
+%% <tr><td>`time'</td><td>calls, `start'</td><td>that of the call around it, or 0</td><td>what the clock of a guest built
+%%     with Emscripten shows, in milliseconds since 1970. In `start' it is that of constructors and of `main'</td></tr>
+%% <tr><td>`override'</td><td>`call/6', `call_async'</td><td>`[]'</td><td>modules whose imports go to the import function or
+%%     handler though the engine could serve them</td></tr>
+%% <tr><td>`user'</td><td>`call/6'</td><td>`#{}'</td><td>any term: the third argument of the import function</td></tr>
+%% <tr><td>`handler'</td><td>`call_async'</td><td>the caller</td><td>the process that answers the imports</td></tr>
+%% <tr><td>`snapshot'</td><td>`start'</td><td>none</td><td>the state to start in</td></tr>
+%% <tr><td>`initialize'</td><td>`start'</td><td>`true'</td><td>whether the constructors of an image built with Emscripten
+%%     run; `main': `main' after them</td></tr>
+%% <tr><td>`compress'</td><td>`snapshot'</td><td>`false'</td><td>whether to compress the snapshot (zstd)</td></tr>
+%% <tr><td>`base'</td><td>`snapshot'</td><td>none</td><td>the snapshot against which to make a delta</td></tr>
+%% <tr><td>`holder'</td><td>`migrate'</td><td>the caller</td><td>the process for which the other node keeps the
+%%     instance; `none': until it is stopped</td></tr>
+%% <tr><td>`max'</td><td>`read_string'</td><td>67,108,864</td><td>the longest string to read, in bytes; a longer one is
+%%     `{limit, string}'</td></tr>
+%% </table>
+%% "Calls" are `call', `call_async', `malloc', `free' and `write_string'.
+-module(hb_wasm64_options).
+
+-export([parse/2, deadline/1, engine/1, value/2, snapshots/1, state/1]).
+-export_type([api/0, parsed/0]).
+-export_type([operation/0, call/0, call_with_imports/0, call_async/0, start/0, snapshot/0, read_string/0, migrate/0]).
+
+-type operation() :: #{timeout => timeout()}.
+%% Options of every function that is not named below.
+-type call() :: #{
+    timeout => timeout(),
+    on_timeout => keep | stop,
+    fuel => non_neg_integer() | infinity,
+    time => non_neg_integer()
+}.
+-type call_with_imports() :: #{
+    timeout => timeout(),
+    on_timeout => keep | stop,
+    fuel => non_neg_integer() | infinity,
+    time => non_neg_integer(),
+    override => [binary() | string()],
+    user => term()
+}.
+-type call_async() :: #{
+    timeout => timeout(),
+    on_timeout => keep | stop,
+    fuel => non_neg_integer() | infinity,
+    time => non_neg_integer(),
+    override => [binary() | string()],
+    handler => pid()
+}.
+-type start() :: #{
+    timeout => timeout(),
+    fuel => non_neg_integer() | infinity,
+    time => non_neg_integer(),
+    initialize => boolean() | main,
+    snapshot => hb_wasm64:snapshot() | {raw, Memory :: binary(), Rest :: binary() | none}
+}.
+-type snapshot() :: #{timeout => timeout(), compress => boolean(), base => hb_wasm64:snapshot()}.
+-type migrate() :: #{timeout => timeout(), holder => pid() | none}.
+-type read_string() :: #{timeout => timeout(), max => non_neg_integer()}.
+
+-type api() :: operation | call | call_with_imports | call_async | start | snapshot | read_string | migrate.
+%% The functions of the API, as far as their options differ.
+
+-record(parsed, {
+    deadline = infinity :: hb_wasm64_deadline:deadline(),
+    %% What the native library is to know.
+    engine = #{} :: map(),
+    %% What the Erlang side is to know.
+    values = #{} :: map()
+}).
+-opaque parsed() :: #parsed{}.
+%% The options of one use of a function, checked.
+
+-define(CALLS, [call, call_with_imports, call_async]).
+-define(MAX_FUEL, ((1 bsl 64) - 1)).
+%% The latest time that a float still represents to the millisecond.
+-define(MAX_TIME, (1 bsl 53)).
+%% The longest that a receive can wait.
+-define(MAX_TIMEOUT, ((1 bsl 32) - 1)).
+-define(MAX_STRING_BYTES, (1 bsl 26)).
+
+%% An option: the functions that accept it, the side that uses it, its default and its check. The check returns the value in
+%% the form in which it is used.
+option(timeout) -> {all, deadline, infinity, fun timeout/1};
+option(on_timeout) -> {?CALLS, erlang, keep, fun on_timeout/1};
+option(fuel) -> {[start | ?CALLS], engine, infinity, fun fuel/1};
+option(time) -> {[start | ?CALLS], engine, 0, fun time/1};
+option(override) -> {[call_with_imports, call_async], engine, [], fun override/1};
+option(user) -> {[call_with_imports], erlang, #{}, fun user/1};
+option(handler) -> {[call_async], erlang, self(), fun handler/1};
+option(snapshot) -> {[start], erlang, none, fun state/1};
+option(initialize) -> {[start], engine, constructors, fun initialize/1};
+option(compress) -> {[snapshot], erlang, false, fun compress/1};
+option(base) -> {[snapshot], erlang, [], fun snapshots/1};
+option(holder) -> {[migrate], erlang, self(), fun holder/1};
+option(max) -> {[read_string], erlang, ?MAX_STRING_BYTES, fun max/1};
+option(_Unknown) -> unknown.
+
+timeout(infinity) -> {ok, infinity};
+timeout(Timeout) when is_integer(Timeout), Timeout >= 0, Timeout =< ?MAX_TIMEOUT -> {ok, Timeout};
+timeout(_Other) -> error.
+
+on_timeout(Value) when Value =:= keep; Value =:= stop -> {ok, Value};
+on_timeout(_Other) -> error.
+
+fuel(infinity) -> {ok, infinity};
+fuel(Fuel) when is_integer(Fuel), Fuel >= 0, Fuel =< ?MAX_FUEL -> {ok, Fuel};
+fuel(_Other) -> error.
+
+time(Time) when is_integer(Time), Time >= 0, Time =< ?MAX_TIME -> {ok, Time};
+time(_Other) -> error.
+
+override(Modules) ->
+    try lists:map(fun unicode:characters_to_binary/1, Modules) of
+        Names ->
+            case lists:all(fun is_binary/1, Names) of
+                true -> {ok, Names};
+                false -> error
+            end
+    catch
+        error:_ -> error
+    end.
+
+user(Term) -> {ok, Term}.
+
+handler(Pid) when is_pid(Pid), node(Pid) =:= node() -> {ok, Pid};
+handler(_Other) -> error.
+
+%% @doc The state of an instance: whole snapshots, or raw memory and a snapshot of the rest.
+-spec state(term()) -> {ok, {raw | whole, [binary()]}} | error.
+state({raw, Memory, none}) when is_binary(Memory) -> {ok, {raw, [Memory]}};
+state({raw, Memory, Rest}) when is_binary(Memory), is_binary(Rest) -> {ok, {raw, [Memory, Rest]}};
+state(Snapshot) ->
+    case snapshots(Snapshot) of
+        {ok, Snapshots} -> {ok, {whole, Snapshots}};
+        error -> error
+    end.
+
+initialize(true) -> {ok, constructors};
+initialize(false) -> {ok, nothing};
+initialize(main) -> {ok, main};
+initialize(_Other) -> error.
+
+compress(Value) when is_boolean(Value) -> {ok, Value};
+compress(_Other) -> error.
+
+holder(Holder) when is_pid(Holder); Holder =:= none -> {ok, Holder};
+holder(_Other) -> error.
+
+max(Bytes) when is_integer(Bytes), Bytes >= 0, Bytes < (1 bsl 63) -> {ok, Bytes};
+max(_Other) -> error.
+
+%% @doc A snapshot as the list of its parts.
+-spec snapshots(term()) -> {ok, [binary()]} | error.
+snapshots(Snapshot) when is_binary(Snapshot) -> {ok, [Snapshot]};
+snapshots(Snapshots) -> binaries(Snapshots, Snapshots).
+
+binaries([Snapshot | Rest], All) when is_binary(Snapshot) -> binaries(Rest, All);
+binaries([], All) -> {ok, All};
+binaries(_Other, _All) -> error.
+
+%% @doc Checks the options of a function. The time that `timeout' allows begins now.
+-spec parse(api(), term()) -> {ok, parsed()} | {error, {invalid_option, term(), term()}}.
+parse(_Api, Options) when Options =:= #{} ->
+    {ok, #parsed{deadline = hb_wasm64_deadline:inherited()}};
+parse(Api, Options) when is_map(Options) ->
+    %% Sorted, so that of several wrong options always the same one is reported.
+    parse(lists:sort(maps:to_list(Options)), Api, #parsed{deadline = hb_wasm64_deadline:inherited()});
+parse(_Api, Options) ->
+    {error, {invalid_option, options, Options}}.
+
+parse([{Key, Value} | Rest], Api, Parsed) ->
+    case check(option(Key), Api, Value) of
+        {ok, Side, Checked} -> parse(Rest, Api, add(Side, Key, Checked, Parsed));
+        error -> {error, {invalid_option, Key, Value}}
+    end;
+parse([], _Api, Parsed) ->
+    {ok, Parsed}.
+
+check({Apis, Side, _Default, Check}, Api, Value) ->
+    case Apis =:= all orelse lists:member(Api, Apis) of
+        true ->
+            case Check(Value) of
+                {ok, Checked} -> {ok, Side, Checked};
+                error -> error
+            end;
+        false ->
+            error
+    end;
+check(unknown, _Api, _Value) ->
+    error.
+
+add(deadline, _Key, Timeout, Parsed) -> Parsed#parsed{deadline = hb_wasm64_deadline:new(Timeout)};
+add(engine, Key, Value, #parsed{engine = Engine} = Parsed) -> Parsed#parsed{engine = Engine#{Key => Value}};
+add(erlang, Key, Value, #parsed{values = Values} = Parsed) -> Parsed#parsed{values = Values#{Key => Value}}.
+
+%% @doc When the operation is to end.
+-spec deadline(parsed()) -> hb_wasm64_deadline:deadline().
+deadline(#parsed{deadline = Deadline}) -> Deadline.
+
+%% @doc The options that the native library is to know, of those that were given.
+-spec engine(parsed()) -> map().
+engine(#parsed{engine = Engine}) -> Engine.
+
+%% @doc The value of an option that the Erlang side uses.
+-spec value(atom(), parsed()) -> term().
+value(Key, #parsed{values = Values}) ->
+    case Values of
+        #{Key := Value} -> Value;
+        #{} -> default(Key)
+    end.
+
+default(Key) ->
+    {_Apis, _Side, Default, _Check} = option(Key),
+    Default.

@@ -1,0 +1,79 @@
+%% @doc Instances on their way from an image to a handle.
+-module(hb_wasm64_start).
+
+-export([start/2, start_loaded/3]).
+
+%% @doc {@link hb_wasm64:start/2}.
+-spec start(term(), term()) -> {ok, hb_wasm64:handle()} | {error, hb_wasm64:reason()}.
+start(Image, Options) when is_binary(Image) ->
+    case hb_wasm64_options:parse(start, Options) of
+        {ok, Parsed} ->
+            case operation(hb_wasm64_options:value(snapshot, Parsed), hb_wasm64_options:engine(Parsed)) of
+                {ok, Operation} -> start(Image, Operation, hb_wasm64_options:deadline(Parsed));
+                {error, _} = Error -> Error
+            end;
+        {error, _} = Error ->
+            Error
+    end;
+start(Image, Options) ->
+    {error, hb_wasm64_args:error("start(Image, Options)", [Image, Options], 1)}.
+
+%% The options of the engine say what runs at the start; after whole snapshots nothing does.
+operation(none, Options) -> {ok, {start, Options}};
+operation(_State, #{initialize := main}) -> {error, {invalid_option, initialize, main}};
+operation(State, Options) -> {ok, {restore, State, Options}}.
+
+start(Image, Operation, Deadline) ->
+    ok = hb_wasm64_app:ensure_started(),
+    case load(Image, Deadline) of
+        {ok, Loaded} -> instantiate(Loaded, Operation, Deadline);
+        {error, _} = Error -> Error
+    end.
+
+load(Image, Deadline) ->
+    case hb_wasm64_nif:find_image(Image) of
+        hash ->
+            Ref = make_ref(),
+            case hb_wasm64_nif:load_image(Ref, Image) of
+                {wait, Asker} -> await_image(Ref, Asker, Deadline);
+                Result -> Result
+            end;
+        Found ->
+            Found
+    end.
+
+%% A thread that compiles answers in every case, also where it fails. Whoever stops waiting says so, by dying or by
+%% forget_image, and the image is not compiled any further if nobody else waits for it.
+await_image(Ref, Asker, Deadline) ->
+    receive
+        {hb_wasm64, Ref, {image, Result}} -> Result
+    after hb_wasm64_deadline:left(Deadline) ->
+        case hb_wasm64_nif:forget_image(Asker) of
+            true ->
+                {error, timeout};
+            false ->
+                receive
+                    {hb_wasm64, Ref, {image, Result}} -> Result
+                after 0 -> {error, timeout}
+                end
+        end
+    end.
+
+instantiate(Loaded, Operation, Deadline) ->
+    Handle = hb_wasm64_nif:new_instance(Loaded),
+    case hb_wasm64_call:run(hb_wasm64_call:new(Handle, Operation, Deadline)) of
+        {ok, []} ->
+            {ok, Handle};
+        {error, Reason} ->
+            _ = hb_wasm64_nif:stop(Handle),
+            {error, Reason}
+    end.
+
+%% @doc Starts an instance of an image that the library has.
+-spec start_loaded(hb_wasm64_nif:image(), hb_wasm64:snapshot(), timeout()) ->
+    {ok, hb_wasm64:handle()} | {error, hb_wasm64:reason()}.
+start_loaded(Loaded, Snapshot, Timeout) ->
+    case hb_wasm64_options:snapshots(Snapshot) of
+        {ok, Snapshots} -> instantiate(Loaded, {restore, {whole, Snapshots}, #{}}, hb_wasm64_deadline:new(Timeout));
+        error -> {error, {invalid_option, snapshot, Snapshot}}
+    end.

@@ -1,0 +1,81 @@
+//! Requests to an instance.
+
+use crate::emscripten::Initialize;
+use crate::error::ImportFailure;
+use crate::limits::Bounds;
+use crate::queue::{Scope, TicketId};
+use crate::task::CallOptions;
+use crate::value::Arg;
+
+/// A process that requests an operation.
+pub struct Caller<'a, P, F> {
+    /// The import in whose scope the operation is requested. `None`: the process uses the plain handle.
+    pub scope: Option<&'a Scope>,
+    /// Names the operation.
+    pub ticket: TicketId,
+    /// The process.
+    pub process: P,
+    /// Makes the owner of the operation, when it has to wait or takes more than one step. Called with no lock held.
+    pub owner: F,
+}
+
+/// How long a step may hold up its thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slice {
+    /// Well under a millisecond, or a time slice of a small guest: larger instances run nothing in it.
+    Short,
+    /// A time slice of any guest, and whatever cannot be interrupted.
+    Long,
+    /// As long as it takes, on a thread for long work: see [`background`](crate::background).
+    Background,
+}
+
+/// A call of a function.
+pub struct CallRequest<'a> {
+    /// Export or table entry.
+    pub func: FuncName<'a>,
+    /// Arguments, unchecked.
+    pub args: Vec<Arg>,
+    /// What the caller has chosen.
+    pub options: CallOptions,
+}
+
+/// How to start an instance.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StartRequest {
+    /// Fuel that the start function and what is initialized may use; `None` is no limit.
+    pub fuel: Option<u64>,
+    /// What of a program runs.
+    pub initialize: Initialize,
+    /// What its clock shows meanwhile, in milliseconds since 1970. The start function of the module has no clock.
+    pub time: u64,
+    /// What the instance may have, from then on.
+    pub bounds: Bounds,
+}
+
+impl StartRequest {
+    /// A start in which nothing of a program runs.
+    pub(crate) fn nothing() -> StartRequest {
+        StartRequest { initialize: Initialize::Nothing, ..StartRequest::default() }
+    }
+}
+
+/// The answer to an import.
+#[derive(Debug)]
+pub enum Response<'a> {
+    /// The guest gets these results, if they fit.
+    Results(&'a [Arg]),
+    /// The engine serves the import itself.
+    LeaveToHost,
+    /// The import ends the innermost call.
+    Failed(ImportFailure),
+}
+
+/// A function of an instance.
+#[derive(Clone, Copy, Debug)]
+pub enum FuncName<'a> {
+    /// An export.
+    Export(&'a str),
+    /// An entry of the function table.
+    Entry(u64),
+}

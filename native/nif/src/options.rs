@@ -1,0 +1,84 @@
+//! Options and deadlines of operations.
+
+use crate::atoms;
+use hb_wasm64_engine::image::Image;
+use hb_wasm64_engine::{CallOptions, Initialize, StartRequest};
+use rustler::{Atom, Binary, Decoder, Error, MapIterator, NifResult, Term};
+use std::sync::LazyLock;
+use std::time::Instant;
+
+/// The options of a call.
+pub fn call(term: Term<'_>, image: &Image) -> NifResult<CallOptions> {
+    let mut options = CallOptions::default();
+    for (key, value) in entries(term)? {
+        if key == atoms::fuel() {
+            options.fuel = fuel(value)?;
+        } else if key == atoms::time() {
+            options.time = Some(value.decode()?);
+        } else if key == atoms::overridden() {
+            let names: Vec<Binary<'_>> = value.decode()?;
+            let is_named = |module: &str| names.iter().any(|name| name.as_slice() == module.as_bytes());
+            options.asked_first = image.native_modules().iter().filter(|module| is_named(module)).cloned().collect();
+        }
+    }
+    Ok(options)
+}
+
+/// The options of a start.
+pub fn start(term: Term<'_>) -> NifResult<StartRequest> {
+    let mut request = StartRequest::default();
+    for (key, value) in entries(term)? {
+        if key == atoms::fuel() {
+            request.fuel = fuel(value)?;
+        } else if key == atoms::time() {
+            request.time = value.decode()?;
+        } else if key == atoms::initialize() {
+            request.initialize = initialize(value.decode()?);
+        }
+    }
+    Ok(request)
+}
+
+fn entries(term: Term<'_>) -> NifResult<impl Iterator<Item = (Atom, Term<'_>)>> {
+    let entries = MapIterator::new(term).ok_or(Error::BadArg)?;
+    Ok(entries.filter_map(|(key, value)| key.decode().ok().map(|key| (key, value))))
+}
+
+/// `infinity`, or how much fuel there is.
+fn fuel(term: Term<'_>) -> NifResult<Option<u64>> {
+    if term.is_atom() { Ok(None) } else { term.decode().map(Some) }
+}
+
+/// `nothing`, `constructors` or `main`: what of a program runs as it starts.
+fn initialize(term: Atom) -> Initialize {
+    if term == atoms::nothing() {
+        Initialize::Nothing
+    } else if term == atoms::main() {
+        Initialize::Main
+    } else {
+        Initialize::Constructors
+    }
+}
+
+/// The time by which an operation is to end, of the clock of [`now`], or the atom `infinity`.
+#[derive(Clone, Copy, Default)]
+pub struct Deadline(Option<i64>);
+
+impl Deadline {
+    /// Whether it is past.
+    pub fn is_over(self) -> bool {
+        self.0.is_some_and(|deadline| deadline <= now())
+    }
+}
+
+impl<'a> Decoder<'a> for Deadline {
+    fn decode(term: Term<'a>) -> NifResult<Deadline> {
+        if term.is_atom() { Ok(Deadline(None)) } else { term.decode().map(|time| Deadline(Some(time))) }
+    }
+}
+
+/// Nanoseconds since the clock was asked for the first time.
+pub fn now() -> i64 {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    START.elapsed().as_nanos().try_into().unwrap_or(i64::MAX)
+}
