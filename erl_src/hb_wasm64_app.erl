@@ -10,12 +10,17 @@
 %%     default. With less than the default the heap of exceptions counts, too</td></tr>
 %% <tr><td>`table'</td><td>10,000,000</td><td>elements that the tables of an instance may have together, from 0 to the
 %%     default</td></tr>
+%% <tr><td>`image'</td><td>268,435,456</td><td>bytes that an image may have, from 0 to the default</td></tr>
+%% <tr><td>`cached_images'</td><td>256</td><td>compiled images that are kept for those who ask again, from 1 to
+%%     1,000,000</td></tr>
+%% <tr><td>`cached_bytes'</td><td>536,870,912</td><td>bytes of memory that they may take together, from 0 to 1 TiB; the
+%%     newest is kept in any case</td></tr>
 %% <tr><td>`keep_moved'</td><td>60000</td><td>milliseconds for which this node keeps an instance that was moved to it, after
 %%     the process for which it is kept has ended; see {@link hb_wasm64:migrate/3}</td></tr>
 %% </table>
-%% The defaults of `memory' and `table' are limits of every node: growth beyond is refused, as the guest sees. A lower limit of
-%% one node changes no result: what exceeds it ends the call, or the start, with `{limit, memory}' or `{limit, table}'. It
-%% holds for instances that are started later.
+%% The defaults of `memory', `table' and `image' are limits of every node: growth beyond is refused, as the guest sees, and
+%% so are larger images. A lower limit of one node changes no result: what exceeds it ends the call, or the start, with
+%% `{limit, memory}', `{limit, table}' or `{limit, image}'. It holds for instances that are started later.
 %%
 %% A value out of these ranges is refused: the application does not start, with the reason `{invalid_option, Key, Value}'.
 %%
@@ -56,6 +61,9 @@ settings() ->
         {time_slice, fun time_slice/1},
         {memory, fun(Bytes) -> limit(memory, Bytes) end},
         {table, fun(Elements) -> limit(table, Elements) end},
+        {image, fun(Bytes) -> limit(image, Bytes) end},
+        {cached_images, fun(Images) -> limit(cached_images, Images) end},
+        {cached_bytes, fun(Bytes) -> limit(cached_bytes, Bytes) end},
         {keep_moved, fun(Millis) -> is_integer(Millis) andalso Millis >= 0 andalso Millis =< ?MAX_TIMEOUT end}
     ],
     Refused = [{Key, Value} || {Key, Apply} <- Settings, {ok, Value} <- [application:get_env(hb_wasm64, Key)], not Apply(Value)],

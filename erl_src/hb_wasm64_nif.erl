@@ -220,10 +220,10 @@ log_level(_Level) -> erlang:nif_error(nif_not_loaded).
 -spec time_slice(pos_integer()) -> ok | false.
 time_slice(_Microseconds) -> erlang:nif_error(nif_not_loaded).
 
--spec set_limit(memory | table, non_neg_integer()) -> ok | false.
+-spec set_limit(memory | table | image | cached_images | cached_bytes, non_neg_integer()) -> ok | false.
 set_limit(_Limit, _Value) -> erlang:nif_error(nif_not_loaded).
 
--spec is_lowered(memory | table) -> boolean().
+-spec is_lowered(memory | table | image) -> boolean().
 is_lowered(_Limit) -> erlang:nif_error(nif_not_loaded).
 
 %% Nanoseconds of a clock that only goes forward: the one that deadlines are compared with.

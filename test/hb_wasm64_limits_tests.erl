@@ -161,7 +161,30 @@ a_lower_limit_of_the_node_ends_what_exceeds_it_test_() ->
 
 %% Where every node has the same limit, what exceeds it is a fault of the image.
 a_limit_of_every_node_is_none_of_this_one_test() ->
-    [?assertNot(dev_wasm64_error:is_of_node({limit, Limit})) || Limit <- [memory, table]].
+    [?assertNot(dev_wasm64_error:is_of_node({limit, Limit})) || Limit <- [memory, table, image]].
+
+%% The image that is asked for last is kept, and nothing else.
+a_node_may_take_smaller_images_and_keep_fewer_test_() ->
+    {timeout, 60, fun() ->
+        Peer = hb_support:peer(),
+        ok = hb_support:on_peer(Peer, fun() ->
+            Numbers = hb_support:guest("numbers"),
+            ok = application:load(hb_wasm64),
+            ok = application:set_env(hb_wasm64, image, byte_size(Numbers)),
+            ok = application:set_env(hb_wasm64, cached_images, 1),
+            {ok, _} = application:ensure_all_started(hb_wasm64),
+            Kept = fun(Image) -> hb_wasm64_nif:find_hash(crypto:hash(sha256, Image)) =/= not_found end,
+            Small = hb_support:guest("start_ok"),
+            {ok, _} = hb_wasm64:start(Small),
+            true = Kept(Small),
+            {ok, _} = hb_wasm64:start(Numbers),
+            [true, false] = [Kept(Numbers), Kept(Small)],
+            {error, {limit, image}} = hb_wasm64:start(hb_support:fresh(Numbers)),
+            true = dev_wasm64_error:is_of_node({limit, image}),
+            ok
+        end),
+        ok = peer:stop(Peer)
+    end}.
 
 limits_out_of_range_are_refused_test_() ->
     {timeout, 60, fun() ->
@@ -175,7 +198,8 @@ limits_out_of_range_are_refused_test_() ->
                  ok = application:set_env(hb_wasm64, Key, Default),
                  {Key, Value, Reason}
              end || {Key, Value} <- [{memory, (1 bsl 34) + 1}, {memory, -1}, {memory, infinity}, {memory, 1 bsl 64},
-                                     {table, 10_000_001}, {table, <<"1">>}]]
+                                     {table, 10_000_001}, {table, <<"1">>}, {image, (1 bsl 28) + 1},
+                                     {cached_images, 0}, {cached_bytes, -1}]]
         end),
         ok = peer:stop(Peer),
         [?assertEqual({invalid_option, Key, Value}, Reason) || {Key, Value, Reason} <- Refused]

@@ -25,6 +25,7 @@ status(Reason) ->
 -spec is_of_node(term()) -> boolean().
 is_of_node(Reason) when Reason =:= timeout; Reason =:= cancelled; Reason =:= stopped; Reason =:= not_local -> true;
 is_of_node({limit, instances}) -> true;
+is_of_node({limit, image}) -> hb_wasm64_nif:is_lowered(image);
 is_of_node({invalid_option, _, _}) -> true;
 is_of_node(Reason) -> spoils(Reason).
 

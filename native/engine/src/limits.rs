@@ -6,7 +6,7 @@
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bytes that an image may have.
+/// Bytes that an image may have: to compile it takes ten times as much of the host.
 pub(crate) const IMAGE_BYTES: usize = 256 << 20;
 
 /// Bytes that the memories of an instance may have together. Growth beyond is refused (`-1`), on every node.
@@ -86,6 +86,15 @@ pub static NODE_MEMORY_BYTES: Setting = Setting::new(MEMORY_BYTES, 0..=MEMORY_BY
 
 /// Elements that the tables of an instance may have together; what exceeds them ends the call.
 pub static NODE_TABLE_ELEMENTS: Setting = Setting::new(TABLE_ELEMENTS, 0..=TABLE_ELEMENTS);
+
+/// Bytes that an image may have; larger ones are refused.
+pub static NODE_IMAGE_BYTES: Setting = Setting::new(IMAGE_BYTES as u64, 0..=IMAGE_BYTES as u64);
+
+/// Images that are kept for those who ask again.
+pub static CACHED_IMAGES: Setting = Setting::new(256, 1..=1_000_000);
+
+/// Memory that they may take together, in bytes. The newest is kept, however large.
+pub static CACHED_BYTES: Setting = Setting::new(512 << 20, 0..=1 << 40);
 
 /// What one instance may have: an operator's or a caller's limits, beside those that the guest can see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -40,6 +40,8 @@ rustler::atoms! {
     empty,
     other_memory,
     // Reasons.
+    cached_bytes,
+    cached_images,
     cancelled,
     code,
     backtrace,

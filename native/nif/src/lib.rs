@@ -339,6 +339,9 @@ fn setting(limit: Atom) -> NifResult<&'static Setting> {
     match limit {
         limit if limit == atoms::memory() => Ok(&limits::NODE_MEMORY_BYTES),
         limit if limit == atoms::table() => Ok(&limits::NODE_TABLE_ELEMENTS),
+        limit if limit == atoms::image() => Ok(&limits::NODE_IMAGE_BYTES),
+        limit if limit == atoms::cached_images() => Ok(&limits::CACHED_IMAGES),
+        limit if limit == atoms::cached_bytes() => Ok(&limits::CACHED_BYTES),
         _ => Err(rustler::Error::BadArg),
     }
 }

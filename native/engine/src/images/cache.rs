@@ -1,15 +1,10 @@
 //! The images that are kept for those who ask again.
 
 use crate::image::{Hash, Image};
+use crate::limits::{CACHED_BYTES, CACHED_IMAGES};
 use crate::reaper;
 use std::collections::HashMap;
 use std::sync::Arc;
-
-/// Images that are kept at most.
-const IMAGES: usize = 256;
-
-/// Memory that they may take together, in bytes.
-const BYTES: usize = 512 << 20;
 
 /// Images by their hashes. The one that nobody has asked for the longest makes room for others.
 #[derive(Default)]
@@ -41,7 +36,8 @@ impl Cache {
         self.forget(&newest);
         self.bytes = self.bytes.saturating_add(bytes);
         self.entries.insert(newest, Entry { image, bytes, used });
-        while self.entries.len() > IMAGES || self.bytes > BYTES {
+        let (images, bytes) = (CACHED_IMAGES.get(), CACHED_BYTES.get());
+        while self.entries.len() as u64 > images || self.bytes as u64 > bytes {
             let others = self.entries.iter().filter(|(hash, _)| **hash != newest);
             let Some(oldest) = others.min_by_key(|(_, entry)| entry.used).map(|(hash, _)| *hash) else { break };
             self.forget(&oldest);

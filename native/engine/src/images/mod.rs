@@ -9,7 +9,7 @@ pub(crate) use lanes::Abandoned;
 
 use crate::error::{Error, Limit};
 use crate::image::{self, Hash, Image};
-use crate::limits::IMAGE_BYTES;
+use crate::limits::NODE_IMAGE_BYTES;
 use crate::reaper;
 use cache::Cache;
 use lanes::Lane;
@@ -113,7 +113,7 @@ pub fn prepare(source: Box<dyn Source>, done: Done) -> Result<Prepared, Error> {
         cost = queue::expected_cost(bytes);
         hash = (size <= HASHED_AT_ONCE_BYTES).then(|| image::hash(bytes));
     });
-    if size > IMAGE_BYTES {
+    if size as u64 > NODE_IMAGE_BYTES.get() {
         return Err(Error::Limit(Limit::Image));
     }
     start_lanes()?;
