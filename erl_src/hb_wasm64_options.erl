@@ -22,6 +22,11 @@
 %% <tr><td>`snapshot'</td><td>`start'</td><td>none</td><td>the state to start in</td></tr>
 %% <tr><td>`initialize'</td><td>`start'</td><td>`true'</td><td>whether the constructors of an image built with Emscripten
 %%     run; `main': `main' after them</td></tr>
+%% <tr><td>`memory'</td><td>`start'</td><td>the node's</td><td>bytes that the memories of the instance may have together, the
+%%     heap of its exceptions included. Growth beyond ends the call with `{limit, memory}'; a limit above the node's has no
+%%     effect</td></tr>
+%% <tr><td>`table'</td><td>`start'</td><td>the node's</td><td>elements that its tables may have together; the same with
+%%     `{limit, table}'</td></tr>
 %% <tr><td>`compress'</td><td>`snapshot'</td><td>`false'</td><td>whether to compress the snapshot (zstd)</td></tr>
 %% <tr><td>`base'</td><td>`snapshot'</td><td>none</td><td>the snapshot against which to make a delta</td></tr>
 %% <tr><td>`holder'</td><td>`migrate'</td><td>the caller</td><td>the process for which the other node keeps the
@@ -65,6 +70,8 @@
     fuel => non_neg_integer() | infinity,
     time => non_neg_integer(),
     initialize => boolean() | main,
+    memory => non_neg_integer(),
+    table => non_neg_integer(),
     snapshot => hb_wasm64:snapshot() | {raw, Memory :: binary(), Rest :: binary() | none}
 }.
 -type snapshot() :: #{timeout => timeout(), compress => boolean(), base => hb_wasm64:snapshot()}.
@@ -103,6 +110,8 @@ option(user) -> {[call_with_imports], erlang, #{}, fun user/1};
 option(handler) -> {[call_async], erlang, self(), fun handler/1};
 option(snapshot) -> {[start], erlang, none, fun state/1};
 option(initialize) -> {[start], engine, constructors, fun initialize/1};
+option(memory) -> {[start], engine, none, fun limit/1};
+option(table) -> {[start], engine, none, fun limit/1};
 option(compress) -> {[snapshot], erlang, false, fun compress/1};
 option(base) -> {[snapshot], erlang, [], fun snapshots/1};
 option(holder) -> {[migrate], erlang, self(), fun holder/1};
@@ -153,6 +162,9 @@ initialize(true) -> {ok, constructors};
 initialize(false) -> {ok, nothing};
 initialize(main) -> {ok, main};
 initialize(_Other) -> error.
+
+limit(Limit) when is_integer(Limit), Limit >= 0, Limit < (1 bsl 64) -> {ok, Limit};
+limit(_Other) -> error.
 
 compress(Value) when is_boolean(Value) -> {ok, Value};
 compress(_Other) -> error.

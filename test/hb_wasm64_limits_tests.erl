@@ -159,6 +159,32 @@ a_lower_limit_of_the_node_ends_what_exceeds_it_test_() ->
         ok = peer:stop(Peer)
     end}.
 
+%% And whatever it is restored to.
+an_instance_may_have_limits_of_its_own_test() ->
+    Image = hb_support:guest("growth"),
+    {ok, H} = hb_wasm64:start(Image, #{memory => 32 * ?PAGE, table => 100}),
+    Free = hb_support:start("growth"),
+    {ok, [1]} = hb_wasm64:call(Free, "grow1", [1000]),
+    {ok, Snapshot} = hb_wasm64:snapshot(Free),
+    Grow = fun(Name, By) -> hb_wasm64:call(H, Name, [By]) end,
+    ?assertEqual({ok, [1]}, Grow("grow1", 29)),
+    ?assertEqual({error, {limit, memory}}, Grow("grow3", 1)),
+    ?assertEqual({ok, [-1]}, Grow("grow1", 262144)),
+    ?assertEqual({ok, [1]}, Grow("grow_functions", 99)),
+    ?assertEqual({error, {limit, table}}, Grow("grow_objects", 1)),
+    ?assertEqual({error, {limit, memory}}, hb_wasm64:restore(H, Snapshot)),
+    ?assertEqual({ok, [30]}, Grow("grow1", 0)),
+    ?assertEqual({error, {limit, memory}}, hb_wasm64:start(Image, #{snapshot => Snapshot, memory => 100 * ?PAGE})),
+    ?assertMatch({ok, _}, hb_wasm64:start(Image, #{snapshot => Snapshot, memory => 1003 * ?PAGE})),
+    ?assertEqual({error, {limit, memory}}, hb_wasm64:start(Image, #{memory => 2 * ?PAGE})),
+    ?assertEqual({error, {limit, table}}, hb_wasm64:start(Image, #{table => 0})),
+    %% A limit above the node's is none.
+    {ok, High} = hb_wasm64:start(Image, #{memory => 1 bsl 40, table => 1 bsl 40}),
+    ?assertEqual({ok, [-1]}, hb_wasm64:call(High, "grow1", [262144])),
+    [?assertEqual({error, {invalid_option, Key, Value}}, hb_wasm64:start(Image, #{Key => Value}))
+     || {Key, Value} <- [{memory, -1}, {memory, infinity}, {table, 1.0}, {table, 1 bsl 64}]],
+    ?assertEqual({error, {invalid_option, memory, 1}}, hb_wasm64:call(H, "load8", [0], #{memory => 1})).
+
 %% Where every node has the same limit, what exceeds it is a fault of the image.
 a_limit_of_every_node_is_none_of_this_one_test() ->
     [?assertNot(dev_wasm64_error:is_of_node({limit, Limit})) || Limit <- [memory, table, image]].

@@ -34,6 +34,10 @@ pub fn start(term: Term<'_>) -> NifResult<StartRequest> {
             request.time = value.decode()?;
         } else if key == atoms::initialize() {
             request.initialize = initialize(value.decode()?);
+        } else if key == atoms::memory() {
+            request.bounds.memory = value.decode()?;
+        } else if key == atoms::table() {
+            request.bounds.table = value.decode()?;
         }
     }
     Ok(request)
