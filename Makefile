@@ -37,7 +37,7 @@ MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := build
 # The steps of "make test" run one after the other, in the order written.
 .NOTPARALLEL:
-.PHONY: all build nif demo demo-aos parity bench hyperbeam hyperbeam-undo guests test help fmt clean distclean \
+.PHONY: all build nif debug-info demo demo-aos parity bench hyperbeam hyperbeam-undo guests test help fmt clean distclean \
 	setup setup-test fmt-check clippy engine-test compile xref dialyzer eunit test-otp27
 
 help: ## this list
@@ -49,6 +49,9 @@ build: setup compile ## build the NIF and the Erlang library (the default)
 
 nif: ## build only the NIF, into priv/
 	@scripts/build-nif.sh
+
+debug-info: ## the same with debug sections: backtraces of Rust have lines then
+	@DEBUG_INFO=1 scripts/build-nif.sh
 
 demo: build ## run a process on AO-Core: [IMAGE=file.wasm] [EVAL='code']
 	@scripts/demo.sh

@@ -173,6 +173,7 @@ a_broken_image_is_refused_with_the_reason_test_() ->
         {Component, "not supported: "},
         {hb_support:guest("component"), "not supported: "},
         {hb_support:guest("shared_memory"), "not supported: "},
+        {imported_twice(), "the function env.f is imported with two types, or with one that is not supported"},
         {hb_support:guest("imported_memory"), "the import env.memory is a memory; only functions can be imported"},
         {hb_support:guest("start_trap"), "trap: unreachable"}
     ],
@@ -294,3 +295,9 @@ refused(Title, Status, Key, Bases) ->
          || Keys <- Bases
         ]
     end).
+
+%% A module that imports env.f as a function without and with a result.
+imported_twice() ->
+    Types = <<1, 8, 2, 16#60, 0, 0, 16#60, 0, 1, 16#7f>>,
+    Imports = <<2, 17, 2, 3, "env", 1, "f", 0, 0, 3, "env", 1, "f", 0, 1>>,
+    <<"\0asm", 1, 0, 0, 0, Types/binary, Imports/binary>>.

@@ -90,6 +90,61 @@ a_small_image_is_not_held_up_by_large_ones_test_() ->
         ?assert(Before =< Many div 2)
     end}.
 
+%% An image whose function `f' adds 3 so many times, each in a block of its own,
+%% where its argument is not 0. Optimized, 4000 times would take a quarter of a
+%% minute.
+sum(Times) ->
+    Step = <<16#20, 1, 16#20, 0, 4, 16#7f, 16#41, 3, 5, 16#41, 0, 16#0b, 16#6a, 16#21, 1>>,
+    Body = <<1, 1, 16#7f, (binary:copy(Step, Times))/binary, 16#20, 1, 16#0b>>,
+    iolist_to_binary([
+        <<0, "asm", 1, 0, 0, 0>>,
+        section(1, <<1, 16#60, 1, 16#7f, 1, 16#7f>>),
+        section(3, <<1, 0>>),
+        section(7, <<1, 1, "f", 0, 0>>),
+        section(10, [1, leb(byte_size(Body)), Body])
+    ]).
+
+%% The least fuel with which a call of `f' comes to its end.
+fuel(Handle) ->
+    fuel(Handle, 0, 1 bsl 20).
+
+fuel(_Handle, TooLittle, Enough) when Enough - TooLittle =:= 1 ->
+    Enough;
+fuel(Handle, TooLittle, Enough) ->
+    Middle = (TooLittle + Enough) div 2,
+    case hb_wasm64:call(Handle, "f", [1], #{fuel => Middle}) of
+        {ok, _} -> fuel(Handle, TooLittle, Middle);
+        {error, {limit, fuel}} -> fuel(Handle, Middle, Enough)
+    end.
+
+a_function_too_complex_for_the_optimizer_runs_the_same_test_() ->
+    {timeout, 600, fun() ->
+        [A, B, C] = [
+            begin
+                {ok, Handle} = hb_wasm64:start(sum(Times)),
+                ?assertEqual({ok, [3 * Times]}, hb_wasm64:call(Handle, "f", [1])),
+                ?assertEqual({ok, [0]}, hb_wasm64:call(Handle, "f", [0])),
+                fuel(Handle)
+            end
+         || Times <- [100, 200, 4000]
+        ],
+        %% The first two are optimized. Each step costs the same.
+        ?assertEqual(39 * (B - A), C - A)
+    end}.
+
+a_function_that_would_fill_the_memory_is_refused_test_() ->
+    {timeout, 60, fun() ->
+        %% 12,000 loops, each of which passes on one value: 36 KB.
+        Body = <<0, 16#20, 0, (binary:copy(<<3, 0, 16#0b>>, 12000))/binary, 16#0b>>,
+        Image = iolist_to_binary([
+            <<0, "asm", 1, 0, 0, 0>>,
+            section(1, <<1, 16#60, 1, 16#7f, 1, 16#7f>>),
+            section(3, <<1, 0>>),
+            section(10, [1, leb(byte_size(Body)), Body])
+        ]),
+        ?assertMatch({error, {unsupported, <<"function 0 is too complex to be compiled", _/binary>>}}, hb_wasm64:start(Image))
+    end}.
+
 an_image_has_256_mib_at_most_test_() ->
     {timeout, 60, fun() ->
         Image = <<"\0asm", 1, 0, 0, 0, 0:((256 bsl 20) * 8)>>,

@@ -13,6 +13,7 @@ log_test_() ->
         fun nothing_arrives_when_it_is_off/1,
         fun the_level_can_be_changed_at_any_time/1,
         fun bad_levels_are_refused/1,
+        fun an_image_with_damaged_names_writes_no_warning/1,
         fun a_record_outlives_the_process_that_passes_records_on/1
     ]}.
 
@@ -61,6 +62,17 @@ bad_levels_are_refused(_) ->
         [?assertMatch({error, _}, hb_wasm64:log_level(Level)) || Level <- [foo, 1, "info", <<"info">>, undefined]],
         {ok, _} = hb_wasm64:start(fresh_image()),
         ?assertMatch(#{level := info}, next("compiled an image"))
+    end}.
+
+an_image_with_damaged_names_writes_no_warning(_) ->
+    {timeout, 60, fun() ->
+        ok = hb_wasm64:log_level(warning),
+        %% A section of names that ends in the middle of one.
+        Damaged = <<(hb_support:guest("numbers"))/binary, 0, 9, 4, "name", 1, 200, 1, 5>>,
+        {ok, _} = hb_wasm64:start(hb_support:fresh(Damaged)),
+        ok = hb_wasm64:log_level(info),
+        {error, _} = hb_wasm64:start(<<"no image, ", (rand:bytes(8))/binary>>),
+        ?assertMatch([#{text := "refused" ++ _}], records_up_to("refused an image of 18 bytes"))
     end}.
 
 a_record_outlives_the_process_that_passes_records_on(_) ->

@@ -72,6 +72,8 @@ text(Reason) -> unicode:characters_to_binary(describe(Reason)).
 
 describe({invalid_module, Text}) -> ["not a WebAssembly module: ", Text];
 describe({unsupported, Text}) -> ["not supported: ", Text];
+describe({link, #{module := Module, name := Name, kind := func}}) ->
+    io_lib:format("the function ~ts.~ts is imported with two types, or with one that is not supported", [Module, Name]);
 describe({link, #{module := Module, name := Name, kind := Kind}}) ->
     io_lib:format("the import ~ts.~ts is a ~p; only functions can be imported", [Module, Name, Kind]);
 describe({unknown_function, Name}) -> ["unknown function: ", name(Name)];

@@ -37,14 +37,16 @@ pub fn features() -> WasmFeatures {
 pub struct EngineKind {
     /// Address space that each memory of the image has.
     pub memory: Reservation,
+    /// Whether a function of the image is too complex to be optimized in reasonable time; see `complexity.rs`.
+    pub complex_code: bool,
 }
 
 impl EngineKind {
     /// How many kinds there are.
-    const COUNT: usize = 3;
+    const COUNT: usize = 2 * Reservation::COUNT;
 
     fn index(self) -> usize {
-        self.memory as usize
+        self.memory as usize + Reservation::COUNT * usize::from(self.complex_code)
     }
 }
 
@@ -63,6 +65,8 @@ pub enum Reservation {
 }
 
 impl Reservation {
+    const COUNT: usize = 3;
+
     /// How much that is.
     pub(crate) fn bytes(self) -> u64 {
         match self {
@@ -83,6 +87,13 @@ pub fn engine(kind: EngineKind) -> Result<&'static Engine, Error> {
     // The index of a kind is below their count.
     let Some(engine) = ENGINES.get(kind.index()) else { return Err(Error::Host("no such engine".into())) };
     engine.get_or_try_init(|| Engine::new(&config(kind)).map_err(|error| Error::Host(format!("{error:#}"))))
+}
+
+/// Whether an engine optimizes what it compiles.
+#[cfg(test)]
+pub(crate) fn is_optimized(engine: &Engine) -> bool {
+    let optimized = ENGINES.iter().take(Reservation::COUNT);
+    optimized.filter_map(OnceCell::get).any(|other| Engine::same(engine, other))
 }
 
 /// The engines that are in use.
@@ -129,8 +140,10 @@ fn config(kind: EngineKind) -> Config {
 
     // Compilation.
 
-    // Default: speed. The same, spelled out: images are compiled once and run for long.
-    config.cranelift_opt_level(OptLevel::Speed);
+    // Default: speed. The same, spelled out: images are compiled once and run for long. Only where that would take time that
+    // grows with the square of a function's size: none. Results and fuel are the same, as both are those of the module's
+    // instructions.
+    config.cranelift_opt_level(if kind.complex_code { OptLevel::None } else { OptLevel::Speed });
     // Default: backtracking. The same: the other allocator compiles faster and runs slower.
     config.cranelift_regalloc_algorithm(RegallocAlgorithm::Backtracking);
     // Default: on. The same: the functions of an image are compiled on all cores.

@@ -89,7 +89,7 @@ impl Declared {
         } else {
             Reservation::Gib16
         };
-        EngineKind { memory }
+        EngineKind { memory, ..EngineKind::default() }
     }
 
     /// Bytes that count as used from the start to the end.

@@ -52,7 +52,7 @@ pub enum Error {
     #[error("exit: {0}")]
     Exit(i32),
     /// An import was answered with an error, or with results that do not fit.
-    #[error("import failed")]
+    #[error("import failed: {0}")]
     ImportFailed(ImportFailure),
     /// A configured limit was hit.
     #[error("limit: {0:?}")]
@@ -166,7 +166,7 @@ pub enum ImportFailure {
 /// Host-side failures on their way through guest frames, as wasmtime carries them.
 #[derive(Debug, Error)]
 pub(crate) enum HostFailure {
-    #[error("import failed")]
+    #[error("import failed: {0}")]
     Import(ImportFailure),
     #[error("the host has no memory left for the guest")]
     OutOfMemory,

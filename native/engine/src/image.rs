@@ -1,6 +1,7 @@
 //! From bytes to a module that can be instantiated in microseconds.
 
-use crate::config;
+use crate::complexity::Complexity;
+use crate::config::{self, EngineKind};
 use crate::declared::Declared;
 use crate::emscripten::{self, Natives, Width};
 use crate::error::Error;
@@ -18,7 +19,10 @@ use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
-use wasmparser::{FuncValidatorAllocations, Parser, Payload, TypeRef, ValidPayload, Validator, WasmFeatures};
+use wasmparser::{
+    FuncValidator, FuncValidatorAllocations, FunctionBody, OperatorsReader, Parser, Payload, TypeRef, ValidPayload,
+};
+use wasmparser::{Validator, ValidatorResources, WasmFeatures};
 use wasmtime::{ExternType, InstancePre, Linker, Module, ModuleExport};
 
 /// SHA-256 of the bytes that an image was made of, before anything was done to them.
@@ -79,16 +83,16 @@ impl Image {
     pub(crate) fn compile_while(hash: Hash, bytes: &[u8], abandoned: &Abandoned) -> Result<Image, Error> {
         let go_on = || if abandoned.load(Ordering::Relaxed) { Err(Error::Cancelled) } else { Ok(()) };
         refuse_other_formats(bytes)?;
-        validate(bytes, &go_on)?;
+        let is_simple = validate(bytes, &go_on)?;
         go_on()?;
         let Rewritten { module: rewritten, facts, layout } =
             rewrite(bytes, Options { table_elements: limits::TABLE_ELEMENTS })?;
         // Of the image itself: the table of functions that is added is not its own.
         let declared = Declared::of(bytes, !facts.tags.is_empty())?;
         let width = Width::of_64_bit(facts.is_64_bit);
-        let engine = config::engine(declared.engine_kind())?;
+        let engine = config::engine(EngineKind { complex_code: !is_simple, ..declared.engine_kind() })?;
         go_on()?;
-        let module = Module::new(engine, &rewritten).map_err(|error| Error::Host(format!("compiler: {error:#}")))?;
+        let module = Module::new(engine, &rewritten).map_err(|error| compiler_error(&error))?;
         // The memory image is made here, or the first instance would make it on a scheduler.
         module.initialize_copy_on_write_image().map_err(|error| Error::Host(format!("memory image: {error:#}")))?;
 
@@ -259,27 +263,30 @@ fn refuse_other_formats(bytes: &[u8]) -> Result<(), Error> {
     }
 }
 
+/// Whether all functions of a valid module are simple enough to be optimized.
+///
 /// A module that is valid with every proposal there is, but not with ours, is unsupported rather than invalid.
-fn validate(bytes: &[u8], go_on: &impl Fn() -> Result<(), Error>) -> Result<(), Error> {
+fn validate(bytes: &[u8], go_on: &impl Fn() -> Result<(), Error>) -> Result<bool, Error> {
     let ours = config::features() | WasmFeatures::LEGACY_EXCEPTIONS;
     match validate_with(ours, bytes, go_on)? {
-        Ok(()) => refuse_exact_types(bytes),
+        Ok(is_simple) => refuse_exact_types(bytes).map(|()| is_simple),
         Err(error) => {
             let text = format!("{} (at offset {})", error.message(), error.offset());
             match validate_with(WasmFeatures::all(), bytes, go_on)? {
-                Ok(()) => Err(Error::Unsupported(text)),
+                Ok(_) => Err(Error::Unsupported(text)),
                 Err(_) => Err(Error::InvalidModule(text)),
             }
         }
     }
 }
 
-/// Validates a module with some proposals, one function after the other as long as `go_on` says so.
+/// Validates a module with some proposals, one function after the other as long as `go_on` says so. Whether all of them are
+/// simple enough to be optimized.
 fn validate_with(
     features: WasmFeatures,
     bytes: &[u8],
     go_on: &impl Fn() -> Result<(), Error>,
-) -> Result<Result<(), wasmparser::Error>, Error> {
+) -> Result<Result<bool, wasmparser::Error>, Error> {
     let mut validator = Validator::new_with_features(features);
     let mut parser = Parser::new(0);
     parser.set_features(features);
@@ -291,16 +298,49 @@ fn validate_with(
             Err(error) => return Ok(Err(error)),
         }
     }
-    let mut allocations = FuncValidatorAllocations::default();
+    let (mut allocations, mut complexity) = (FuncValidatorAllocations::default(), Complexity::default());
+    let mut is_simple = true;
     for (function, body) in functions {
         go_on()?;
+        let index = function.index;
         let mut validator = function.into_validator(allocations);
-        if let Err(error) = validator.validate(&body) {
+        let named = |error| match error {
+            Error::Unsupported(text) => Error::Unsupported(format!("function {index} is {text}")),
+            other => other,
+        };
+        if let Err(error) = validate_function(&mut validator, &body, &mut complexity).map_err(named)? {
             return Ok(Err(error));
         }
+        is_simple &= !complexity.is_too_much_to_optimize();
         allocations = validator.into_allocations();
     }
-    Ok(Ok(()))
+    Ok(Ok(is_simple))
+}
+
+fn validate_function(
+    validator: &mut FuncValidator<ValidatorResources>,
+    body: &FunctionBody<'_>,
+    complexity: &mut Complexity,
+) -> Result<Result<(), wasmparser::Error>, Error> {
+    let mut reader = body.get_binary_reader();
+    reader.set_features(*validator.features());
+    if let Err(error) = validator.read_locals(&mut reader) {
+        return Ok(Err(error));
+    }
+    complexity.begin(validator.len_locals());
+    let mut operators = OperatorsReader::new(reader);
+    while !operators.eof() {
+        let (operator, offset) = match operators.read_with_offset() {
+            Ok(read) => read,
+            Err(error) => return Ok(Err(error)),
+        };
+        // Validation, too, takes as long as there are values to move.
+        complexity.read(&operator, operator.operator_arity(validator))?;
+        if let Err(error) = validator.op(offset, &operator) {
+            return Ok(Err(error));
+        }
+    }
+    Ok(operators.finish())
 }
 
 /// The validator takes imports of an exact type for others, whatever the features are; the compiler does not.
@@ -321,6 +361,21 @@ fn refuse_exact_types(bytes: &[u8]) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// A bound of the compiler is one of every node; what else goes wrong there is this node's.
+fn compiler_error(error: &wasmtime::Error) -> Error {
+    let text = format!("{error:#}");
+    if let Some((_, bound)) = text.split_once("Unsupported feature: ") {
+        return Error::Unsupported(bound.into());
+    }
+    match ["Code for function is too large", "Implementation limit exceeded"]
+        .iter()
+        .find(|bound| text.contains(**bound))
+    {
+        Some(_) => Error::Unsupported("a function is too large to be compiled".into()),
+        None => Error::Host(format!("compiler: {text}")),
+    }
 }
 
 fn exports(module: &Module) -> (Vec<Export>, HashMap<Box<str>, FuncExport>) {

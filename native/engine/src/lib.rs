@@ -7,6 +7,7 @@
 #![deny(missing_docs)]
 
 pub mod background;
+mod complexity;
 pub mod config;
 mod declared;
 mod emscripten;

@@ -137,7 +137,8 @@ fn resolve(store: &mut StoreContextMut<'_, Data>, target: &Target) -> Result<(Fu
         Target::Export(export) => {
             let func = instance.get_module_export(&mut *store, &export.index).and_then(wasmtime::Extern::into_func);
             // The image has found the export already.
-            func.map(|func| (func, export.signature.clone())).ok_or(Error::Stopped)
+            func.map(|func| (func, export.signature.clone()))
+                .ok_or_else(|| Error::Host("an export of the image is missing".into()))
         }
         Target::Entry(index) => {
             let unknown = || Error::UnknownFunction(index.to_string());
