@@ -2,6 +2,7 @@
 
 use crate::snapshot::{Code, SnapshotError};
 use crate::value::Value;
+use hb_wasm64_host::{DecodeError, Failure};
 use std::collections::TryReserveError;
 use std::sync::Arc;
 use thiserror::Error;
@@ -76,9 +77,9 @@ pub enum Error {
     /// The instance has been stopped.
     #[error("stopped")]
     Stopped,
-    /// An import was left to the host, which does not serve it.
+    /// An import was passed that the host does not serve.
     #[error("the host does not serve this import")]
-    NotNative,
+    NotInterceptable,
     /// The answer came too late, or twice.
     #[error("no pending import")]
     NoPendingImport,
@@ -163,25 +164,10 @@ pub enum ImportFailure {
     },
 }
 
-/// Host-side failures on their way through guest frames, as wasmtime carries them.
-#[derive(Debug, Error)]
-pub(crate) enum HostFailure {
-    #[error("import failed: {0}")]
-    Import(ImportFailure),
-    #[error("the host has no memory left for the guest")]
-    OutOfMemory,
-    #[error("limit: {0:?}")]
-    Limit(Limit),
-    #[error("the program ended itself with the status {0}")]
-    Exit(i32),
-    #[error("aborted: {0}")]
-    Abort(String),
-    /// Of an import, where it was one.
-    #[error("{} was given an address outside of the memory", .0.as_deref().unwrap_or("a function of the host"))]
-    OutOfBounds(Option<String>),
-    #[error("functions of the host and of the guest call each other too deep")]
-    TooDeep,
-}
+/// A limit that ends the call, as wasmtime carries it through the guest's frames.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("limit: {0:?}")]
+pub(crate) struct LimitReached(pub(crate) Limit);
 
 /// The code of the trap that ends a call which another host would have let go on.
 const OUT_OF_HOST_MEMORY: &str = "out_of_host_memory";
@@ -192,6 +178,15 @@ impl From<SnapshotError> for Error {
             SnapshotError::Host(text) => Error::Host(text),
             SnapshotError::Cancelled => Error::Cancelled,
             error => Error::InvalidSnapshot(error.code(), error.to_string()),
+        }
+    }
+}
+
+impl From<DecodeError> for Error {
+    fn from(error: DecodeError) -> Error {
+        match error {
+            DecodeError::Invalid(text) => Error::malformed_snapshot(text),
+            DecodeError::NoRoom => Error::Host("no room for the state of the host".into()),
         }
     }
 }
@@ -219,15 +214,19 @@ impl Error {
 
     /// The error of a call that ended with `error`, uncaught exceptions apart: those live in the store.
     pub(crate) fn from_call(error: &wasmtime::Error) -> Error {
-        if let Some(failure) = error.downcast_ref::<HostFailure>() {
+        if let Some(failure) = error.downcast_ref::<ImportFailure>() {
+            return Error::ImportFailed(failure.clone());
+        }
+        if let Some(LimitReached(limit)) = error.downcast_ref() {
+            return Error::Limit(*limit);
+        }
+        if let Some(failure) = error.downcast_ref::<Failure>() {
             return match failure {
-                HostFailure::Import(failure) => Error::ImportFailed(failure.clone()),
-                HostFailure::Limit(limit) => Error::Limit(*limit),
-                HostFailure::OutOfMemory => Error::trap(OUT_OF_HOST_MEMORY, failure, error),
-                HostFailure::Exit(status) => Error::Exit(*status),
-                HostFailure::Abort(_) => Error::trap("abort", failure, error),
-                HostFailure::TooDeep => Error::trap("stack_overflow", failure, error),
-                HostFailure::OutOfBounds(_) => Error::trap("memory_out_of_bounds", failure, error),
+                Failure::OutOfMemory => Error::trap(OUT_OF_HOST_MEMORY, failure, error),
+                Failure::Exit(status) => Error::Exit(*status),
+                Failure::Abort(_) => Error::trap("abort", failure, error),
+                Failure::TooDeep => Error::trap("stack_overflow", failure, error),
+                Failure::OutOfBounds(_) => Error::trap("memory_out_of_bounds", failure, error),
             };
         }
         match error.downcast_ref::<Trap>() {

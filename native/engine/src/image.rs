@@ -3,7 +3,6 @@
 use crate::complexity::Complexity;
 use crate::config::{self, EngineKind};
 use crate::declared::Declared;
-use crate::emscripten::{self, Natives, Width};
 use crate::error::Error;
 use crate::images::Abandoned;
 use crate::import::{self, ImportInfo};
@@ -12,6 +11,8 @@ use crate::reaper;
 use crate::state::{Fresh, StateExports};
 use crate::task::Data;
 use crate::value::Signature;
+use hb_wasm64_host::Width;
+use hb_wasm64_host::emscripten::{self, Functions};
 use hb_wasm64_rewrite::expose::{self, Layout};
 use hb_wasm64_rewrite::unwind::Thrown;
 use hb_wasm64_rewrite::{Options, Rewritten, rewrite};
@@ -38,7 +39,7 @@ pub struct Image {
     pre: InstancePre<Data>,
     declared: Declared,
     imports: Vec<Arc<ImportInfo>>,
-    native_modules: Vec<Arc<str>>,
+    interceptable_modules: Vec<Arc<str>>,
     exports: Vec<Export>,
     funcs: HashMap<Box<str>, FuncExport>,
     memory: Option<ModuleExport>,
@@ -98,12 +99,12 @@ impl Image {
 
         let mut linker = Linker::new(engine);
         let named = || module.imports().map(|import| (import.module(), import.name()));
-        let natives = emscripten::is_emscripten(named()).then(|| Natives::new(width, facts.can_catch));
-        let imports = import::define(&mut linker, &module, natives.as_ref())?;
-        let mut native_modules: Vec<Arc<str>> = Vec::new();
-        for import in imports.iter().filter(|import| import.is_native) {
-            if !native_modules.contains(&import.module) {
-                native_modules.push(import.module.clone());
+        let functions = emscripten::is_emscripten(named()).then(|| Functions::new(width, facts.can_catch));
+        let imports = import::define(&mut linker, &module, functions.as_ref())?;
+        let mut interceptable_modules: Vec<Arc<str>> = Vec::new();
+        for import in imports.iter().filter(|import| import.interceptable) {
+            if !interceptable_modules.contains(&import.module) {
+                interceptable_modules.push(import.module.clone());
             }
         }
         let thrown = facts
@@ -118,7 +119,7 @@ impl Image {
         let table = default_table(&module, &layout);
         let state = StateExports::of(&module, &layout);
         let (source, fresh) = (bytes.into(), OnceLock::new());
-        let is_emscripten = natives.is_some();
+        let is_emscripten = functions.is_some();
         let stack_pointer =
             layout.globals.iter().find(|global| Some(global.index) == facts.stack_pointer && is_emscripten);
         let stack_pointer = stack_pointer.and_then(|global| module.get_export_index(&global.name));
@@ -128,7 +129,7 @@ impl Image {
             pre,
             declared,
             imports,
-            native_modules,
+            interceptable_modules,
             exports,
             funcs,
             memory,
@@ -167,9 +168,9 @@ impl Image {
         &self.imports
     }
 
-    /// The modules with imports that the host serves where nobody else does.
-    pub fn native_modules(&self) -> &[Arc<str>] {
-        &self.native_modules
+    /// The modules with imports that can be intercepted.
+    pub fn interceptable_modules(&self) -> &[Arc<str>] {
+        &self.interceptable_modules
     }
 
     /// What the image exports, in the order of the module.

@@ -1,11 +1,13 @@
-//! Imports: what an image asks of its host, and how each import is served.
+//! Imports: what an image imports, and who serves each of them.
 //!
-//! An import stops the guest and goes to Erlang, unless the image is Emscripten's and the import one that its host serves.
+//! An import stops the guest and goes to Erlang, unless the image is Emscripten's and the import one that the host serves.
+//! Such an import can be intercepted: it goes to Erlang first, which serves it or passes.
 
-use crate::emscripten::{self, Natives};
 use crate::error::{Error, ImportFailure};
 use crate::task::{Data, suspend};
-use crate::value::{Arg, Signature, Value, coerce_some};
+use crate::value::{Arg, Signature, ValType, Value, coerce_some};
+use hb_wasm64_host::Unserved;
+use hb_wasm64_host::emscripten::{Binding, Functions, serve};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
@@ -22,22 +24,31 @@ pub struct ImportInfo {
     pub signature: Signature,
     /// The same as text.
     pub signature_text: String,
-    /// Whether the engine's own host serves it where nobody else does.
-    pub is_native: bool,
+    /// Whether the host serves it, and it can be intercepted.
+    pub interceptable: bool,
 }
 
-/// What becomes of an import that was asked for.
+/// What becomes of an import that went to Erlang.
 pub(crate) enum Reply {
-    /// The guest is told these, which have the right types.
+    /// It has these results, which have the right types.
     Results(Vec<Value>),
-    /// The engine's own host serves it.
-    LeftToHost,
+    /// The host serves it.
+    Pass,
 }
 
-/// The same, or that there is none.
+/// The reply, or why the import failed.
 pub(crate) type Answer = Result<Reply, ImportFailure>;
 
 impl ImportInfo {
+    /// The results where nobody serves it, or the status with which the program ends.
+    pub(crate) fn unserved(&self, first: Option<&Value>) -> Result<Vec<Value>, i32> {
+        match (Unserved::of(&self.module, &self.name), &*self.signature.results, first) {
+            (Unserved::Error(number), [ValType::I32], _) => Ok(vec![Value::I32(number)]),
+            (Unserved::Exit, [], Some(Value::I32(status))) if self.signature.params.len() == 1 => Err(*status),
+            (_, results, _) => Ok(results.iter().map(|ty| ty.zero()).collect()),
+        }
+    }
+
     /// Makes an answer of whatever was given as results. Surplus is dropped.
     pub(crate) fn answer(&self, results: &[Arg]) -> Answer {
         coerce_some(results, &self.signature.results).map(Reply::Results).map_err(|position| {
@@ -58,7 +69,7 @@ impl ImportInfo {
 pub(crate) fn define(
     linker: &mut Linker<Data>,
     module: &Module,
-    natives: Option<&Natives>,
+    functions: Option<&Functions>,
 ) -> Result<Vec<Arc<ImportInfo>>, Error> {
     let mut imports: Vec<Arc<ImportInfo>> = Vec::new();
     let mut modules: HashMap<&str, Arc<str>> = HashMap::new();
@@ -76,9 +87,10 @@ pub(crate) fn define(
         let signature_text = signature.to_string();
         let module = modules.entry(import.module()).or_insert_with(|| import.module().into()).clone();
         let name = import.name().into();
-        let mut info = ImportInfo { module, name, signature, signature_text, is_native: false };
-        let native = natives.and_then(|natives| natives.serve(&info));
-        info.is_native = native.as_ref().is_some_and(|native| native.kind.is_open());
+        let mut info = ImportInfo { module, name, signature, signature_text, interceptable: false };
+        let (params, results): (Vec<_>, Vec<_>) = (ty.params().collect(), ty.results().collect());
+        let binding = functions.and_then(|functions| functions.bind(import.module(), import.name(), &params, &results));
+        info.interceptable = binding.as_ref().is_some_and(Binding::is_interceptable);
         let info = Arc::new(info);
         imports.push(info.clone());
         // An image may import one function twice, but a name can have one type only.
@@ -87,14 +99,14 @@ pub(crate) fn define(
             Entry::Occupied(_) => return Err(refuse("func")),
             Entry::Vacant(entry) => entry.insert(info.clone()),
         };
-        let native = native.map(Arc::new);
+        let binding = binding.map(Arc::new);
         linker
             .func_new_async(import.module(), import.name(), ty, move |mut caller, params, results| {
-                let (info, native) = (info.clone(), native.clone());
+                let (info, binding) = (info.clone(), binding.clone());
                 Box::new(async move {
                     let store = caller.as_context_mut();
-                    match &native {
-                        Some(native) => emscripten::serve(store, native, &info, params, results).await,
+                    match &binding {
+                        Some(binding) => serve(store, binding, &info, params, results).await,
                         None => suspend(store, &info, params, results).await,
                     }
                 })

@@ -10,7 +10,6 @@ pub mod background;
 mod complexity;
 pub mod config;
 mod declared;
-mod emscripten;
 pub mod error;
 pub mod image;
 pub mod images;
@@ -26,11 +25,11 @@ mod state;
 mod task;
 mod ticker;
 mod touched;
-mod unserved;
 pub mod value;
 
 pub use declared::engine_kind;
-pub use emscripten::Initialize;
+pub use hb_wasm64_host::Unserved;
+pub use hb_wasm64_host::emscripten::Initialize;
 pub use import::ImportInfo;
 pub use instance::{
     Access, CallRequest, Caller, FuncName, GivenUp, Instance, Progress, Request, Response, Slice, StartRequest, Step,
@@ -39,4 +38,3 @@ pub use queue::{Notifications, Scope, Status, TicketId};
 pub use state::{Contents, Kept, Snapshots, View};
 pub use task::CallOptions;
 pub use ticker::{SLICES, set_slice};
-pub use unserved::Unserved;

@@ -4,9 +4,10 @@
 //! with an error, as a `-1` would let the guest see on which node it runs.
 
 use crate::declared::Declared;
-use crate::error::{HostFailure, Limit};
+use crate::error::{Limit, LimitReached};
 use crate::limits::{Bounds, MEMORY_BYTES, MEMORY32_BYTES, SMALL_MEMORY_BYTES, SMALL_TABLE_ELEMENTS, TABLE_ELEMENTS};
 use crate::task::{Pace, yield_once};
+use hb_wasm64_host::Failure;
 use std::sync::Arc;
 use wasmtime::ResourceLimiterAsync;
 
@@ -35,7 +36,7 @@ impl Total {
             return Ok(false);
         }
         if more > self.bound.saturating_sub(self.held) {
-            return Err(HostFailure::Limit(self.kind).into());
+            return Err(LimitReached(self.kind).into());
         }
         self.granted = (more, counted);
         (self.held, self.used) = (self.held.saturating_add(more), self.used.saturating_add(counted));
@@ -102,7 +103,7 @@ impl ResourceLimiterAsync for Limiter {
     fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
         log::warn!("no memory for a guest: {error:#}");
         self.memory.take_back();
-        Err(HostFailure::OutOfMemory.into())
+        Err(Failure::OutOfMemory.into())
     }
 
     async fn table_growing(

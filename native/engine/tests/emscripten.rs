@@ -194,7 +194,7 @@ fn an_import_in_an_invoke_goes_to_erlang_and_its_failure_is_not_caught() {
     let request = CallRequest { func: FuncName::Export("vi"), ..request(&[6]) };
     let progress = guest.call(caller(ticket), request, Slice::Long, Some(())).progress;
     let Progress::Import(asked) = progress else { panic!("{progress:?}") };
-    assert_eq!(guest.respond(&asked.scope, Response::LeaveToHost).err(), Some(Error::NotNative));
+    assert_eq!(guest.respond(&asked.scope, Response::Pass).err(), Some(Error::NotInterceptable));
     let refused = hb_wasm64_engine::error::ImportFailure::Refused(Arc::from([1]));
     drop(guest.respond(&asked.scope, Response::Failed(refused.clone())).unwrap());
     let progress = guest.resume(caller(ticket), Slice::Long, Some(())).progress;
@@ -392,7 +392,7 @@ fn an_image_that_only_uses_wasi_is_not_emscriptens() {
     );
     let standalone = standalone.unwrap();
     assert!(!standalone.is_emscripten());
-    assert!(standalone.imports().iter().all(|import| !import.is_native));
+    assert!(standalone.imports().iter().all(|import| !import.interceptable));
 }
 
 #[test]

@@ -139,7 +139,7 @@ fn answer<'a>(
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
     match give(scope, given)? {
         Ok(notifications) => handle::notify(env, notifications),
-        Err(Error::NotNative) => return Ok(terms::error(env, &Error::NotNative)),
+        Err(Error::NotInterceptable) => return Ok(terms::error(env, &Error::NotInterceptable)),
         // Answered by another process already: the call goes on with that answer.
         Err(_) => {}
     }
@@ -175,7 +175,7 @@ fn give(scope: Term<'_>, answer: Term<'_>) -> NifResult<Given> {
     let Some(handle) = handle::decode(scope)? else { return Ok(Err(Error::NoPendingImport)) };
     let Some(import) = &handle.scope else { return Ok(Err(Error::NoPendingImport)) };
     if answer.is_atom() {
-        return Ok(handle.instance.respond(import, Response::LeaveToHost));
+        return Ok(handle.instance.respond(import, Response::Pass));
     }
     Ok(match answer.decode::<Binary>() {
         Ok(reason) => {

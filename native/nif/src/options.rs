@@ -18,7 +18,8 @@ pub fn call(term: Term<'_>, image: &Image) -> NifResult<CallOptions> {
         } else if key == atoms::overridden() {
             let names: Vec<Binary<'_>> = value.decode()?;
             let is_named = |module: &str| names.iter().any(|name| name.as_slice() == module.as_bytes());
-            options.asked_first = image.native_modules().iter().filter(|module| is_named(module)).cloned().collect();
+            options.intercept =
+                image.interceptable_modules().iter().filter(|module| is_named(module)).cloned().collect();
         }
     }
     Ok(options)

@@ -124,7 +124,7 @@ impl<'a, 'h> Operation<'a, 'h> {
                 (atoms::func_sig(), terms::chars(env, &import.signature_text)),
             ],
         );
-        if !import.is_native {
+        if !import.interceptable {
             return request;
         }
         request.map_put(atoms::native(), true).unwrap_or(request)

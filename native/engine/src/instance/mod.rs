@@ -349,8 +349,8 @@ impl<O: Clone, P: Copy + PartialEq> Instance<O, P> {
     /// Answers an import. Its call goes on when its driver resumes it, which is woken if it waits for that.
     ///
     /// # Errors
-    /// [`Error::NoPendingImport`] where there is nothing to answer any more; [`Error::NotNative`] where an import is left
-    /// to the engine that it does not serve: it still waits for an answer.
+    /// [`Error::NoPendingImport`] where there is nothing to answer any more; [`Error::NotInterceptable`] where an import is
+    /// passed that the host does not serve: it still waits for an answer.
     pub fn respond(&self, scope: &Scope, response: Response<'_>) -> Result<Notifications<O>, Error> {
         let mut inner = self.inner.lock();
         let pending = inner.queue.pending(scope).ok_or(Error::NoPendingImport)?;
@@ -358,8 +358,8 @@ impl<O: Clone, P: Copy + PartialEq> Instance<O, P> {
         pending.answer = Some(match response {
             Response::Results(results) => import.answer(results),
             Response::Failed(failure) => Err(failure),
-            Response::LeaveToHost if import.is_native => Ok(Reply::LeftToHost),
-            Response::LeaveToHost => return Err(Error::NotNative),
+            Response::Pass if import.interceptable => Ok(Reply::Pass),
+            Response::Pass => return Err(Error::NotInterceptable),
         });
         inner.queue.answered(scope);
         Ok(inner.notify(Notifications::default()))

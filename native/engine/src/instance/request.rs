@@ -1,11 +1,11 @@
 //! Requests to an instance.
 
-use crate::emscripten::Initialize;
 use crate::error::ImportFailure;
 use crate::limits::Bounds;
 use crate::queue::{Scope, TicketId};
 use crate::task::CallOptions;
 use crate::value::Arg;
+use hb_wasm64_host::emscripten::Initialize;
 
 /// A process that requests an operation.
 pub struct Caller<'a, P, F> {
@@ -65,8 +65,8 @@ impl StartRequest {
 pub enum Response<'a> {
     /// The guest gets these results, if they fit.
     Results(&'a [Arg]),
-    /// The engine serves the import itself.
-    LeaveToHost,
+    /// The host serves it, as if it had not been intercepted.
+    Pass,
     /// The import ends the innermost call.
     Failed(ImportFailure),
 }

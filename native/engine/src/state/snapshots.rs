@@ -3,12 +3,12 @@
 use super::items::Items;
 use super::pages::put_raw;
 use super::{ENTRY_BYTES, Outline};
-use crate::emscripten;
 use crate::error::{Error, Limit};
 use crate::image::Image;
 use crate::limits::{MEMORY_BYTES, TABLE_ELEMENTS};
 use crate::snapshot::{self, Cancellation, Code, PAGE, Resolved, Snapshot, SnapshotError, room};
 use crate::task::Data;
+use hb_wasm64_host::State;
 use wasmtime::StoreContextMut;
 
 /// Bytes that are kept somewhere else while they are needed.
@@ -191,9 +191,9 @@ fn other_memory() -> Error {
 /// Gives the host the state that is the memory of this index.
 fn put_host(store: &mut StoreContextMut<'_, Data>, state: &Resolved<'_>, index: usize) -> Result<(), Error> {
     let size = state.rest().memories.get(index).copied().unwrap_or_default();
-    let mut bytes = emscripten::State::room(size, state.page_count(index))?;
+    let mut bytes = State::room(size, state.page_count(index))?;
     state.restore_into(index, &mut bytes, &[]).map_err(Error::from)?;
-    let host = emscripten::State::decode(&bytes)?;
+    let host = State::decode(&bytes)?;
     store.data_mut().host = Some(Box::new(host));
     Ok(())
 }

@@ -1,11 +1,11 @@
 //! Imports that are asked for: the guest stops until somebody answers.
 
 use super::{Command, Data, Outcome, publish_size, serve};
-use crate::error::{HostFailure, ImportFailure};
+use crate::error::ImportFailure;
 use crate::import::{ImportInfo, Reply};
 use crate::ticker::SLICE_TICKS;
-use crate::unserved::Unserved;
 use crate::value;
+use hb_wasm64_host::{Failure, Intercepted};
 use std::sync::Arc;
 use wasmtime::{AsContextMut, StoreContextMut, Val};
 
@@ -17,18 +17,10 @@ pub(crate) async fn suspend(
     results: &mut [Val],
 ) -> wasmtime::Result<()> {
     match ask(store, import, params, results).await? {
-        Asked::Answered => Ok(()),
-        // `instance` takes such an answer for imports only that the host serves.
-        Asked::LeftToHost => Err(HostFailure::Import(ImportFailure::Refused(Arc::from([]))).into()),
+        Intercepted::Answered => Ok(()),
+        // `instance` accepts such an answer only for imports that the host serves.
+        Intercepted::Passed => Err(ImportFailure::Refused(Arc::from([])).into()),
     }
-}
-
-/// How an import was answered.
-pub(crate) enum Asked {
-    /// With results, which the guest has.
-    Answered,
-    /// The host is to serve it.
-    LeftToHost,
 }
 
 /// Stops the task until the answer to an import comes, and serves what the one who answers asks for.
@@ -37,12 +29,12 @@ pub(crate) async fn ask(
     import: &Arc<ImportInfo>,
     params: &[Val],
     results: &mut [Val],
-) -> wasmtime::Result<Asked> {
+) -> wasmtime::Result<Intercepted> {
     let answer = if store.data().stub {
         let first = params.first().map(|val| value::from_val(&mut store, val));
-        match Unserved::of(&import.module, &import.name).answer(&import.signature, first.as_ref()) {
+        match import.unserved(first.as_ref()) {
             Ok(results) => Ok(Reply::Results(results)),
-            Err(status) => return Err(HostFailure::Exit(status).into()),
+            Err(status) => return Err(Failure::Exit(status).into()),
         }
     } else {
         let args = params.iter().map(|val| value::from_val(&mut store, val)).collect();
@@ -60,9 +52,9 @@ pub(crate) async fn ask(
         store.set_epoch_deadline(SLICE_TICKS);
         answer
     };
-    let Reply::Results(values) = answer.map_err(HostFailure::Import)? else { return Ok(Asked::LeftToHost) };
+    let Reply::Results(values) = answer? else { return Ok(Intercepted::Passed) };
     for (result, value) in results.iter_mut().zip(values) {
         *result = value::to_val(&mut store, value).await?;
     }
-    Ok(Asked::Answered)
+    Ok(Intercepted::Answered)
 }

@@ -19,9 +19,9 @@ pub struct CallOptions {
     /// What the guest's clock shows all the while, in milliseconds since 1970. `None` is that of the call it is nested in,
     /// or else 0.
     pub time: Option<u64>,
-    /// Modules whose imports go to the responder though the engine could serve them: see
-    /// [`Image::native_modules`](crate::image::Image::native_modules).
-    pub asked_first: Vec<Arc<str>>,
+    /// Modules whose imports are intercepted: they go to the responder before the host serves them. Of those in
+    /// [`Image::interceptable_modules`](crate::image::Image::interceptable_modules).
+    pub intercept: Vec<Arc<str>>,
 }
 
 pub(super) async fn call(store: &mut StoreContextMut<'_, Data>, call: Call) -> Result<Vec<Value>, Error> {
@@ -37,7 +37,7 @@ pub(super) async fn call(store: &mut StoreContextMut<'_, Data>, call: Call) -> R
     let host = |error: wasmtime::Error| Error::from_call(&error);
     let fuel = if outer.depth == 0 { u64::MAX } else { store.get_fuel().map_err(host)? };
     let stack = stack_pointer(store).map(|global| (global, global.get(&mut *store)));
-    let exceptions = store.data().host.as_ref().map(|host| host.exceptions.mark()).unwrap_or_default();
+    let exceptions = store.data().host.as_ref().map(|host| host.mark()).unwrap_or_default();
     let budget = call.options.fuel.unwrap_or(u64::MAX).min(fuel);
     store.set_fuel(budget).map_err(host)?;
     store.set_epoch_deadline(SLICE_TICKS);
@@ -47,14 +47,14 @@ pub(super) async fn call(store: &mut StoreContextMut<'_, Data>, call: Call) -> R
         ticket: call.ticket,
         stub: call.stub,
         now,
-        host_depth: outer.host_depth,
-        asked_first: call.options.asked_first,
+        guest_calls: outer.guest_calls,
+        intercept: call.options.intercept,
     };
     inner.enter(store.data_mut());
     if outer.depth == 0
         && let Some(host) = &mut store.data_mut().host
     {
-        host.files.clear_output();
+        host.clear_output();
     }
 
     let result = invoke(store, func, &args, signature.results.len(), &call.cancelled).await;
@@ -63,7 +63,7 @@ pub(super) async fn call(store: &mut StoreContextMut<'_, Data>, call: Call) -> R
     let left = store.get_fuel().map_err(host)?;
     // What ended in the middle has left its frames behind, and the exceptions that it was handling.
     if let (Err(_), Some(host)) = (&result, &mut store.data_mut().host) {
-        host.exceptions.back_to(exceptions);
+        host.back_to(exceptions);
     }
     if let (Err(_), Some((global, value))) = (&result, stack) {
         global.set(&mut *store, value).map_err(host)?;
@@ -79,22 +79,22 @@ struct Frame {
     stub: bool,
     now: u64,
     /// A call that is cancelled ends without counting down.
-    host_depth: usize,
-    asked_first: Vec<Arc<str>>,
+    guest_calls: usize,
+    intercept: Vec<Arc<str>>,
 }
 
 impl Frame {
     fn of(data: &Data) -> Frame {
-        let Data { depth, ticket, stub, now, host_depth, .. } = *data;
+        let Data { depth, ticket, stub, now, guest_calls, .. } = *data;
         // Outside of all calls nothing has a clock.
         let now = if depth == 0 { 0 } else { now };
-        Frame { depth, ticket, stub, now, host_depth, asked_first: data.asked_first.clone() }
+        Frame { depth, ticket, stub, now, guest_calls, intercept: data.intercept.clone() }
     }
 
     fn enter(self, data: &mut Data) {
-        let Frame { depth, ticket, stub, now, host_depth, asked_first } = self;
+        let Frame { depth, ticket, stub, now, guest_calls, intercept } = self;
         (data.depth, data.ticket, data.stub, data.now) = (depth, ticket, stub, now);
-        (data.host_depth, data.asked_first) = (host_depth, asked_first);
+        (data.guest_calls, data.intercept) = (guest_calls, intercept);
     }
 }
 

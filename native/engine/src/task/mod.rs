@@ -6,18 +6,18 @@
 mod ask;
 mod call;
 mod command;
+mod embedder;
 mod port;
 mod start;
 mod uncaught;
 
-pub(crate) use ask::{Asked, ask, suspend};
+pub(crate) use ask::suspend;
 pub use call::CallOptions;
 pub(crate) use command::{Call, Command, LongAccessing, Outcome, Starting, Target};
 pub(crate) use port::{Pace, Port};
 use start::{fork, restore, start, view};
 
 use crate::declared::AddressSpace;
-use crate::emscripten;
 use crate::error::{Error, Limit};
 use crate::image::Image;
 use crate::limiter::Limiter;
@@ -25,6 +25,7 @@ use crate::queue::TicketId;
 use crate::reaper;
 use crate::state;
 use crate::ticker::SLICE_TICKS;
+use hb_wasm64_host::State;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -50,21 +51,16 @@ pub(crate) struct Data {
     /// Whether its imports are answered with zeros.
     stub: bool,
     /// What its clock shows, in milliseconds since 1970.
-    pub(crate) now: u64,
-    /// Modules whose imports are asked for before the host serves them, of those that have such imports.
-    asked_first: Vec<Arc<str>>,
-    /// Functions of the host that call the guest, each in one that the one before has called.
-    pub(crate) host_depth: usize,
-    /// The state of Emscripten's host, once there is some.
-    pub(crate) host: Option<Box<emscripten::State>>,
+    now: u64,
+    /// Modules whose imports are intercepted, of those that have interceptable ones.
+    intercept: Vec<Arc<str>>,
+    /// Functions of the host that call the guest, each within a call of the one before.
+    guest_calls: usize,
+    /// The state of the host, once there is some.
+    pub(crate) host: Option<Box<State>>,
 }
 
 impl Data {
-    /// Whether the imports of a module are to be asked for, though the host could serve them.
-    pub(crate) fn is_asked_first(&self, module: &Arc<str>) -> bool {
-        !self.stub && self.asked_first.iter().any(|asked| Arc::ptr_eq(asked, module))
-    }
-
     pub(crate) fn image(&self) -> &Arc<Image> {
         &self.image
     }
@@ -143,8 +139,8 @@ fn new_store(image: &Arc<Image>, port: &Arc<Port>) -> Store<Data> {
         ticket: TicketId::default(),
         stub: true,
         now: 0,
-        asked_first: Vec::new(),
-        host_depth: 0,
+        intercept: Vec::new(),
+        guest_calls: 0,
         host: None,
     };
     let mut store = Store::new(image.pre().module().engine(), data);
@@ -177,7 +173,7 @@ async fn serve(mut store: StoreContextMut<'_, Data>, command: Command) {
         Command::Output(look) => {
             return match &store.data().host {
                 Some(host) => {
-                    let (output, errors) = host.files.output();
+                    let (output, errors) = host.output();
                     look(output, errors)
                 }
                 None => look(&[], &[]),

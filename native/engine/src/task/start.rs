@@ -5,7 +5,6 @@
 
 use super::uncaught::uncaught;
 use super::{Data, Port, Starting, new_store, publish_size, unless_cancelled};
-use crate::emscripten::{self, Initialize};
 use crate::error::{Error, Limit};
 use crate::image::Image;
 use crate::instance::StartRequest;
@@ -14,6 +13,7 @@ use crate::reaper;
 use crate::snapshot::Cancellation;
 use crate::state::{self, Fresh, Outline, Reading, Snapshots, View};
 use crate::ticker::SLICE_TICKS;
+use hb_wasm64_host::emscripten::{self, Initialize};
 use std::sync::Arc;
 use wasmtime::{AsContextMut, Store, StoreContextMut};
 

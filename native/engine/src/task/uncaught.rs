@@ -1,9 +1,9 @@
 //! Exceptions that leave a guest.
 
 use super::Data;
-use crate::emscripten::Width;
 use crate::error::Error;
 use crate::value::{self, Value};
+use hb_wasm64_host::Width;
 use hb_wasm64_rewrite::unwind::Thrown;
 use wasmtime::{AsContextMut, RootScope, StoreContextMut, Tag, Val};
 
@@ -41,7 +41,7 @@ fn pointer_to(thrown: Thrown, data: &Data) -> Option<Value> {
     if thrown == Thrown::Longjmp {
         return None;
     }
-    let exception = data.host.as_ref().map_or(0, |host| host.exceptions.last());
+    let exception = data.host.as_ref().map_or(0, |host| host.uncaught());
     Some(match data.image().width() {
         Width::Narrow => Value::I32(exception as i32),
         Width::Wide => Value::I64(exception as i64),

@@ -1,0 +1,71 @@
+//! What the host requires of its surroundings, as a task provides it.
+
+use super::ask::ask;
+use super::{Data, leave_scheduler, yield_once};
+use crate::error::LimitReached;
+use crate::import::ImportInfo;
+use crate::limits;
+use hb_wasm64_host::{Embedder, Failure, Intercepted, State, Width};
+use std::sync::Arc;
+use wasmtime::{Func, Memory, StoreContextMut, Val};
+
+impl Embedder for Data {
+    type Import = Arc<ImportInfo>;
+
+    const MEMORY_BYTES: u64 = limits::MEMORY_BYTES;
+
+    fn width(&self) -> Width {
+        self.image.width()
+    }
+
+    fn memory(&self) -> Option<Memory> {
+        self.memory
+    }
+
+    fn now(&self) -> u64 {
+        self.now
+    }
+
+    fn state(&self) -> Option<&State> {
+        self.host.as_deref()
+    }
+
+    fn state_mut(&mut self) -> &mut State {
+        self.host.get_or_insert_default()
+    }
+
+    fn guest_calls(&mut self) -> &mut usize {
+        &mut self.guest_calls
+    }
+
+    fn export(store: &mut StoreContextMut<'_, Data>, name: &str) -> Option<Func> {
+        let (image, instance) = (store.data().image.clone(), store.data().instance?);
+        let export = image.func(name)?;
+        instance.get_module_export(&mut *store, &export.index).and_then(wasmtime::Extern::into_func)
+    }
+
+    fn is_intercepted(&self, import: &Arc<ImportInfo>) -> bool {
+        !self.stub && self.intercept.iter().any(|module| Arc::ptr_eq(module, &import.module))
+    }
+
+    async fn intercept(
+        store: StoreContextMut<'_, Data>,
+        import: &Arc<ImportInfo>,
+        params: &[Val],
+        results: &mut [Val],
+    ) -> wasmtime::Result<Intercepted> {
+        ask(store, import, params, results).await
+    }
+
+    async fn leave_scheduler(store: &StoreContextMut<'_, Data>) {
+        leave_scheduler(store).await;
+    }
+
+    fn ends_call(error: &wasmtime::Error) -> bool {
+        error.is::<Failure>() || error.is::<LimitReached>()
+    }
+
+    async fn pause() {
+        yield_once().await;
+    }
+}

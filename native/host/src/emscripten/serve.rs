@@ -1,0 +1,112 @@
+//! One call of a function of the host.
+
+use super::bind::Binding;
+use super::function::{Call, Operation};
+use super::{exceptions, heap, process, time};
+use crate::context::{Args, int};
+use crate::embedder::{Embedder, Intercepted};
+use crate::errno::Errno;
+use crate::failure::Failure;
+use crate::guest::{call_export, with_host};
+use wasmtime::{AsContextMut, StoreContextMut, Val};
+
+/// The body of an import that the host serves. It is intercepted where the call wants that and it is safe: not on
+/// descriptors that the file system knows, those on terminals apart.
+///
+/// # Errors
+/// A [`Failure`], [`wasmtime::Trap::OutOfFuel`], and those of functions of the guest and of the embedder.
+pub async fn serve<T: Embedder>(
+    mut store: StoreContextMut<'_, T>,
+    binding: &Binding,
+    import: &T::Import,
+    params: &[Val],
+    results: &mut [Val],
+) -> wasmtime::Result<()> {
+    let args = binding.args(params);
+    let flags = binding.flags;
+    // Without a state there are the terminals and nothing else yet.
+    let is_own_descriptor = |data: &T| {
+        let descriptor = Args(&args).int(0);
+        flags.on_descriptor
+            && data
+                .state()
+                .is_some_and(|state| state.files.is_open(descriptor) && state.files.terminal(descriptor).is_err())
+    };
+    if flags.interceptable
+        && store.data().is_intercepted(import)
+        && !is_own_descriptor(store.data())
+        && T::intercept(store.as_context_mut(), import, params, results).await? == Intercepted::Answered
+    {
+        return Ok(());
+    }
+    if flags.takes_long {
+        T::leave_scheduler(&store).await;
+    }
+    let value = match binding.call {
+        Call::Plain(function) => with_host(&mut store, |host| function(host, Args(&args))),
+        Call::Syscall(function) => {
+            with_host(&mut store, |host| Ok(int(function(host, Args(&args)).unwrap_or_else(Errno::negative))))
+        }
+        Call::Wasi(function) => {
+            with_host(&mut store, |host| Ok(int(function(host, Args(&args)).map_or_else(Errno::positive, |()| 0))))
+        }
+        Call::Operation(operation) => operate(&mut store, operation, &args).await,
+    };
+    let value = value.map_err(|error| name(binding, error))?;
+    if binding.is_halved() {
+        set_temp_ret(&mut store, (value >> 32) as i32).await?;
+    }
+    if let (Some(result), Some(value)) = (results.first_mut(), binding.result(value)) {
+        *result = value;
+    }
+    Ok(())
+}
+
+async fn operate<T: Embedder>(
+    store: &mut StoreContextMut<'_, T>,
+    operation: Operation,
+    args: &[u64],
+) -> wasmtime::Result<u64> {
+    let first = Args(args).pointer(0);
+    match operation {
+        Operation::BeginCatch => exceptions::begin_catch(store, first).await,
+        Operation::EndCatch => exceptions::end_catch(store).await,
+        Operation::FindMatchingCatch => {
+            let (exception, ty) = exceptions::find_matching_catch(store, args).await?;
+            set_temp_ret(store, ty as i32).await?;
+            Ok(exception)
+        }
+        Operation::ExceptionPointer => exceptions::pointer(store, first).await,
+        Operation::CurrentPrimary => exceptions::current_primary(store).await,
+        Operation::Copy => heap::copy(store, Args(args)).await,
+        Operation::ResizeHeap => heap::resize(store, first).await,
+        Operation::HeapMax => Ok(heap::maximum(store)),
+        Operation::Map => heap::map(store, Args(args)).await,
+        Operation::Unmap => heap::write_back(store, Args(args), true).await,
+        Operation::Sync => heap::write_back(store, Args(args), false).await,
+        Operation::ZoneNames => time::zone_names(store, Args(args)).await,
+        Operation::Entropy => process::entropy(store).await,
+    }
+}
+
+/// Passes the guest the upper half of a result.
+async fn set_temp_ret<T: Embedder>(store: &mut StoreContextMut<'_, T>, half: i32) -> wasmtime::Result<()> {
+    for name in ["setTempRet0", "_emscripten_tempret_set"] {
+        if call_export(store, name, &[int(half)]).await?.is_some() {
+            return Ok(());
+        }
+    }
+    with_host(store, |host| {
+        host.state.temp_ret = half;
+        Ok(())
+    })
+}
+
+/// An error that says which import was given an address outside of the memory.
+fn name(binding: &Binding, error: wasmtime::Error) -> wasmtime::Error {
+    match error.downcast_ref() {
+        // One that has a name already is of an import further in.
+        Some(Failure::OutOfBounds(None)) => Failure::OutOfBounds(Some(binding.name.to_string())).into(),
+        _ => error,
+    }
+}

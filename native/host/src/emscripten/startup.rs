@@ -1,0 +1,105 @@
+//! What Emscripten's loader does before calls of a guest.
+
+use crate::context::int;
+use crate::embedder::Embedder;
+use crate::failure::Failure;
+use crate::guest::{call_export, with_host};
+use wasmtime::StoreContextMut;
+
+/// What a program is called, and its NUL.
+pub(super) const PROGRAM: &[u8] = b"./this.program\0";
+
+/// What of a program runs when it is started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Initialize {
+    /// Nothing.
+    Nothing,
+    /// The constructors of its global objects, as AO's loader does.
+    #[default]
+    Constructors,
+    /// These, and then `main`.
+    Main,
+}
+
+/// Initializes a program that has been instantiated.
+///
+/// # Errors
+/// Those of the guest; [`Failure::Exit`] where `main` returns another status than 0.
+pub async fn initialize<T: Embedder>(
+    store: &mut StoreContextMut<'_, T>,
+    initialize: Initialize,
+) -> wasmtime::Result<()> {
+    if initialize == Initialize::Nothing {
+        return Ok(());
+    }
+    call_export(store, "emscripten_stack_init", &[]).await?;
+    set_stack_limits(store).await?;
+    first(store, &["__wasm_call_ctors", "_initialize"], &[]).await?;
+    if initialize == Initialize::Main {
+        match main(store).await {
+            Err(error) if matches!(error.downcast_ref(), Some(Failure::Exit(0))) => {}
+            Err(error) => return Err(error),
+            Ok(0) => {}
+            Ok(status) => return Err(Failure::Exit(status).into()),
+        }
+    }
+    Ok(())
+}
+
+/// Tells code that looks after the stack (`STACK_OVERFLOW_CHECK=2`) where that begins and ends, if there is such code.
+async fn set_stack_limits<T: Embedder>(store: &mut StoreContextMut<'_, T>) -> wasmtime::Result<()> {
+    if T::export(store, "__set_stack_limits").is_none() {
+        return Ok(());
+    }
+    let base = call_export(store, "emscripten_stack_get_base", &[]).await?;
+    let end = call_export(store, "emscripten_stack_get_end", &[]).await?;
+    if let Some((base, end)) = base.zip(end) {
+        call_export(store, "__set_stack_limits", &[base, end]).await?;
+    }
+    Ok(())
+}
+
+/// Runs `main` with the name of the program for its one argument, and gives what it returns.
+async fn main<T: Embedder>(store: &mut StoreContextMut<'_, T>) -> wasmtime::Result<i32> {
+    if let Some(status) = first(store, &["_start", "__main_void"], &[]).await? {
+        return Ok(status as i32);
+    }
+    let before = stack(store).await?;
+    // The vector of arguments, its end, and the text.
+    let space = 2 * 8 + PROGRAM.len() as u64;
+    let mut arguments = [int(0), 0];
+    if let Some(vector) = first(store, &["_emscripten_stack_alloc", "stackAlloc"], &[space]).await? {
+        with_host(store, |host| {
+            let (pointer, text) = (host.memory.width().bytes(), vector.saturating_add(16));
+            host.memory.put(text, PROGRAM)?;
+            host.memory.put_pointer(vector, text)?;
+            host.memory.put_pointer(vector.saturating_add(pointer), 0)
+        })?;
+        arguments = [int(1), vector];
+    }
+    let status = first(store, &["main", "__main_argc_argv"], &arguments).await;
+    // Also where it has ended the program in the middle.
+    if let Some(before) = before {
+        first(store, &["_emscripten_stack_restore", "stackRestore"], &[before]).await?;
+    }
+    Ok(status?.unwrap_or_default() as i32)
+}
+
+/// Where the guest's stack ends now, if it tells.
+async fn stack<T: Embedder>(store: &mut StoreContextMut<'_, T>) -> wasmtime::Result<Option<u64>> {
+    first(store, &["emscripten_stack_get_current", "stackSave"], &[]).await
+}
+
+/// Calls the first of these exports that there is.
+async fn first<T: Embedder>(
+    store: &mut StoreContextMut<'_, T>,
+    names: &[&str],
+    args: &[u64],
+) -> wasmtime::Result<Option<u64>> {
+    for name in names {
+        if let Some(result) = call_export(store, name, args).await? {
+            return Ok(Some(result));
+        }
+    }
+    Ok(None)
+}

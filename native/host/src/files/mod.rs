@@ -1,0 +1,115 @@
+//! The file system of an instance: in memory, as Linux would have it, with the tree that Emscripten's programs find.
+//!
+//! | file | responsibility |
+//! |---|---|
+//! | `tree`, `node`, `directory` | files, directories, links and devices, and how they hang together |
+//! | `pages` | the contents of a file |
+//! | `path` | from paths to nodes |
+//! | `descriptors` | descriptors and open file descriptions |
+//! | `open`, `io`, `listing` | operations on descriptors |
+//! | `entries`, `metadata` | operations on paths |
+//! | `mappings` | files in the memory of the program |
+//! | `skeleton` | the tree of a new instance |
+//! | `encode`, `decode` | all of it as bytes |
+//! | `output` | what was printed |
+//! | `accounting` | what operations cost |
+//! | `flags` | numbers that programs know |
+//!
+//! Whatever has a time takes `now`, the caller's clock in milliseconds since 1970. Operations that fail change nothing.
+
+mod accounting;
+mod decode;
+mod descriptors;
+mod directory;
+mod encode;
+mod entries;
+pub(crate) mod flags;
+mod io;
+mod listing;
+mod mappings;
+mod metadata;
+mod node;
+mod open;
+mod output;
+mod pages;
+mod path;
+mod skeleton;
+mod tree;
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub(crate) use accounting::GivenUp;
+pub(crate) use mappings::Place;
+pub(crate) use metadata::{SetTime, Space};
+pub(crate) use node::{Stat, Time};
+
+use crate::encoding::DecodeError;
+use crate::errno::Errno;
+use accounting::Work;
+use descriptors::Descriptors;
+use mappings::Mappings;
+use output::Output;
+use tree::Tree;
+
+/// A file system, its descriptors, and what was printed. Output and work are no state: two are equal whatever they printed.
+#[derive(Clone, Debug)]
+pub(crate) struct Files {
+    tree: Tree,
+    descriptors: Descriptors,
+    /// The inode number of the working directory.
+    working_directory: u64,
+    mappings: Mappings,
+    output: [Output; 2],
+    work: Work,
+}
+
+impl PartialEq for Files {
+    fn eq(&self, other: &Files) -> bool {
+        self.tree == other.tree
+            && self.descriptors == other.descriptors
+            && self.working_directory == other.working_directory
+            && self.mappings == other.mappings
+    }
+}
+
+impl Eq for Files {}
+
+impl Files {
+    /// What was printed to the standard output and the error output since they were last cleared: of each the first
+    /// MiB.
+    pub(crate) fn output(&self) -> (&[u8], &[u8]) {
+        let [output, errors] = &self.output;
+        (output.bytes(), errors.bytes())
+    }
+
+    /// From here on at most so many bytes are looked at inside of the file system.
+    pub(crate) fn begin_work(&mut self, budget: u64) {
+        self.work.begin(budget);
+    }
+
+    /// Bytes that have been looked at inside of the file system since then.
+    pub(crate) fn paid(&self) -> u64 {
+        self.work.paid()
+    }
+
+    /// Why an operation was given up since then, if one was. The program must not see that: another computer has the room,
+    /// and another call the fuel.
+    pub(crate) fn given_up(&self) -> Option<GivenUp> {
+        self.work.given_up()
+    }
+
+    /// A copy, which shares the contents of files.
+    ///
+    /// # Errors
+    /// [`DecodeError::NoRoom`].
+    pub(crate) fn copy(&self) -> Result<Files, DecodeError> {
+        let pages: usize = self.tree.nodes.values().map(|node| node.pages()).sum();
+        decode::expect_room(self.tree.nodes.len() + pages / 8)?;
+        Ok(self.clone())
+    }
+
+    pub(crate) fn clear_output(&mut self) {
+        self.output.iter_mut().for_each(Output::clear);
+    }
+}

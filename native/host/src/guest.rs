@@ -1,0 +1,72 @@
+//! What functions of the host do with the guest: its memory, and calls of its exports.
+
+use crate::context::HostCtx;
+use crate::embedder::Embedder;
+use crate::failure::{Failure, Fault};
+use crate::files::GivenUp;
+use crate::limits::{BYTES_PER_FUEL, GUEST_CALLS};
+use crate::memory::Memory;
+use wasmtime::{AsContextMut, StoreContextMut, Val, ValType};
+
+/// Lets `work` see the memory of the guest and the state of the host. What it reads, writes and looks at takes fuel, before
+/// it does; where that is not enough the call ends, whatever `work` makes of it.
+pub(crate) fn with_host<T: Embedder, R>(
+    store: &mut StoreContextMut<'_, T>,
+    work: impl FnOnce(&mut HostCtx<'_>) -> Result<R, Fault>,
+) -> wasmtime::Result<R> {
+    let (width, now) = (store.data().width(), store.data().now());
+    let fuel = store.get_fuel()?;
+    let budget = fuel.saturating_mul(BYTES_PER_FUEL).saturating_add(BYTES_PER_FUEL - 1);
+    let (bytes, data) = match store.data().memory() {
+        Some(memory) => memory.data_and_store_mut(&mut *store),
+        None => (&mut [][..], store.data_mut()),
+    };
+    let state = data.state_mut();
+    state.files.begin_work(budget);
+    let mut host = HostCtx { memory: Memory::new(bytes, width, budget), now, state };
+    let result = work(&mut host);
+    let used = host.memory.used().saturating_add(host.state.files.paid());
+    let given_up = host.state.files.given_up();
+    if given_up == Some(GivenUp::NoRoom) {
+        return Err(Fault::OutOfMemory.into_error());
+    }
+    let is_spent = host.memory.is_spent() || given_up == Some(GivenUp::Spent);
+    let left = fuel.checked_sub(used / BYTES_PER_FUEL).filter(|_| !is_spent);
+    if left != Some(fuel) {
+        store.set_fuel(left.unwrap_or(0))?;
+    }
+    match left {
+        Some(_) => result.map_err(Fault::into_error),
+        None => Err(Fault::OutOfFuel.into_error()),
+    }
+}
+
+/// Calls an export of the guest with these integers: its result, 0 where it has none. `None` without such an export.
+pub(crate) async fn call_export<T: Embedder>(
+    store: &mut StoreContextMut<'_, T>,
+    name: &str,
+    args: &[u64],
+) -> wasmtime::Result<Option<u64>> {
+    let Some(func) = T::export(store, name) else { return Ok(None) };
+    let ty = func.ty(store.as_context_mut());
+    let param = |(arg, ty): (&u64, ValType)| match ty {
+        ValType::I32 => Some(Val::I32(*arg as i32)),
+        ValType::I64 => Some(Val::I64(*arg as i64)),
+        _ => None,
+    };
+    let params: Option<Vec<Val>> = args.iter().zip(ty.params()).map(param).collect();
+    let Some(params) = params.filter(|params| params.len() == ty.params().len()) else { return Ok(None) };
+    if *store.data_mut().guest_calls() >= GUEST_CALLS {
+        return Err(Failure::TooDeep.into());
+    }
+    *store.data_mut().guest_calls() += 1;
+    let mut results = vec![Val::I32(0); ty.results().len()];
+    let result = func.call_async(&mut *store, &params, &mut results).await;
+    *store.data_mut().guest_calls() -= 1;
+    result?;
+    Ok(Some(match results.first() {
+        Some(Val::I32(value)) => u64::from(*value as u32),
+        Some(Val::I64(value)) => *value as u64,
+        _ => 0,
+    }))
+}

@@ -1,0 +1,168 @@
+//! What the host keeps for an instance between its calls, and that as bytes.
+
+use crate::encoding::{Counted, DecodeError, Expected, Sink};
+use crate::exceptions::{Exceptions, Mark};
+use crate::files::Files;
+use crate::limits::{PAGE, STATE_BYTES, WASM_PAGE};
+
+/// Memories of a snapshot are multiples of this.
+const UNIT: usize = WASM_PAGE as usize;
+
+/// Three numbers: the bytes of the files, the bytes of the exceptions, and the upper half of a result.
+const HEADER: usize = 20;
+
+/// State of the host that belongs to an instance.
+#[derive(Clone, Debug, PartialEq)]
+pub struct State {
+    pub(crate) files: Files,
+    pub(crate) exceptions: Exceptions,
+    /// The upper half of a 64-bit result, for images that keep it outside.
+    pub(crate) temp_ret: i32,
+}
+
+impl Default for State {
+    fn default() -> State {
+        State { files: Files::new(), exceptions: Exceptions::default(), temp_ret: 0 }
+    }
+}
+
+impl State {
+    /// What the guest has written to standard output and to error output since that was last cleared: of each the first
+    /// MiB. It is not part of the state.
+    pub fn output(&self) -> (&[u8], &[u8]) {
+        self.files.output()
+    }
+
+    /// Forgets what was written so far.
+    pub fn clear_output(&mut self) {
+        self.files.clear_output();
+    }
+
+    /// The address of the C++ exception that nobody has caught; 0 where there is none.
+    pub fn uncaught(&self) -> u64 {
+        self.exceptions.last
+    }
+
+    /// Which exceptions are thrown and caught before a call.
+    pub fn mark(&self) -> Mark {
+        self.exceptions.mark()
+    }
+
+    /// Forgets the exceptions of a call that ended in the middle.
+    pub fn back_to(&mut self, mark: Mark) {
+        self.exceptions.back_to(mark);
+    }
+
+    /// A copy.
+    ///
+    /// # Errors
+    /// [`DecodeError::NoRoom`].
+    pub fn copy(&self) -> Result<State, DecodeError> {
+        let files = self.files.copy()?;
+        Ok(State { files, exceptions: self.exceptions.clone(), temp_ret: self.temp_ret })
+    }
+
+    /// How many bytes [`encode`](Self::encode) gives.
+    pub fn encoded_size(&self) -> usize {
+        if *self == State::default() {
+            return 0;
+        }
+        let files = (PAGE + self.files.encoded_size()).next_multiple_of(PAGE);
+        (files + self.exceptions.encoded_size()).next_multiple_of(UNIT)
+    }
+
+    /// The state as the bytes of a memory: none where it is that of an instance that has just been made. Equal states
+    /// give equal bytes.
+    ///
+    /// ```text
+    ///    0  u64  F, the bytes of the file system
+    ///    8  u64  E, the bytes of the exceptions
+    ///   16  i32  the upper half of a result
+    /// 4096       the file system, F bytes
+    ///    …       the exceptions, E bytes, at the next multiple of 4096
+    /// ```
+    ///
+    /// All of it little endian, with zeros in between and up to a multiple of 64 KiB.
+    ///
+    /// # Errors
+    /// [`DecodeError::NoRoom`].
+    pub fn encode(&self) -> Result<Vec<u8>, DecodeError> {
+        let mut bytes = room(self.encoded_size())?;
+        if bytes.capacity() > 0 {
+            self.put(&mut bytes);
+        }
+        Ok(bytes)
+    }
+
+    fn put(&self, into: &mut impl Sink) {
+        let mut out = Counted::new(into);
+        out.u64(self.files.encoded_size() as u64);
+        out.u64(self.exceptions.encoded_size() as u64);
+        out.u32(self.temp_ret as u32);
+        out.pad(PAGE);
+        self.files.encode(&mut out);
+        out.pad(PAGE);
+        self.exceptions.encode(&mut out);
+        out.pad(UNIT);
+    }
+
+    /// Room for the bytes of a state, of which so many pages are not all zeros.
+    ///
+    /// # Errors
+    /// [`DecodeError::Invalid`] where no state has so many bytes; [`DecodeError::NoRoom`].
+    pub fn room(size: u64, pages: usize) -> Result<Vec<u8>, DecodeError> {
+        /// Pages that may be zeros in any state: padding, and exceptions of which nothing is known.
+        const ZERO_PAGES: u64 = 512;
+        /// Of so many pages that follow each other at least one is none of these, as short contents may be zeros but for
+        /// a byte.
+        const RUN: u64 = 3;
+
+        let is_one = size <= STATE_BYTES && size / PAGE as u64 <= ZERO_PAGES + RUN * pages as u64;
+        if !is_one {
+            return Err(DecodeError::Invalid("a state of the host of a size that none has"));
+        }
+        let mut bytes = room(size as usize)?;
+        bytes.resize(size as usize, 0);
+        Ok(bytes)
+    }
+
+    /// The state that [`encode`](Self::encode) has made these bytes of.
+    ///
+    /// # Errors
+    /// [`DecodeError::Invalid`] where the bytes are not an encoding; [`DecodeError::NoRoom`].
+    pub fn decode(bytes: &[u8]) -> Result<State, DecodeError> {
+        const CUT: &str = "the state of the host is cut off";
+        if bytes.is_empty() {
+            return Ok(State::default());
+        }
+        let number = |at: usize| -> Result<usize, &'static str> {
+            let bytes = bytes.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).ok_or(CUT)?;
+            usize::try_from(u64::from_le_bytes(bytes)).map_err(|_| CUT)
+        };
+        let part = |start: usize, size: usize| start.checked_add(size).and_then(|end| bytes.get(start..end)).ok_or(CUT);
+        let (files, exceptions) = (number(0)?, number(8)?);
+        let temp_ret = bytes.get(16..HEADER).and_then(|bytes| bytes.try_into().ok()).ok_or(CUT)?;
+        let files = part(PAGE, files)?;
+        let start = (PAGE + files.len()).next_multiple_of(PAGE);
+        let exceptions = part(start, exceptions)?;
+        let state = State {
+            files: Files::decode(files)?,
+            exceptions: Exceptions::decode(exceptions)?,
+            temp_ret: i32::from_le_bytes(temp_ret),
+        };
+        // One state has one encoding: whatever else these bytes say would be lost.
+        let mut expected = Expected::new(bytes);
+        if state != State::default() {
+            state.put(&mut expected);
+        }
+        if expected.is_met() { Ok(state) } else { Err("the state of the host is not as it is written".into()) }
+    }
+}
+
+/// An empty buffer for so many bytes.
+fn room(size: usize) -> Result<Vec<u8>, DecodeError> {
+    let mut bytes = Vec::new();
+    let room = bytes.try_reserve_exact(size);
+    room.map_err(|_| DecodeError::NoRoom)?;
+    Ok(bytes)
+}
