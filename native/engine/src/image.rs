@@ -4,7 +4,6 @@ use crate::complexity::Complexity;
 use crate::config::{self, EngineKind};
 use crate::declared::Declared;
 use crate::error::Error;
-use crate::images::Abandoned;
 use crate::import::{self, ImportInfo};
 use crate::limits;
 use crate::reaper;
@@ -18,7 +17,7 @@ use hb_wasm64_rewrite::unwind::Thrown;
 use hb_wasm64_rewrite::{Options, Rewritten, rewrite};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use wasmparser::{
     FuncValidator, FuncValidatorAllocations, FunctionBody, OperatorsReader, Parser, Payload, TypeRef, ValidPayload,
@@ -28,6 +27,9 @@ use wasmtime::{ExternType, InstancePre, Linker, Module, ModuleExport};
 
 /// SHA-256 of the bytes that an image was made of, before anything was done to them.
 pub type Hash = [u8; 32];
+
+/// Whether anybody still waits for an image. It only ever goes up.
+pub(crate) type Abandoned = Arc<AtomicBool>;
 
 /// The table through which functions are called by number, if the image exports more than one.
 const FUNCTION_TABLE: &str = "__indirect_function_table";

@@ -17,6 +17,7 @@ mod import;
 mod instance;
 mod limiter;
 pub mod limits;
+mod pace;
 mod queue;
 mod ranges;
 pub mod reaper;

@@ -6,7 +6,7 @@
 use crate::declared::Declared;
 use crate::error::{Limit, LimitReached};
 use crate::limits::{Bounds, MEMORY_BYTES, MEMORY32_BYTES, SMALL_MEMORY_BYTES, SMALL_TABLE_ELEMENTS, TABLE_ELEMENTS};
-use crate::task::{Pace, yield_once};
+use crate::pace::{Pace, yield_once};
 use hb_wasm64_host::Failure;
 use std::sync::Arc;
 use wasmtime::ResourceLimiterAsync;

@@ -23,7 +23,7 @@ impl Resource for Handle {
         let notifications = self.instance.cancel_owned(|owner| owner.monitor == Some(monitor));
         wake(env, notifications.wake);
         let others = notifications.released.into_iter().filter(|owner| owner.monitor != Some(monitor));
-        others.for_each(messenger::demonitor);
+        others.for_each(|owner| messenger::send(move || owner.demonitor(None)));
     }
 }
 
@@ -91,7 +91,7 @@ fn wake(env: Env<'_>, owners: Vec<Arc<Owner>>) {
         let message = owner.turn(env);
         // A process that has been killed meanwhile cannot send any more, but the one that waits must be woken.
         if env.send(&owner.pid, message).is_err() {
-            messenger::wake(owner);
+            messenger::send(move || owner.wake_from_outside());
         }
     }
 }

@@ -6,6 +6,7 @@
 #![deny(missing_docs)]
 
 mod atoms;
+mod binaries;
 mod call_async;
 mod handle;
 mod jobs;

@@ -1,6 +1,7 @@
 //! Linear memory: sizes, reads and writes.
 
 use crate::atoms;
+use crate::binaries::{PIECE_BYTES, allocated, bytes_or_error, copied, copied_unless, ok_bytes};
 use crate::handle;
 use crate::options::Deadline;
 use crate::steps::Operation;
@@ -13,9 +14,6 @@ use std::sync::atomic::AtomicBool;
 
 /// Bytes that a write copies once more rather than keeping the binary alive, as that is cheaper.
 const SHORT_BYTES: usize = 1 << 10;
-
-/// Bytes that are copied before anybody looks whether the result is still wanted.
-const PIECE_BYTES: usize = 1 << 20;
 
 /// `{ok, Bytes}`.
 #[rustler::nif]
@@ -237,42 +235,6 @@ fn grow<'a>(
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
     let operation = Operation::new(env, &handle, reference, ticket).within(deadline);
     Ok(operation.step(|it| handle.instance.grow(it.caller(), bytes, Slice::Long)))
-}
-
-/// A binary with these bytes. A host that has no room for it is an error: an ordinary allocation would end the node.
-pub fn copied(bytes: &[u8]) -> Result<OwnedBinary, Error> {
-    let mut binary = allocated(bytes.len())?;
-    binary.as_mut_slice().copy_from_slice(bytes);
-    Ok(binary)
-}
-
-/// The same for many bytes.
-fn copied_unless(bytes: &[u8], cancellation: Cancellation<'_>) -> Result<OwnedBinary, Error> {
-    let mut binary = allocated(bytes.len())?;
-    for (place, piece) in binary.as_mut_slice().chunks_mut(PIECE_BYTES).zip(bytes.chunks(PIECE_BYTES)) {
-        cancellation.check()?;
-        place.copy_from_slice(piece);
-    }
-    Ok(binary)
-}
-
-/// A binary of this size, to be filled.
-pub fn allocated(size: usize) -> Result<OwnedBinary, Error> {
-    let mut binary = OwnedBinary::new(0);
-    if binary.realloc(size) { Ok(binary) } else { Err(Error::Host(format!("no room for a binary of {size} bytes"))) }
-}
-
-/// `{ok, Binary}`.
-pub fn ok_bytes(env: Env<'_>, bytes: OwnedBinary) -> Term<'_> {
-    (atoms::ok(), bytes.release(env)).encode(env)
-}
-
-/// `{ok, Binary}`, or why there is none.
-pub fn bytes_or_error(env: Env<'_>, result: Result<OwnedBinary, Error>) -> Term<'_> {
-    match result {
-        Ok(bytes) => (atoms::ok(), bytes.release(env)).encode(env),
-        Err(error) => terms::error(env, &error),
-    }
 }
 
 fn ok_or_error(env: Env<'_>, result: Result<(), Error>) -> Term<'_> {

@@ -1,10 +1,10 @@
 //! State: snapshots, restoring, forking, and what moving an instance takes.
 
 use crate::atoms;
+use crate::binaries::{allocated, bytes_or_error, copied, ok_bytes};
 use crate::handle::{self, Handle};
 use crate::jobs;
 use crate::loading::Loaded;
-use crate::memory::{allocated, bytes_or_error, copied, ok_bytes};
 use crate::options::{self, Deadline};
 use crate::steps::{self, Operation};
 use crate::{not_local, terms};

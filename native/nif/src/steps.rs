@@ -6,8 +6,8 @@
 //! has done what takes long of it.
 
 use crate::atoms;
+use crate::binaries::copied;
 use crate::handle::{Handle, Owner, notify, notify_from_outside};
-use crate::memory::copied;
 use crate::options::Deadline;
 use crate::terms;
 use hb_wasm64_engine::error::Error;

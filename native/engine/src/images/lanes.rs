@@ -9,6 +9,7 @@
 
 use super::queue::Class;
 use crate::error::Error;
+use crate::image::Abandoned;
 use cranelift_codegen::timing::{Pass, Profiler, set_thread_profiler};
 use parking_lot::RwLock;
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -16,7 +17,7 @@ use std::any::Any;
 use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread;
 
 /// Stack of a thread that compiles, in bytes. Only pages that are touched cost memory.
@@ -24,9 +25,6 @@ const STACK_BYTES: usize = 64 << 20;
 
 /// Threads of a lane at most: more of them hardly make an image faster.
 const THREADS: usize = 8;
-
-/// Whether anybody still waits for an image. It only ever goes up.
-pub(crate) type Abandoned = Arc<AtomicBool>;
 
 /// What unwinds from an image that has been abandoned.
 struct Unwinding;

@@ -5,10 +5,8 @@ mod cache;
 mod lanes;
 mod queue;
 
-pub(crate) use lanes::Abandoned;
-
 use crate::error::{Error, Limit};
-use crate::image::{self, Hash, Image};
+use crate::image::{self, Abandoned, Hash, Image};
 use crate::limits::NODE_IMAGE_BYTES;
 use crate::reaper;
 use cache::Cache;

@@ -14,13 +14,14 @@ mod uncaught;
 pub(crate) use ask::suspend;
 pub use call::CallOptions;
 pub(crate) use command::{Call, Command, LongAccessing, Outcome, Starting, Target};
-pub(crate) use port::{Pace, Port};
+pub(crate) use port::Port;
 use start::{fork, restore, start, view};
 
 use crate::declared::AddressSpace;
 use crate::error::{Error, Limit};
 use crate::image::Image;
 use crate::limiter::Limiter;
+use crate::pace::yield_once;
 use crate::queue::TicketId;
 use crate::reaper;
 use crate::state;
@@ -75,12 +76,6 @@ impl Data {
     pub(crate) fn instance(&self) -> Result<wasmtime::Instance, Error> {
         self.instance.ok_or(Error::Stopped)
     }
-}
-
-/// Stops the task once without an outcome.
-pub(crate) async fn yield_once() {
-    let mut yielded = false;
-    poll_fn(|_| if std::mem::replace(&mut yielded, true) { Poll::Ready(()) } else { Poll::Pending }).await;
 }
 
 /// Lets the task go on where nobody minds how long that takes.

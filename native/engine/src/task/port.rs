@@ -1,9 +1,10 @@
 //! The way into a task and out of it, for whoever polls it.
 
-use super::{Command, Data, Outcome, unless_cancelled, yield_once};
+use super::{Command, Data, Outcome, unless_cancelled};
 use crate::background::SHORT_BYTES;
 use crate::error::Error;
 use crate::limits::Bounds;
+use crate::pace::{Pace, yield_once};
 use crate::queue::TicketId;
 use crate::reaper;
 use parking_lot::Mutex;
@@ -12,25 +13,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
 use wasmtime::Store;
-
-/// How the instance may be run: what its size and its thread allow.
-#[derive(Default)]
-pub(crate) struct Pace {
-    /// The guest runs on a normal scheduler right now.
-    pub(crate) on_scheduler: AtomicBool,
-    /// The task is polled on a background thread right now.
-    pub(crate) in_background: AtomicBool,
-    /// One instruction of the guest can take long.
-    pub(crate) large: AtomicBool,
-}
-
-impl Pace {
-    /// Notes that the instance has become large; whether it should leave the thread that it is on.
-    pub(crate) fn now_large(&self) -> bool {
-        self.large.store(true, Ordering::Relaxed);
-        self.on_scheduler.load(Ordering::Relaxed)
-    }
-}
 
 /// Where commands go in and outcomes come out.
 pub(crate) struct Port {
