@@ -4,6 +4,8 @@
 //! woken later, and then repeats the operation with the same ticket. Owners are whatever the embedder wants them to be; this
 //! module only keeps them, and makes and drops none of them with the instance locked.
 
+mod access;
+mod inner;
 mod request;
 mod step;
 
@@ -12,108 +14,18 @@ pub use step::{Access, GivenUp, Progress, Request, Step};
 
 use crate::error::{Error, ImportFailure};
 use crate::image::Image;
-use crate::import::{Answer, ImportInfo, Reply};
+use crate::import::Reply;
 use crate::queue::{Entry, Notifications, Ownership, Queue, Resume, Scope, Status, TicketId};
 use crate::reaper;
-use crate::state::{Contents, Snapshots, View};
-use crate::task::{self, Call, Command, LongAccessing, Outcome, Port, Starting, Target, TaskFuture};
+use crate::state::Snapshots;
+use crate::task::{self, Call, Command, Outcome, Port, Starting, Target, TaskFuture};
 use crate::ticker::Running;
+use inner::{Inner, Pending, Task, Work};
 use parking_lot::{Mutex, MutexGuard};
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Waker};
-
-/// What is kept with a pending import.
-struct Pending {
-    /// What the guest has called; none where the instance is only held.
-    import: Option<Arc<ImportInfo>>,
-    answer: Option<Answer>,
-}
-
-enum Task {
-    Ready(TaskFuture),
-    Polling,
-    Gone,
-}
-
-/// Long work of the running call.
-#[derive(Default)]
-enum Work {
-    #[default]
-    None,
-    /// It waits for its background thread: no other thread polls meanwhile.
-    Due(TicketId),
-    /// It has come to this, which its owner has yet to be told.
-    Done(TicketId, Option<Outcome>),
-}
-
-struct Inner<O, P> {
-    queue: Queue<O, P, Pending>,
-    task: Task,
-    /// Who is told when the instance is stopped.
-    watchers: Vec<O>,
-    work: Work,
-    /// Where an operation that ends on another thread leaves its result.
-    result: Option<(TicketId, Box<dyn Any + Send>)>,
-}
-
-impl<O: Clone, P: Copy + PartialEq> Inner<O, P> {
-    /// Adds whoever is to be notified now.
-    fn notify(&mut self, mut notifications: Notifications<O>) -> Notifications<O> {
-        self.forget_cancelled();
-        match self.task {
-            Task::Gone => {
-                let last = self.clear();
-                notifications.wake.extend(last.wake);
-                notifications.released.extend(last.released);
-            }
-            _ => notifications.wake.extend(self.queue.wake()),
-        }
-        notifications
-    }
-
-    /// The instance is stopped: everybody is notified.
-    fn clear(&mut self) -> Notifications<O> {
-        let mut notifications = self.queue.clear();
-        notifications.wake.extend(self.watchers.iter().cloned());
-        notifications.released.append(&mut self.watchers);
-        notifications
-    }
-
-    fn is_alive(&self) -> bool {
-        !matches!(self.task, Task::Gone)
-    }
-
-    /// Work that was cancelled keeps nobody waiting until its thread comes to it, and its result no memory.
-    fn forget_cancelled(&mut self) {
-        match self.work {
-            Work::Due(ticket) if !self.queue.is_running(ticket) => {
-                self.work = Work::None;
-                self.queue.polling = false;
-            }
-            Work::Done(ticket, _) if !self.queue.is_running(ticket) => self.work = Work::None,
-            _ => {}
-        }
-        if let Some((ticket, _)) = self.result
-            && !self.queue.is_running(ticket)
-        {
-            reaper::dispose(self.result.take());
-        }
-    }
-
-    /// What long work of the ticket has come to.
-    fn take_done(&mut self, ticket: TicketId) -> Option<Option<Outcome>> {
-        match std::mem::take(&mut self.work) {
-            Work::Done(done, outcome) if done == ticket => Some(outcome),
-            other => {
-                self.work = other;
-                None
-            }
-        }
-    }
-}
 
 /// The turn of an operation, with the instance locked.
 struct Turn<'a, O, P> {
@@ -363,124 +275,6 @@ impl<O: Clone, P: Copy + PartialEq> Instance<O, P> {
         });
         inner.queue.answered(scope);
         Ok(inner.notify(Notifications::default()))
-    }
-
-    /// Runs `access` on the linear memory, which is empty where the image has none.
-    pub fn access<T: Send + 'static, F: Fn() -> O>(
-        &self,
-        caller: Caller<'_, P, F>,
-        access: impl FnOnce(&mut [u8]) -> T + Send + 'static,
-    ) -> Step<O, Access<T>> {
-        self.at_once(caller, |slot| Command::Access(Box::new(move |memory| *slot.lock() = Some(Ok(access(memory))))))
-    }
-
-    /// Runs `access` on the linear memory, where that may take long as it handles about so many bytes. It should end once
-    /// the flag is up that it is given.
-    pub fn access_long<T: Send + 'static, F: Fn() -> O>(
-        &self,
-        caller: Caller<'_, P, F>,
-        bytes: u64,
-        access: impl FnOnce(&mut Contents<'_, '_>, &AtomicBool) -> Result<T, Error> + Send + 'static,
-    ) -> Step<O, Access<T>> {
-        self.long(caller, |ticket, slot, cancelled| {
-            let access = Box::new(move |contents: &mut Contents<'_, '_>, cancelled: &AtomicBool| {
-                *slot.lock() = Some(access(contents, cancelled)?);
-                Ok(())
-            });
-            Command::LongAccess(LongAccessing { ticket, cancelled, bytes }, access)
-        })
-    }
-
-    /// Runs `look` on all of the state. Refused while a call is in progress, and where a part of it means nothing outside.
-    pub fn view<T: Send + 'static, F: Fn() -> O>(
-        &self,
-        caller: Caller<'_, P, F>,
-        look: impl FnOnce(&View<'_>) -> Result<T, Error> + Send + 'static,
-    ) -> Step<O, Access<T>> {
-        self.long(caller, |ticket, slot, cancelled| {
-            let look = Box::new(move |view: &View<'_>| {
-                *slot.lock() = Some(look(view)?);
-                Ok(())
-            });
-            Command::View(Starting { ticket, cancelled, request: StartRequest::nothing() }, look)
-        })
-    }
-
-    /// Sends a command that may take long, or goes on with the one that the ticket has sent, and leaves its result in a slot.
-    fn long<T: Send + 'static, F: Fn() -> O>(
-        &self,
-        caller: Caller<'_, P, F>,
-        command: impl FnOnce(TicketId, Arc<Mutex<Option<T>>>, Arc<AtomicBool>) -> Command,
-    ) -> Step<O, Access<T>> {
-        let ticket = caller.ticket;
-        let slot = match &self.inner.lock().result {
-            Some((id, slot)) if *id == ticket => slot.downcast_ref::<Arc<Mutex<Option<T>>>>().cloned(),
-            _ => None,
-        };
-        let slot = slot.unwrap_or_default();
-        let Step { progress, notifications } =
-            self.command(caller, Slice::Long, None, |ticket, cancelled| command(ticket, slot.clone(), cancelled));
-        let progress = match progress {
-            Progress::Finished(Ok(_)) => slot.lock().take().map_or(Access::Refused(Error::Stopped), Access::Done),
-            Progress::Finished(Err(error)) => Access::Refused(error),
-            Progress::Waiting => Access::Waiting,
-            Progress::Yielded | Progress::Deferred | Progress::Import(_) => Access::Yielded,
-            Progress::Long(bytes) => Access::Long(bytes),
-        };
-        if matches!(progress, Access::Yielded | Access::Long(_)) {
-            self.inner.lock().result = Some((ticket, Box::new(slot)));
-        }
-        Step { progress, notifications }
-    }
-
-    /// Runs `look` on what the guest has written to standard output and to error output since the call in progress, or
-    /// else the last one, began.
-    pub fn output<T: Send + 'static, F: Fn() -> O>(
-        &self,
-        caller: Caller<'_, P, F>,
-        look: impl FnOnce(&[u8], &[u8]) -> T + Send + 'static,
-    ) -> Step<O, Access<T>> {
-        self.at_once(caller, |slot| {
-            Command::Output(Box::new(move |output, errors| *slot.lock() = Some(Ok(look(output, errors)))))
-        })
-    }
-
-    /// Sends a command that is done in one poll, on whatever thread, and leaves its result in a slot.
-    fn at_once<T: Send + 'static, F: Fn() -> O>(
-        &self,
-        caller: Caller<'_, P, F>,
-        command: impl FnOnce(Arc<Mutex<Option<Result<T, Error>>>>) -> Command,
-    ) -> Step<O, Access<T>> {
-        let Turn { inner, owner } = match self.enter(&caller) {
-            Ok(turn) => turn,
-            Err(none) => return none.step(Access::Waiting, Access::Refused),
-        };
-        let slot = Arc::default();
-        self.port.send(command(Arc::clone(&slot)));
-        let (mut inner, _) = self.poll(inner, Slice::Long);
-        let mut notifications = inner.notify(Notifications::default());
-        notifications.released.extend(owner);
-        drop(inner);
-        let progress = match slot.lock().take() {
-            Some(Ok(value)) => Access::Done(value),
-            Some(Err(error)) => Access::Refused(error),
-            None => Access::Refused(Error::Stopped),
-        };
-        Step { progress, notifications }
-    }
-
-    /// Reserves the instance: until the ticket is cancelled it is used only in the scope that this returns.
-    pub fn hold<F: Fn() -> O>(&self, caller: Caller<'_, P, F>) -> Step<O, Access<Scope>> {
-        let Turn { mut inner, owner } = match self.enter(&caller) {
-            Ok(turn) => turn,
-            Err(none) => return none.step(Access::Waiting, Access::Refused),
-        };
-        inner.queue.begin(caller.ticket, caller.process, owner);
-        let held = inner.queue.suspend(caller.ticket, None, Pending { import: None, answer: None });
-        match held {
-            Some((scope, wake)) => self.leave(inner, &caller, false, wake, Access::Done(scope), Access::Refused),
-            None => Step::quiet(Access::Refused(Error::Cancelled)),
-        }
     }
 
     /// Ends an operation, wherever it stands.
