@@ -1,10 +1,11 @@
 //! What the host requires of its surroundings, as a task provides it.
 
 use super::ask::ask;
-use super::{Data, leave_scheduler, yield_once};
+use super::{Data, leave_scheduler};
 use crate::error::LimitReached;
 use crate::import::ImportInfo;
 use crate::limits;
+use crate::pace::yield_once;
 use hb_wasm64_host::{Embedder, Failure, Intercepted, State, Width};
 use std::sync::Arc;
 use wasmtime::{Func, Memory, StoreContextMut, Val};
