@@ -123,7 +123,7 @@ start(Image) ->
 %% answered as those of {@link call/4}.
 %%
 %% `timeout' includes the time to compile. With `snapshot' the instance starts in that state: a snapshot, or
-%% `{raw, Memory, Rest}' as {@link read_state/1} returns them. It was taken after constructors had run, so none run, and
+%% `{raw, Memory, SideState}' as {@link read_state/1} returns them. It was taken after constructors had run, so none run, and
 %% `initialize => main' is refused. Only raw memory alone (`{raw, Memory, none}') is written after constructors have run, if
 %% `initialize' does not say otherwise.
 -spec start(Image :: binary(), hb_wasm64_options:start()) -> {ok, handle()} | {error, reason()}.
@@ -415,7 +415,7 @@ fork(Handle, Options) ->
     hb_wasm64_state:fork(Handle, Options).
 
 %% @equiv read_state(Handle, #{})
--spec read_state(handle()) -> {ok, Memory :: binary(), Rest :: binary() | none} | {error, reason()}.
+-spec read_state(handle()) -> {ok, Memory :: binary(), SideState :: binary() | none} | {error, reason()}.
 read_state(Handle) ->
     read_state(Handle, #{}).
 
@@ -423,21 +423,21 @@ read_state(Handle) ->
 %% it is not the first of the image), or `none' where it is as in an instance that was started without options. Both at one
 %% moment.
 -spec read_state(handle(), hb_wasm64_options:operation()) ->
-    {ok, Memory :: binary(), Rest :: binary() | none} | {error, reason()}.
+    {ok, Memory :: binary(), SideState :: binary() | none} | {error, reason()}.
 read_state(Handle, Options) ->
     hb_wasm64_state:read_state(Handle, Options).
 
-%% @equiv write_state(Handle, Memory, Rest, #{})
--spec write_state(handle(), Memory :: binary(), Rest :: binary() | none) -> ok | {error, reason()}.
-write_state(Handle, Memory, Rest) ->
-    write_state(Handle, Memory, Rest, #{}).
+%% @equiv write_state(Handle, Memory, SideState, #{})
+-spec write_state(handle(), Memory :: binary(), SideState :: binary() | none) -> ok | {error, reason()}.
+write_state(Handle, Memory, SideState) ->
+    write_state(Handle, Memory, SideState, #{}).
 
 %% @doc Puts an instance into the state that {@link read_state/1} returned. With `none' everything but the memory is as in an
 %% instance that was started without options; a smaller memory grows, and what is left of a larger one is zeros.
--spec write_state(handle(), Memory :: binary(), Rest :: binary() | none, hb_wasm64_options:operation()) ->
+-spec write_state(handle(), Memory :: binary(), SideState :: binary() | none, hb_wasm64_options:operation()) ->
     ok | {error, reason()}.
-write_state(Handle, Memory, Rest, Options) ->
-    hb_wasm64_state:write_state(Handle, Memory, Rest, Options).
+write_state(Handle, Memory, SideState, Options) ->
+    hb_wasm64_state:write_state(Handle, Memory, SideState, Options).
 
 %% @equiv migrate(Handle, Node, #{})
 -spec migrate(handle(), node()) -> {ok, handle()} | {error, reason()}.

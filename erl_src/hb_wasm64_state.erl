@@ -65,20 +65,20 @@ read_state(Handle, Options) ->
     within(Options, fun(Deadline) ->
         Read = fun(Ref, Ticket) -> hb_wasm64_nif:read_state(Handle, Ref, Ticket, Deadline) end,
         case hb_wasm64_call:single_step(Handle, Deadline, Read) of
-            {ok, {Memory, Rest}} -> {ok, Memory, Rest};
+            {ok, {Memory, SideState}} -> {ok, Memory, SideState};
             {error, _} = Error -> Error
         end
     end).
 
 -spec write_state(hb_wasm64:handle(), term(), term(), term()) -> ok | {error, hb_wasm64:reason()}.
-write_state(Handle, Memory, Rest, Options) ->
-    case hb_wasm64_options:state({raw, Memory, Rest}) of
+write_state(Handle, Memory, SideState, Options) ->
+    case hb_wasm64_options:state({raw, Memory, SideState}) of
         {ok, State} ->
             within(Options, fun(Deadline) -> run(Handle, {restore, State, #{}}, Deadline) end);
         error ->
             Position = if is_binary(Memory) -> 3; true -> 2 end,
-            Given = [Handle, Memory, Rest],
-            {error, hb_wasm64_args:error("write_state(Handle, Memory, Rest)", Given, Position)}
+            Given = [Handle, Memory, SideState],
+            {error, hb_wasm64_args:error("write_state(Handle, Memory, SideState)", Given, Position)}
     end.
 
 within(Options, Operation) ->

@@ -1,8 +1,8 @@
 //! What can go wrong, as values with a stable shape.
 
-use crate::snapshot::{Code, SnapshotError};
 use crate::value::Value;
 use hb_wasm64_host::{DecodeError, Failure};
+use hb_wasm64_snapshot::{Code, SnapshotError};
 use std::collections::TryReserveError;
 use std::sync::Arc;
 use thiserror::Error;

@@ -21,7 +21,6 @@ mod pace;
 mod queue;
 mod ranges;
 pub mod reaper;
-pub mod snapshot;
 mod state;
 mod task;
 mod ticker;
@@ -36,6 +35,6 @@ pub use instance::{
     Access, CallRequest, Caller, FuncName, GivenUp, Instance, Progress, Request, Response, Slice, StartRequest, Step,
 };
 pub use queue::{Notifications, Scope, Status, TicketId};
-pub use state::{Contents, Kept, Snapshots, View};
+pub use state::{Contents, Files, Snapshots, View};
 pub use task::CallOptions;
 pub use ticker::{SLICES, set_slice};

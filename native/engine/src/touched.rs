@@ -22,7 +22,7 @@ pub(crate) fn touched(memory: &[u8]) -> Result<Vec<Range<usize>>, TryReserveErro
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use crate::snapshot::room;
+    use hb_wasm64_snapshot::room;
     use once_cell::sync::Lazy;
     use std::collections::TryReserveError;
     use std::fs::File;

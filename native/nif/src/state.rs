@@ -9,7 +9,7 @@ use crate::options::{self, Deadline};
 use crate::steps::{self, Operation};
 use crate::{not_local, terms};
 use hb_wasm64_engine::error::Error;
-use hb_wasm64_engine::snapshot::{Cancellation, Kind, Output, SnapshotError};
+use hb_wasm64_snapshot::{Cancellation, Kind, Output, SnapshotError};
 use hb_wasm64_engine::{Instance, Slice, Snapshots, Status, images};
 use rustler::env::SavedTerm;
 use rustler::{Atom, Binary, Encoder, Env, ListIterator, NifResult, OwnedBinary, OwnedEnv, ResourceArc, Term};
@@ -23,23 +23,23 @@ const LEVEL: i32 = 3;
 const SHORT_MERGE_BYTES: u64 = 64 << 10;
 
 /// Binaries kept alive, not copied, on their way to the task.
-struct Kept {
+struct BinaryList {
     env: OwnedEnv,
     list: SavedTerm,
 }
 
-impl Kept {
-    fn new(list: Term<'_>) -> NifResult<Kept> {
+impl BinaryList {
+    fn new(list: Term<'_>) -> NifResult<BinaryList> {
         for item in list.decode::<ListIterator<'_>>()? {
             let _: Binary<'_> = item.decode()?;
         }
         let env = OwnedEnv::new();
         let list = env.save(list);
-        Ok(Kept { env, list })
+        Ok(BinaryList { env, list })
     }
 }
 
-impl hb_wasm64_engine::Kept for Kept {
+impl hb_wasm64_engine::Files for BinaryList {
     fn with(&self, look: &mut dyn FnMut(&[&[u8]])) {
         self.env.run(|env| {
             let binaries: Vec<Binary<'_>> = self.list.load(env).decode().unwrap_or_default();
@@ -61,7 +61,7 @@ fn snapshot<'a>(
     base: Term<'a>,
 ) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
-    let base = if base.is_empty_list() { None } else { Some(Kept::new(base)?) };
+    let base = if base.is_empty_list() { None } else { Some(BinaryList::new(base)?) };
     let operation = Operation::new(env, &handle, reference, ticket).within(deadline);
     let take = move |view: &hb_wasm64_engine::View<'_>| match base {
         None => write(view, Kind::Full, compress),
@@ -124,7 +124,7 @@ impl Output for Growing {
     }
 }
 
-/// `{ok, {Memory, Rest | none}}`.
+/// `{ok, {Memory, SideState | none}}`.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn read_state<'a>(
     env: Env<'a>,
@@ -136,13 +136,13 @@ fn read_state<'a>(
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
     let operation = Operation::new(env, &handle, reference, ticket).within(deadline);
     let take = |view: &hb_wasm64_engine::View<'_>| {
-        let rest = view.rest()?.map(|rest| copied(&rest)).transpose()?;
+        let side_state = view.side_state()?.map(|side_state| copied(&side_state)).transpose()?;
         let mut memory = allocated(view.memory_size())?;
         view.copy_memory(memory.as_mut_slice())?;
-        Ok((memory, rest))
+        Ok((memory, side_state))
     };
-    Ok(operation.view(take, |env, (memory, rest)| match rest {
-        Some(rest) => (atoms::ok(), (memory.release(env), rest.release(env))).encode(env),
+    Ok(operation.view(take, |env, (memory, side_state)| match side_state {
+        Some(side_state) => (atoms::ok(), (memory.release(env), side_state.release(env))).encode(env),
         None => (atoms::ok(), (memory.release(env), atoms::none())).encode(env),
     }))
 }
@@ -153,7 +153,7 @@ fn merge<'a>(env: Env<'a>, reference: Term<'a>, deadline: Deadline, chain: Term<
     if deadline.is_over() {
         return Ok(steps::timeout(env));
     }
-    let snapshots = Snapshots::whole(Kept::new(chain)?);
+    let snapshots = Snapshots::whole(BinaryList::new(chain)?);
     let bytes = snapshots.bytes();
     let merge =
         move |cancellation: Cancellation<'_>| snapshots.merge(cancellation, allocated, OwnedBinary::as_mut_slice);
@@ -163,7 +163,7 @@ fn merge<'a>(env: Env<'a>, reference: Term<'a>, deadline: Deadline, chain: Term<
     Ok(jobs::run(env, reference, bytes, move |cancelled| merge(Cancellation::by(cancelled)), ok_bytes))
 }
 
-/// Starts the instance afresh in the state of snapshots: `whole` ones, or `raw` memory and a snapshot of the rest.
+/// Starts the instance afresh in the state of snapshots: `whole` ones, or `raw` memory and the state beside it.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn restore<'a>(
     env: Env<'a>,
@@ -176,8 +176,8 @@ fn restore<'a>(
 ) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
     let (form, snapshots) = state;
-    let kept = Kept::new(snapshots)?;
-    let snapshots = if form == atoms::raw() { Snapshots::raw(kept) } else { Snapshots::whole(kept) };
+    let files = BinaryList::new(snapshots)?;
+    let snapshots = if form == atoms::raw() { Snapshots::raw(files) } else { Snapshots::whole(files) };
     let request = options::start(options)?;
     let operation = Operation::new(env, &handle, reference, ticket).within(deadline);
     Ok(operation.step(|it| handle.instance.restore(it.caller(), snapshots, request, Slice::Long)))

@@ -3,8 +3,8 @@
 use crate::atoms;
 use hb_wasm64_engine::error::{Error, ImportFailure, Limit, TrapInfo};
 use hb_wasm64_engine::image::Image;
-use hb_wasm64_engine::snapshot::Code;
 use hb_wasm64_engine::value::{Arg, Float, ValType, Value};
+use hb_wasm64_snapshot::Code;
 use rustler::{Atom, Binary, Encoder, Env, ListIterator, NewBinary, NifResult, Term, TermType};
 
 /// A string as Erlang's strings are: a list of characters.

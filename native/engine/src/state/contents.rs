@@ -3,8 +3,8 @@
 use super::items::Items;
 use super::pages::{copy, put_raw};
 use crate::error::Error;
-use crate::snapshot::Cancellation;
 use crate::task::Data;
+use hb_wasm64_snapshot::Cancellation;
 use wasmtime::StoreContextMut;
 
 /// The linear memory of an instance.

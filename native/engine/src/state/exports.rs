@@ -1,9 +1,9 @@
 //! Where the state of an instance is: exports of its module, the image's own and those that `expose` has added.
 
 use crate::ranges::merged;
-use crate::snapshot::Segment;
 use hb_wasm64_rewrite::Segment as Dropped;
 use hb_wasm64_rewrite::expose::{self, Layout};
+use hb_wasm64_snapshot::Segment;
 use std::ops::Range;
 use wasmtime::{Module, ModuleExport};
 

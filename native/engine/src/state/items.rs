@@ -5,9 +5,9 @@ use super::pages::{union, whole};
 use super::{View, invalid};
 use crate::error::{Error, Limit};
 use crate::image::Image;
-use crate::snapshot::{self, Cancellation, Entries, GlobalValue, Rest, Segment};
 use crate::task::Data;
 use crate::touched::touched;
+use hb_wasm64_snapshot::{self as snapshot, Cancellation, Entries, GlobalValue, Segment, Skeleton};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -108,7 +108,7 @@ impl Items {
     pub(super) fn look<T>(
         &self,
         store: &StoreContextMut<'_, Data>,
-        rest: Rest,
+        skeleton: Skeleton,
         candidates: &[Vec<Range<usize>>],
         cancellation: Cancellation<'_>,
         look: impl FnOnce(&View<'_>) -> Result<T, Error>,
@@ -120,14 +120,14 @@ impl Items {
         let in_host = whole(host.len());
         let host = self.has_host.then_some(snapshot::Memory { bytes: &host, candidates: &in_host });
         let memories: Vec<_> = self.memories(store, candidates).chain(host).collect();
-        look(&View { image: &self.image, rest, memories: &memories, linear: self.linear, cancellation })
+        look(&View { image: &self.image, skeleton, memories: &memories, linear: self.linear, cancellation })
     }
 
-    pub(super) fn rest(
+    pub(super) fn skeleton(
         &self,
         store: &mut StoreContextMut<'_, Data>,
         cancellation: Cancellation<'_>,
-    ) -> Result<Rest, Error> {
+    ) -> Result<Skeleton, Error> {
         let host = self.has_host.then(|| store.data().host.as_ref().map_or(0, |host| host.encoded_size() as u64));
         let memories = self.memories.iter().map(|memory| memory.data_size(&*store) as u64).chain(host).collect();
         let names = self.names(store);
@@ -148,7 +148,7 @@ impl Items {
         let is_up =
             |flag: &Global, store: &mut StoreContextMut<'_, Data>| matches!(flag.get(store), Val::I32(n) if n != 0);
         let dropped = self.flags.iter().filter(|(_, flag)| is_up(flag, store)).map(|(segment, _)| *segment).collect();
-        Ok(Rest { memories, globals, tables, dropped })
+        Ok(Skeleton { memories, globals, tables, dropped })
     }
 
     /// The functions that references can lead to, by what tells them apart.
@@ -163,33 +163,33 @@ impl Items {
         names
     }
 
-    pub(super) async fn put_rest(
+    pub(super) async fn put_skeleton(
         &self,
         store: &mut StoreContextMut<'_, Data>,
-        rest: &Rest,
+        skeleton: &Skeleton,
         cancellation: Cancellation<'_>,
     ) -> Result<(), Error> {
-        if rest.memories.len() != self.memories.len() + usize::from(self.has_host) {
+        if skeleton.memories.len() != self.memories.len() + usize::from(self.has_host) {
             return Err(invalid("another number of memories"));
         }
-        for (memory, bytes) in self.memories.iter().zip(&rest.memories) {
+        for (memory, bytes) in self.memories.iter().zip(&skeleton.memories) {
             grow_memory(store, memory, *bytes).await?;
             if memory.data_size(&*store) as u64 != *bytes {
                 return Err(invalid("a memory of a size that the image does not allow"));
             }
         }
-        for (index, entries) in &rest.tables {
+        for (index, entries) in &skeleton.tables {
             let table = find(&self.tables, *index).ok_or_else(|| invalid("a table that the image does not have"))?;
             self.put_table(store, &table, entries, cancellation).await?;
         }
-        if !rest.globals.iter().map(|(index, _)| index).eq(self.globals.iter().map(|(index, _)| index)) {
+        if !skeleton.globals.iter().map(|(index, _)| index).eq(self.globals.iter().map(|(index, _)| index)) {
             return Err(invalid("other globals"));
         }
-        for ((_, global), (_, value)) in self.globals.iter().zip(&rest.globals) {
+        for ((_, global), (_, value)) in self.globals.iter().zip(&skeleton.globals) {
             let value = self.val(store, global, *value)?;
             global.set(&mut *store, value).map_err(|_| invalid("a global of another type"))?;
         }
-        for segment in &rest.dropped {
+        for segment in &skeleton.dropped {
             let position = self.flags.binary_search_by_key(segment, |(flag, _)| *flag).ok();
             let (Some(position), Some(drop)) = (position, self.drop) else {
                 return Err(invalid("a dropped segment that the image does not drop"));

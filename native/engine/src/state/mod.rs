@@ -15,12 +15,12 @@ pub(crate) use exports::StateExports;
 use items::Items;
 pub(crate) use items::grow_memory;
 use pages::put_pages;
-pub use snapshots::{Kept, Snapshots};
+pub use snapshots::{Files, Snapshots};
 
 use crate::error::{Error, Limit};
 use crate::image::Image;
-use crate::snapshot::{self, Cancellation, Entries, Kind, PAGE, Plan, Rest, room};
 use crate::task::Data;
+use hb_wasm64_snapshot::{self as snapshot, Cancellation, Entries, Kind, PAGE, Plan, Skeleton, room};
 use std::ops::Range;
 use std::sync::Arc;
 use wasmtime::StoreContextMut;
@@ -28,7 +28,7 @@ use wasmtime::StoreContextMut;
 /// The state of an instance at one moment, between two calls.
 pub struct View<'a> {
     image: &'a Image,
-    rest: Rest,
+    skeleton: Skeleton,
     memories: &'a [snapshot::Memory<'a>],
     linear: Option<usize>,
     cancellation: Cancellation<'a>,
@@ -54,13 +54,13 @@ impl View<'_> {
         found.copied().unwrap_or(snapshot::Memory { bytes: &[], candidates: &[] })
     }
 
-    /// What there is beside the linear memory, as a partial snapshot; none where it is as in a fresh instance. Partial
+    /// The state beside the linear memory, as a partial snapshot; none where it is as in a fresh instance. Partial
     /// snapshots are without the first memory: where callers read and write another one, or none, this is a whole snapshot.
     ///
     /// # Errors
     /// [`Error::InvalidSnapshot`] where the state is larger than snapshots can be; [`Error::Host`] where there is no room
     /// for it; [`Error::Cancelled`].
-    pub fn rest(&self) -> Result<Option<Vec<u8>>, Error> {
+    pub fn side_state(&self) -> Result<Option<Vec<u8>>, Error> {
         let first = (!self.memories.is_empty()).then_some(0);
         let plan = self.plan(if self.linear == first { Kind::Partial } else { Kind::Full })?;
         let mut bytes = room::zeros(plan.size())?;
@@ -74,7 +74,7 @@ impl View<'_> {
     /// [`Error::InvalidSnapshot`] where the base of a delta belongs to another image; [`Error::Host`] where there is no room
     /// for the plan; [`Error::Cancelled`].
     pub fn plan<'s>(&'s self, kind: Kind<'s>) -> Result<Plan<'s>, Error> {
-        let plan = Plan::new(self.image.hash(), &self.rest, self.memories, kind, self.cancellation);
+        let plan = Plan::new(self.image.hash(), &self.skeleton, self.memories, kind, self.cancellation);
         plan.map_err(Error::from)
     }
 
@@ -87,9 +87,9 @@ impl View<'_> {
 /// What a fresh instance has to become before its memories are filled.
 pub(crate) enum Outline {
     /// This, with memories of its sizes.
-    State(Rest),
+    State(Skeleton),
     /// The same, from a snapshot: tables that are as in a fresh instance are not in it.
-    Snapshot(Arc<Rest>),
+    Snapshot(Arc<Skeleton>),
     /// A fresh instance whose linear memory has at least so many bytes.
     Memory(u64),
 }
@@ -140,11 +140,11 @@ impl Reading {
         cancellation: Cancellation<'_>,
         look: impl FnOnce(&View<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let mut rest = self.items.rest(store, cancellation)?;
+        let mut skeleton = self.items.skeleton(store, cancellation)?;
         if let Some(fresh) = self.items.image.fresh() {
-            rest.tables.retain(|table| !fresh.tables.contains(table));
+            skeleton.tables.retain(|table| !fresh.tables.contains(table));
         }
-        self.items.look(store, rest, &self.candidates, cancellation, look)
+        self.items.look(store, skeleton, &self.candidates, cancellation, look)
     }
 }
 
@@ -168,7 +168,7 @@ pub(crate) fn tables(
     store: &mut StoreContextMut<'_, Data>,
     cancellation: Cancellation<'_>,
 ) -> Result<Vec<(u32, Entries)>, Error> {
-    Ok(Items::of(store)?.rest(store, cancellation)?.tables)
+    Ok(Items::of(store)?.skeleton(store, cancellation)?.tables)
 }
 
 /// What an instance is like that has been started and initialized, with tables that were like these before the latter.
@@ -178,15 +178,18 @@ pub(crate) fn fresh(
     cancellation: Cancellation<'_>,
 ) -> Result<Fresh, Error> {
     let Reading { items, candidates, .. } = Reading::new(store)?;
-    let mut rest = items.rest(store, cancellation)?;
-    rest.tables.retain(|table| !tables.contains(table));
-    let partial = items.look(store, rest, &candidates, cancellation, |view| view.rest())?.unwrap_or_default();
+    let mut skeleton = items.skeleton(store, cancellation)?;
+    skeleton.tables.retain(|table| !tables.contains(table));
+    let partial = items.look(store, skeleton, &candidates, cancellation, |view| view.side_state())?.unwrap_or_default();
     Ok(Fresh { tables, partial })
 }
 
 /// Everything but the contents of memories, tables as they are.
-pub(crate) fn rest(store: &mut StoreContextMut<'_, Data>, cancellation: Cancellation<'_>) -> Result<Rest, Error> {
-    Items::of(store)?.rest(store, cancellation)
+pub(crate) fn skeleton(
+    store: &mut StoreContextMut<'_, Data>,
+    cancellation: Cancellation<'_>,
+) -> Result<Skeleton, Error> {
+    Items::of(store)?.skeleton(store, cancellation)
 }
 
 /// Makes a fresh instance what the outline says.
@@ -201,17 +204,17 @@ pub(crate) async fn put(
 ) -> Result<(), Error> {
     let items = Items::of(store)?;
     match outline {
-        Outline::State(rest) => items.put_rest(store, rest, cancellation).await,
-        Outline::Snapshot(rest) => {
-            let fresh = items.rest(store, cancellation)?;
-            items.put_rest(store, rest, cancellation).await?;
+        Outline::State(skeleton) => items.put_skeleton(store, skeleton, cancellation).await,
+        Outline::Snapshot(skeleton) => {
+            let fresh = items.skeleton(store, cancellation)?;
+            items.put_skeleton(store, skeleton, cancellation).await?;
             // A state that no instance can be in would make another snapshot than the one it came from.
-            let mut now = items.rest(store, cancellation)?;
+            let mut now = items.skeleton(store, cancellation)?;
             now.tables.retain(|table| !fresh.tables.contains(table));
             // What the host keeps comes with the memories, and is checked there.
             now.memories.truncate(items.memories.len());
-            now.memories.extend(rest.memories.get(items.memories.len()..).unwrap_or_default());
-            let is_there = now == **rest;
+            now.memories.extend(skeleton.memories.get(items.memories.len()..).unwrap_or_default());
+            let is_there = now == **skeleton;
             is_there.then_some(()).ok_or_else(|| invalid("a state that no instance of this image can be in"))
         }
         Outline::Memory(bytes) => match items.linear_memory() {

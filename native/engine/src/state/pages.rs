@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::ranges::merged;
-use crate::snapshot::{Cancellation, PAGE};
+use hb_wasm64_snapshot::{Cancellation, PAGE};
 use std::collections::TryReserveError;
 use std::ops::Range;
 

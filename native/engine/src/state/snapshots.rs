@@ -6,20 +6,20 @@ use super::{ENTRY_BYTES, Outline};
 use crate::error::{Error, Limit};
 use crate::image::Image;
 use crate::limits::{MEMORY_BYTES, TABLE_ELEMENTS};
-use crate::snapshot::{self, Cancellation, Code, PAGE, Resolved, Snapshot, SnapshotError, room};
 use crate::task::Data;
 use hb_wasm64_host::State;
+use hb_wasm64_snapshot::{self as snapshot, Cancellation, Code, PAGE, Resolved, Snapshot, SnapshotError, room};
 use wasmtime::StoreContextMut;
 
-/// Bytes that are kept somewhere else while they are needed.
-pub trait Kept: Send {
+/// The files of snapshots, which are kept somewhere else while they are needed.
+pub trait Files: Send {
     /// Lets `look` see them.
     fn with(&self, look: &mut dyn FnMut(&[&[u8]]));
 }
 
-/// Snapshots to be read: a chain of them, or the raw linear memory and the rest of the state.
+/// Snapshots to be read: a chain of them, or the raw linear memory and the state beside it.
 pub struct Snapshots {
-    kept: Box<dyn Kept>,
+    files: Box<dyn Files>,
     raw: bool,
 }
 
@@ -31,13 +31,13 @@ struct Given<'a> {
 
 impl Snapshots {
     /// A whole snapshot, and any number of deltas, each against the one before.
-    pub fn whole(kept: impl Kept + 'static) -> Snapshots {
-        Snapshots { kept: Box::new(kept), raw: false }
+    pub fn whole(files: impl Files + 'static) -> Snapshots {
+        Snapshots { files: Box::new(files), raw: false }
     }
 
-    /// The bytes of the linear memory, and the rest of the state unless that is as in a fresh instance.
-    pub fn raw(kept: impl Kept + 'static) -> Snapshots {
-        Snapshots { kept: Box::new(kept), raw: true }
+    /// The bytes of the linear memory, and the state beside it unless that is as in a fresh instance.
+    pub fn raw(files: impl Files + 'static) -> Snapshots {
+        Snapshots { files: Box::new(files), raw: true }
     }
 
     /// Gives `look` the state that the snapshots make together.
@@ -67,7 +67,7 @@ impl Snapshots {
         bytes: impl FnOnce(&mut B) -> &mut [u8],
     ) -> Result<B, Error> {
         self.resolve(cancellation, |state| {
-            if state.rest().memories.iter().any(|bytes| *bytes > MEMORY_BYTES) {
+            if state.skeleton().memories.iter().any(|bytes| *bytes > MEMORY_BYTES) {
                 return Err(Error::Limit(Limit::Memory));
             }
             let mut merged = room(state.merged_size()?)?;
@@ -79,7 +79,7 @@ impl Snapshots {
     /// Bytes of all of them together.
     pub fn bytes(&self) -> u64 {
         let mut bytes = 0;
-        self.kept.with(&mut |parts| bytes = parts.iter().map(|part| part.len() as u64).sum());
+        self.files.with(&mut |parts| bytes = parts.iter().map(|part| part.len() as u64).sum());
         bytes
     }
 
@@ -89,7 +89,7 @@ impl Snapshots {
         look: impl FnOnce(Given<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let (mut look, mut result) = (Some(look), None);
-        self.kept.with(&mut |parts| {
+        self.files.with(&mut |parts| {
             if let Some(look) = look.take() {
                 result = Some(self.given(parts, cancellation).and_then(look));
             }
@@ -112,7 +112,7 @@ impl Snapshots {
             parsed.push(Snapshot::parse(bytes, &limits)?);
         }
         let state = snapshot::resolve(&parsed, cancellation)?;
-        let first = state.rest().memories.first().copied().unwrap_or_default();
+        let first = state.skeleton().memories.first().copied().unwrap_or_default();
         match raw {
             Some(raw) if state.is_partial() && first != raw.len() as u64 => Err(other_memory()),
             None if state.is_partial() => Err(SnapshotError::MemoryElsewhere.into()),
@@ -128,10 +128,10 @@ impl Snapshots {
             if state.image() != image.hash() {
                 return Err(SnapshotError::OtherImage.into());
             }
-            let pages: usize = (0..state.rest().memories.len()).map(|memory| state.page_count(memory)).sum();
-            let entries: u64 = state.rest().tables.iter().map(|(_, entries)| entries.len()).sum();
+            let pages: usize = (0..state.skeleton().memories.len()).map(|memory| state.page_count(memory)).sum();
+            let entries: u64 = state.skeleton().tables.iter().map(|(_, entries)| entries.len()).sum();
             let bytes = raw + (pages * PAGE) as u64 + entries * ENTRY_BYTES;
-            Ok((Outline::Snapshot(state.rest().clone()), bytes))
+            Ok((Outline::Snapshot(state.skeleton().clone()), bytes))
         })
     }
 
@@ -143,7 +143,7 @@ impl Snapshots {
     ) -> Result<(), Error> {
         self.with(cancellation, |given| {
             let items = Items::of(store)?;
-            // Raw memory alone goes into an instance that has been initialized, so that the rest is as the image has it.
+            // Raw memory alone goes into an instance that has been initialized, so that everything else is as the image has it.
             let is_initialized = given.state.is_none() && items.image.is_emscripten();
             for index in 0..items.memories.len() {
                 let (memory, initial) = items.memory_mut(store, index, is_initialized)?;
@@ -185,12 +185,12 @@ fn same(memory: &[u8], raw: &[u8], cancellation: Cancellation<'_>) -> Result<(),
 }
 
 fn other_memory() -> Error {
-    Error::InvalidSnapshot(Code::OtherMemory, "the rest of a state with another memory".into())
+    Error::InvalidSnapshot(Code::OtherMemory, "the state beside another memory".into())
 }
 
 /// Gives the host the state that is the memory of this index.
 fn put_host(store: &mut StoreContextMut<'_, Data>, state: &Resolved<'_>, index: usize) -> Result<(), Error> {
-    let size = state.rest().memories.get(index).copied().unwrap_or_default();
+    let size = state.skeleton().memories.get(index).copied().unwrap_or_default();
     let mut bytes = State::room(size, state.page_count(index))?;
     state.restore_into(index, &mut bytes, &[]).map_err(Error::from)?;
     let host = State::decode(&bytes)?;

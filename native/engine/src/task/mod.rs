@@ -91,8 +91,8 @@ pub(crate) async fn run(image: Arc<Image>, port: Arc<Port>) {
     let mut store = new_store(&image, &port);
     loop {
         let command = port.next().await;
-        if let Some(seed) = port.take_seed() {
-            store = seed;
+        if let Some(other) = port.take_over() {
+            store = other;
         }
         let (ticket, result) = match command {
             Command::View(starting, look) => {
@@ -100,7 +100,7 @@ pub(crate) async fn run(image: Arc<Image>, port: Arc<Port>) {
             }
             Command::Fork(starting, other) => {
                 let result = fork(store.as_context_mut(), &other, &starting).await;
-                (starting.ticket, result.and_then(|forked| other.plant(forked)))
+                (starting.ticket, result.and_then(|forked| other.hand_over(forked)))
             }
             Command::Restore(starting, snapshots) => {
                 let ticket = starting.ticket;

@@ -18,21 +18,21 @@ use wasmtime::Store;
 pub(crate) struct Port {
     slot: Mutex<Slot>,
     /// A store to go on with, from the next command on.
-    seed: Mutex<Seed>,
+    handover: Mutex<Handover>,
     bounds: Mutex<Bounds>,
     pub(crate) pace: Arc<Pace>,
     /// Size of the linear memory when the guest last stopped.
     pub(crate) memory_bytes: AtomicU64,
 }
 
-/// What becomes of an instance that is started from another's state.
+/// The store that another instance has made for this one.
 #[derive(Default)]
-enum Seed {
+enum Handover {
     #[default]
-    None,
-    Planted(Store<Data>),
-    /// The instance is gone.
-    Barren,
+    Empty,
+    Ready(Store<Data>),
+    /// The instance is gone, and takes none.
+    Closed,
 }
 
 #[derive(Default)]
@@ -45,7 +45,7 @@ impl Port {
     pub(crate) fn new() -> Port {
         Port {
             slot: Mutex::default(),
-            seed: Mutex::default(),
+            handover: Mutex::default(),
             bounds: Mutex::new(Bounds::of_node()),
             pace: Arc::default(),
             memory_bytes: AtomicU64::new(0),
@@ -69,30 +69,30 @@ impl Port {
     }
 
     /// Leaves a store for the instance to go on with.
-    pub(super) fn plant(&self, store: Store<Data>) -> Result<(), Error> {
-        let mut seed = self.seed.lock();
-        if matches!(*seed, Seed::Barren) {
-            drop(seed);
+    pub(super) fn hand_over(&self, store: Store<Data>) -> Result<(), Error> {
+        let mut handover = self.handover.lock();
+        if matches!(*handover, Handover::Closed) {
+            drop(handover);
             reaper::dispose(store);
             return Err(Error::Stopped);
         }
-        *seed = Seed::Planted(store);
+        *handover = Handover::Ready(store);
         Ok(())
     }
 
     /// The instance is gone: what was left for it goes, too, and nothing more is taken.
     pub(crate) fn close(&self) {
-        if let Seed::Planted(store) = std::mem::replace(&mut *self.seed.lock(), Seed::Barren) {
+        if let Handover::Ready(store) = std::mem::replace(&mut *self.handover.lock(), Handover::Closed) {
             reaper::dispose(store);
         }
     }
 
-    pub(super) fn take_seed(&self) -> Option<Store<Data>> {
-        let mut seed = self.seed.lock();
-        match std::mem::take(&mut *seed) {
-            Seed::Planted(store) => Some(store),
+    pub(super) fn take_over(&self) -> Option<Store<Data>> {
+        let mut handover = self.handover.lock();
+        match std::mem::take(&mut *handover) {
+            Handover::Ready(store) => Some(store),
             other => {
-                *seed = other;
+                *handover = other;
                 None
             }
         }

@@ -10,10 +10,10 @@ use crate::image::Image;
 use crate::instance::StartRequest;
 use crate::limits::SURVEY_FUEL;
 use crate::reaper;
-use crate::snapshot::Cancellation;
 use crate::state::{self, Fresh, Outline, Reading, Snapshots, View};
 use crate::ticker::SLICE_TICKS;
 use hb_wasm64_host::emscripten::{self, Initialize};
+use hb_wasm64_snapshot::Cancellation;
 use std::sync::Arc;
 use wasmtime::{AsContextMut, Store, StoreContextMut};
 
@@ -125,7 +125,7 @@ pub(super) async fn fork(
     let port = from.data().port.clone();
     let cancellation = Cancellation::by(&starting.cancelled);
     let reading = read(&port, &mut from, starting).await?;
-    let outline = Outline::State(state::rest(&mut from, cancellation)?);
+    let outline = Outline::State(state::skeleton(&mut from, cancellation)?);
     let image = from.data().image.clone();
     let mut store = fresh(&image, other, starting).await?;
     let mut context = store.as_context_mut();

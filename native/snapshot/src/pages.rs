@@ -1,20 +1,20 @@
 //! Memories as pages: which to look at, and which are zero.
 
-use super::PAGE;
-use super::error::{Result, SnapshotError};
-use super::layout::PageHash;
-use super::records::Record;
+use crate::PAGE;
+use crate::error::{Result, SnapshotError};
+use crate::layout::PageHash;
+use crate::records::Record;
 use std::ops::Range;
 
 /// The pages that some ranges of bytes touch, each once, ascending.
-pub(super) struct Touched<'a> {
+pub(crate) struct Touched<'a> {
     ranges: std::slice::Iter<'a, Range<usize>>,
     next: usize,
     end: usize,
 }
 
 /// Checks the ranges, which must be ascending and within `length` bytes; they may overlap.
-pub(super) fn touched(ranges: &[Range<usize>], length: usize) -> Result<Touched<'_>> {
+pub(crate) fn touched(ranges: &[Range<usize>], length: usize) -> Result<Touched<'_>> {
     let ascending = ranges.is_sorted_by_key(|range| range.start);
     if !ascending || ranges.iter().any(|range| range.start > range.end || range.end > length) {
         return Err(SnapshotError::Unencodable("ranges of a memory are not ascending, or not within it"));
@@ -39,7 +39,7 @@ impl Iterator for Touched<'_> {
 
 /// Whole words without a branch, so that the compiler makes vectors of them; a branch after each block, so that a page
 /// that holds something is soon known.
-pub(super) fn is_zero(page: &[u8; PAGE]) -> bool {
+pub(crate) fn is_zero(page: &[u8; PAGE]) -> bool {
     let (blocks, _) = page.as_chunks::<256>();
     blocks.iter().all(|block| {
         let (words, _) = block.as_chunks::<8>();
@@ -49,11 +49,11 @@ pub(super) fn is_zero(page: &[u8; PAGE]) -> bool {
 
 /// A page that is not zero, of a state that snapshots hold.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct PageRef<'a> {
+pub(crate) struct PageRef<'a> {
     /// Its index in its memory.
-    pub(super) page: u64,
-    pub(super) hash: &'a PageHash,
-    pub(super) record: Record,
+    pub(crate) page: u64,
+    pub(crate) hash: &'a PageHash,
+    pub(crate) record: Record,
 }
 
 #[cfg(test)]

@@ -1,27 +1,27 @@
 //! Records, as files have them of pages, and how pages come of them.
 
-use super::PAGE;
-use super::chain::{Place, Resolved};
-use super::error::Result;
-use super::frame::Unreadable;
-use super::pages::PageRef;
-use super::{frame, patch, room};
+use crate::PAGE;
+use crate::chain::{Place, Resolved};
+use crate::error::Result;
+use crate::frame::Unreadable;
+use crate::pages::PageRef;
+use crate::{frame, patch, room};
 
 /// Where the contents of a page are, or a patch.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Record {
+pub(crate) struct Record {
     /// The snapshot of the chain that they are in.
-    pub(super) file: usize,
+    pub(crate) file: usize,
     /// Where in its page data, as that is without compression.
-    pub(super) start: u64,
-    pub(super) length: u16,
+    pub(crate) start: u64,
+    pub(crate) length: u16,
     /// Of a patch: which of the [records of the state](Resolved::under) it is a patch of. None: of a page of zeros.
-    pub(super) under: Option<usize>,
+    pub(crate) under: Option<usize>,
 }
 
 impl Record {
     /// Makes of a page what the record says, if the page is what it is a patch of.
-    pub(super) fn put(&self, bytes: &[u8], page: &mut [u8; PAGE]) -> Option<()> {
+    pub(crate) fn put(&self, bytes: &[u8], page: &mut [u8; PAGE]) -> Option<()> {
         if let Ok(whole) = <&[u8; PAGE]>::try_from(bytes) {
             *page = *whole;
             return Some(());
@@ -39,17 +39,17 @@ impl Record {
 }
 
 /// The page data of one file.
-pub(super) struct File<'a> {
-    pub(super) data: &'a [u8],
-    pub(super) compressed: bool,
+pub(crate) struct File<'a> {
+    pub(crate) data: &'a [u8],
+    pub(crate) compressed: bool,
     /// Bytes without compression.
-    pub(super) plain: u64,
+    pub(crate) plain: u64,
 }
 
 impl<'a> File<'a> {
     /// Ready to read records in their order. A small frame is decompressed at once: a decompressor would take more room
     /// than what is in it, and a state may need as many as it has files.
-    pub(super) fn open(&self) -> Result<Open<'a>> {
+    pub(crate) fn open(&self) -> Result<Open<'a>> {
         if !self.compressed {
             return Ok(Open::Plain(self.data));
         }
@@ -70,7 +70,7 @@ impl<'a> File<'a> {
 const SMALL: usize = 128 << 10;
 
 /// A file of which records are read in their order.
-pub(super) enum Open<'a> {
+pub(crate) enum Open<'a> {
     Plain(&'a [u8]),
     Small(Vec<u8>),
     Frame(Box<frame::Records<'a>>),
@@ -78,7 +78,7 @@ pub(super) enum Open<'a> {
 
 impl Open<'_> {
     /// The bytes of a record of a page.
-    pub(super) fn read(&mut self, record: &Record, place: Place) -> Result<&[u8]> {
+    pub(crate) fn read(&mut self, record: &Record, place: Place) -> Result<&[u8]> {
         match self {
             Open::Plain(data) => record.of(data).ok_or(place.damaged()),
             Open::Small(data) => record.of(data).ok_or(place.damaged()),
@@ -92,7 +92,7 @@ impl Open<'_> {
 
 /// Yields pages of a state in their order, holding one at a time. The records of each file are in the same order, so
 /// that each compressed file is decompressed at most once.
-pub(super) struct InOrder<'r, 'a> {
+pub(crate) struct InOrder<'r, 'a> {
     state: &'r Resolved<'a>,
     open: Vec<Option<Open<'a>>>,
     page: [u8; PAGE],
@@ -100,14 +100,14 @@ pub(super) struct InOrder<'r, 'a> {
 }
 
 impl<'r, 'a> InOrder<'r, 'a> {
-    pub(super) fn new(state: &'r Resolved<'a>) -> Result<InOrder<'r, 'a>> {
+    pub(crate) fn new(state: &'r Resolved<'a>) -> Result<InOrder<'r, 'a>> {
         let mut open = room::empty(state.files().len())?;
         open.extend(state.files().iter().map(|_| None));
         Ok(InOrder { state, open, page: [0; PAGE], layers: Vec::new() })
     }
 
     /// The contents of a page, not checked against its hash.
-    pub(super) fn page(&mut self, place: Place, page: &PageRef) -> Result<&[u8; PAGE]> {
+    pub(crate) fn page(&mut self, place: Place, page: &PageRef) -> Result<&[u8; PAGE]> {
         if let Some(whole) = self.whole(&page.record) {
             return Ok(whole);
         }

@@ -1,9 +1,9 @@
-//! [`Rest`] as bytes: one encoding for each state, so that equal states have equal hashes.
+//! [`Skeleton`] as bytes: one encoding for each state, so that equal states have equal hashes.
 
-use super::entries::Entries;
-use super::error::{Result, SnapshotError};
-use super::layout::Reader;
-use super::{GlobalValue, Limits, Rest, Segment, room};
+use crate::entries::Entries;
+use crate::error::{Result, SnapshotError};
+use crate::layout::Reader;
+use crate::{GlobalValue, Limits, Segment, Skeleton, room};
 
 /// Memories grow in pages of this size; custom page sizes are off.
 const WASM_PAGE: u64 = 65_536;
@@ -25,22 +25,22 @@ const GLOBAL_ORDER: &str = "globals are not in ascending order";
 const TABLE_ORDER: &str = "tables are not in ascending order";
 const SEGMENT_ORDER: &str = "dropped segments are not in ascending order";
 
-pub(super) fn encode(rest: &Rest) -> Result<Vec<u8>> {
-    let mut out = room::empty(64 + 21 * rest.globals.len())?;
-    count(&mut out, rest.memories.len())?;
-    for size in &rest.memories {
+pub(crate) fn encode(skeleton: &Skeleton) -> Result<Vec<u8>> {
+    let mut out = room::empty(64 + 21 * skeleton.globals.len())?;
+    count(&mut out, skeleton.memories.len())?;
+    for size in &skeleton.memories {
         require(size % WASM_PAGE == 0, MEMORY_SIZE)?;
         room::append(&mut out, &size.to_le_bytes())?;
     }
-    count(&mut out, rest.globals.len())?;
-    require(rest.globals.is_sorted_by(|(a, _), (b, _)| a < b), GLOBAL_ORDER)?;
-    for (index, value) in &rest.globals {
+    count(&mut out, skeleton.globals.len())?;
+    require(skeleton.globals.is_sorted_by(|(a, _), (b, _)| a < b), GLOBAL_ORDER)?;
+    for (index, value) in &skeleton.globals {
         room::append(&mut out, &index.to_le_bytes())?;
         encode_global(&mut out, *value)?;
     }
-    count(&mut out, rest.tables.len())?;
-    require(rest.tables.is_sorted_by(|(a, _), (b, _)| a < b), TABLE_ORDER)?;
-    for (index, entries) in &rest.tables {
+    count(&mut out, skeleton.tables.len())?;
+    require(skeleton.tables.is_sorted_by(|(a, _), (b, _)| a < b), TABLE_ORDER)?;
+    for (index, entries) in &skeleton.tables {
         room::append(&mut out, &index.to_le_bytes())?;
         let length = u32::try_from(entries.len()).map_err(|_| SnapshotError::Unencodable("a table is too large"))?;
         room::append(&mut out, &length.to_le_bytes())?;
@@ -49,11 +49,11 @@ pub(super) fn encode(rest: &Rest) -> Result<Vec<u8>> {
             room::append(&mut out, &func(entry)?.to_le_bytes())?;
         }
     }
-    require(rest.dropped.is_sorted_by(|a, b| a < b), SEGMENT_ORDER)?;
+    require(skeleton.dropped.is_sorted_by(|a, b| a < b), SEGMENT_ORDER)?;
     let data = |segment: &Segment| if let Segment::Data(index) = segment { Some(*index) } else { None };
     let elem = |segment: &Segment| if let Segment::Elem(index) = segment { Some(*index) } else { None };
-    segments(&mut out, rest.dropped.iter().filter_map(data))?;
-    segments(&mut out, rest.dropped.iter().filter_map(elem))?;
+    segments(&mut out, skeleton.dropped.iter().filter_map(data))?;
+    segments(&mut out, skeleton.dropped.iter().filter_map(elem))?;
     Ok(out)
 }
 
@@ -97,33 +97,33 @@ fn encode_global(out: &mut Vec<u8>, value: GlobalValue) -> Result<()> {
 }
 
 /// Lists grow with the bytes that are read, never by the count that announces them.
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Rest> {
+pub(crate) fn decode(bytes: &[u8], limits: &Limits) -> Result<Skeleton> {
     let mut input = Reader(bytes);
-    let mut rest = Rest::default();
+    let mut skeleton = Skeleton::default();
     for _ in 0..input.u32()? {
         let size = input.u64()?;
         ensure(size % WASM_PAGE == 0, MEMORY_SIZE)?;
-        room::push(&mut rest.memories, size)?;
+        room::push(&mut skeleton.memories, size)?;
     }
     for _ in 0..input.u32()? {
         let index = input.u32()?;
-        ensure(rest.globals.last().is_none_or(|(last, _)| *last < index), GLOBAL_ORDER)?;
-        room::push(&mut rest.globals, (index, decode_global(&mut input)?))?;
+        ensure(skeleton.globals.last().is_none_or(|(last, _)| *last < index), GLOBAL_ORDER)?;
+        room::push(&mut skeleton.globals, (index, decode_global(&mut input)?))?;
     }
     let mut left = limits.table_entries;
     for _ in 0..input.u32()? {
         let index = input.u32()?;
-        ensure(rest.tables.last().is_none_or(|(last, _)| *last < index), TABLE_ORDER)?;
+        ensure(skeleton.tables.last().is_none_or(|(last, _)| *last < index), TABLE_ORDER)?;
         let length = input.u32()?;
         left = left
             .checked_sub(u64::from(length))
             .ok_or(SnapshotError::Limit { what: "entries in tables", limit: limits.table_entries })?;
-        room::push(&mut rest.tables, (index, decode_entries(&mut input, length)?))?;
+        room::push(&mut skeleton.tables, (index, decode_entries(&mut input, length)?))?;
     }
-    decode_segments(&mut input, &mut rest.dropped, Segment::Data)?;
-    decode_segments(&mut input, &mut rest.dropped, Segment::Elem)?;
+    decode_segments(&mut input, &mut skeleton.dropped, Segment::Data)?;
+    decode_segments(&mut input, &mut skeleton.dropped, Segment::Elem)?;
     ensure(input.0.is_empty(), "bytes after the dropped segments")?;
-    Ok(rest)
+    Ok(skeleton)
 }
 
 fn ensure(holds: bool, otherwise: &'static str) -> Result<()> {

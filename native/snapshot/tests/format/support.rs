@@ -1,7 +1,8 @@
 //! States to write, and what reads them back.
 
-use hb_wasm64_engine::snapshot::{
-    Cancellation, Entries, Kind, Limits, Memory, PAGE, Plan, Resolved, Rest, Snapshot, SnapshotError, StateId, resolve,
+use hb_wasm64_snapshot::{
+    Cancellation, Entries, Kind, Limits, Memory, PAGE, Plan, Resolved, Skeleton, Snapshot, SnapshotError, StateId,
+    resolve,
 };
 use sha2::{Digest, Sha256};
 use std::ops::Range;
@@ -10,17 +11,17 @@ pub const IMAGE: [u8; 32] = [0x1a; 32];
 pub const LIMITS: Limits = Limits { table_entries: 1_000_000 };
 pub const WASM_PAGE: usize = 65_536;
 
-/// A state as a whole. The sizes of memories in `rest` are those of `memories`.
+/// A state as a whole. The sizes of memories in `skeleton` are those of `memories`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct State {
-    pub rest: Rest,
+    pub skeleton: Skeleton,
     pub memories: Vec<Vec<u8>>,
 }
 
 impl State {
-    pub fn new(rest: Rest, memories: Vec<Vec<u8>>) -> State {
+    pub fn new(skeleton: Skeleton, memories: Vec<Vec<u8>>) -> State {
         let sizes = memories.iter().map(|memory| memory.len() as u64).collect();
-        State { rest: Rest { memories: sizes, ..rest }, memories }
+        State { skeleton: Skeleton { memories: sizes, ..skeleton }, memories }
     }
 
     pub fn plan<T>(&self, kind: Kind, then: impl FnOnce(&Plan) -> T) -> T {
@@ -30,7 +31,7 @@ impl State {
     pub fn plan_of<T>(&self, kind: Kind, then: impl FnOnce(&Plan) -> T) -> Result<T, SnapshotError> {
         let candidates: Vec<Vec<Range<usize>>> = self.memories.iter().map(|memory| candidates(memory)).collect();
         let memories: Vec<Memory> = self.memories.iter().zip(&candidates).map(memory).collect();
-        Plan::new(&IMAGE, &self.rest, &memories, kind, Cancellation::never()).map(|plan| then(&plan))
+        Plan::new(&IMAGE, &self.skeleton, &memories, kind, Cancellation::never()).map(|plan| then(&plan))
     }
 
     /// The memories, of one 64 KiB page each, all of it a candidate.
@@ -103,7 +104,7 @@ pub fn entries(entries: impl IntoIterator<Item = Option<u32>>) -> Entries {
 pub fn read(chain: &[Vec<u8>]) -> Result<State, SnapshotError> {
     resolved(chain, |state| {
         let mut memories = Vec::new();
-        for (memory, size) in state.rest().memories.iter().enumerate() {
+        for (memory, size) in state.skeleton().memories.iter().enumerate() {
             if state.is_partial() && memory == 0 {
                 memories.push(Vec::new());
                 continue;
@@ -115,7 +116,7 @@ pub fn read(chain: &[Vec<u8>]) -> Result<State, SnapshotError> {
             state.restore_into(memory, &mut bytes, std::slice::from_ref(&all))?;
             memories.push(bytes);
         }
-        Ok(State { rest: Rest::clone(state.rest()), memories })
+        Ok(State { skeleton: Skeleton::clone(state.skeleton()), memories })
     })?
 }
 
@@ -126,14 +127,14 @@ pub fn large() -> (State, State) {
     for (number, page) in memory.as_chunks_mut::<PAGE>().0.iter_mut().enumerate() {
         page.iter_mut().step_by(1 + number).for_each(|byte| *byte = number as u8 + 1);
     }
-    let first = State::new(Rest::default(), vec![memory.clone()]);
+    let first = State::new(Skeleton::default(), vec![memory.clone()]);
     for (number, page) in memory.as_chunks_mut::<PAGE>().0.iter_mut().enumerate().filter(|(number, _)| number % 9 != 4)
     {
         // Far enough from each other to be runs of their own.
         page.iter_mut().step_by(4).for_each(|byte| *byte ^= 0x80 + number as u8);
     }
     memory[7 * PAGE..8 * PAGE].fill(0);
-    (first, State::new(Rest::default(), vec![memory]))
+    (first, State::new(Skeleton::default(), vec![memory]))
 }
 
 /// What a partial snapshot of a state gives back.
@@ -143,11 +144,11 @@ pub fn without_memory_0(state: &State) -> State {
     state
 }
 
-/// Where the check stands: after header, rest and page table.
+/// Where the check stands: after header, skeleton and page table.
 pub fn check_at(file: &[u8]) -> Option<usize> {
-    let rest = u32::from_le_bytes(file.get(12..16)?.try_into().ok()?);
+    let skeleton = u32::from_le_bytes(file.get(12..16)?.try_into().ok()?);
     let table = u64::from_le_bytes(file.get(16..24)?.try_into().ok()?);
-    let at = usize::try_from(table.checked_add(u64::from(rest))?.checked_add(128)?).ok()?;
+    let at = usize::try_from(table.checked_add(u64::from(skeleton))?.checked_add(128)?).ok()?;
     (at.checked_add(32)? <= file.len()).then_some(at)
 }
 

@@ -1,9 +1,9 @@
 //! The page data of a compressed snapshot: one zstd frame.
 
-use super::PAGE;
-use super::encode::Output;
-use super::error::{Result, SnapshotError};
-use super::room;
+use crate::PAGE;
+use crate::encode::Output;
+use crate::error::{Result, SnapshotError};
+use crate::room;
 use zstd::zstd_safe::{self, CCtx, CParameter, DCtx, DParameter, ErrorCode, InBuffer, OutBuffer};
 
 /// The largest window that a frame may ask of its reader: 8 MiB, what RFC 8878 recommends to support.
@@ -16,7 +16,7 @@ const MAX_LEVEL: i32 = 19;
 const CHUNK: usize = 128 << 10;
 
 /// Makes a frame of records.
-pub(super) struct Compressor<'o, O> {
+pub(crate) struct Compressor<'o, O> {
     context: CCtx<'static>,
     chunk: Vec<u8>,
     out: &'o mut O,
@@ -24,7 +24,7 @@ pub(super) struct Compressor<'o, O> {
 
 impl<'o, O: Output> Compressor<'o, O> {
     /// Appends the frame to `out`. Its header has the number of bytes in it, as readers require.
-    pub(super) fn new(out: &'o mut O, bytes: u64, level: i32) -> Result<Compressor<'o, O>> {
+    pub(crate) fn new(out: &'o mut O, bytes: u64, level: i32) -> Result<Compressor<'o, O>> {
         let mut context = CCtx::try_create().ok_or_else(no_context)?;
         context.set_parameter(CParameter::CompressionLevel(level.min(MAX_LEVEL))).map_err(host)?;
         context.set_parameter(CParameter::ContentSizeFlag(true)).map_err(host)?;
@@ -32,7 +32,7 @@ impl<'o, O: Output> Compressor<'o, O> {
         Ok(Compressor { context, chunk: room::empty(CHUNK)?, out })
     }
 
-    pub(super) fn record(&mut self, record: &[u8]) -> Result<()> {
+    pub(crate) fn record(&mut self, record: &[u8]) -> Result<()> {
         let mut input = InBuffer::around(record);
         while input.pos < record.len() {
             self.context.compress_stream(&mut OutBuffer::around(&mut self.chunk), &mut input).map_err(host)?;
@@ -41,7 +41,7 @@ impl<'o, O: Output> Compressor<'o, O> {
         Ok(())
     }
 
-    pub(super) fn finish(mut self) -> Result<()> {
+    pub(crate) fn finish(mut self) -> Result<()> {
         loop {
             let left = self.context.end_stream(&mut OutBuffer::around(&mut self.chunk)).map_err(host)?;
             self.hand_over()?;
@@ -67,7 +67,7 @@ fn no_context() -> SnapshotError {
 }
 
 /// Whether `data` looks like exactly one frame of exactly that many bytes, as far as that shows without decompressing.
-pub(super) fn check(data: &[u8], bytes: u64) -> Result<()> {
+pub(crate) fn check(data: &[u8], bytes: u64) -> Result<()> {
     let ends = zstd_safe::find_frame_compressed_size(data).ok();
     if !data.starts_with(&zstd_safe::MAGICNUMBER.to_le_bytes()) || ends != Some(data.len()) {
         return Err(SnapshotError::Malformed("page data that is not exactly one zstd frame"));
@@ -79,7 +79,7 @@ pub(super) fn check(data: &[u8], bytes: u64) -> Result<()> {
 }
 
 /// Why a record cannot be had.
-pub(super) enum Unreadable {
+pub(crate) enum Unreadable {
     /// The file is damaged there.
     Damaged,
     /// The host could not do its part.
@@ -120,7 +120,7 @@ impl Stream<'_> {
 }
 
 /// Yields the records of a frame, in order: as far as they are asked for, never more.
-pub(super) struct Records<'a> {
+pub(crate) struct Records<'a> {
     stream: Stream<'a>,
     bytes: u64,
     next: u64,
@@ -129,7 +129,7 @@ pub(super) struct Records<'a> {
 
 impl<'a> Records<'a> {
     /// `bytes` are those of all records together.
-    pub(super) fn new(data: &'a [u8], bytes: u64) -> Result<Records<'a>> {
+    pub(crate) fn new(data: &'a [u8], bytes: u64) -> Result<Records<'a>> {
         let mut context = DCtx::try_create().ok_or_else(no_context)?;
         context.set_parameter(DParameter::WindowLogMax(WINDOW_LOG)).map_err(host)?;
         let stream = Stream { context, input: InBuffer::around(data), has_ended: false };
@@ -137,14 +137,14 @@ impl<'a> Records<'a> {
     }
 
     /// All records, `bytes` together.
-    pub(super) fn all(mut self, bytes: usize) -> std::result::Result<Vec<u8>, Unreadable> {
+    pub(crate) fn all(mut self, bytes: usize) -> std::result::Result<Vec<u8>, Unreadable> {
         let mut records = room::zeros(bytes).map_err(|error| Unreadable::Host(error.into()))?;
         self.stream.fill(&mut records)?;
         if self.stream.ends()? { Ok(records) } else { Err(Unreadable::Damaged) }
     }
 
     /// Reads the record that begins at `start`, which must not lie before the end of one that has been read.
-    pub(super) fn read(&mut self, start: u64, length: u16) -> std::result::Result<&[u8], Unreadable> {
+    pub(crate) fn read(&mut self, start: u64, length: u16) -> std::result::Result<&[u8], Unreadable> {
         let mut skip = start.checked_sub(self.next).ok_or(Unreadable::Damaged)?;
         while skip > 0 {
             let size = usize::try_from(skip).map_or(PAGE, |skip| skip.min(PAGE));

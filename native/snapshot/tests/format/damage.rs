@@ -2,7 +2,7 @@
 //! state.
 
 use super::support::{State, WASM_PAGE, check_at, entries, large, read, seal, without_memory_0};
-use hb_wasm64_engine::snapshot::{GlobalValue, Kind, PAGE, Rest, Segment};
+use hb_wasm64_snapshot::{GlobalValue, Kind, PAGE, Segment, Skeleton};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -78,7 +78,7 @@ fn apply(file: &mut Vec<u8>, damage: &Damage) {
 }
 
 fn states() -> (State, State) {
-    let rest = Rest {
+    let skeleton = Skeleton {
         memories: Vec::new(),
         globals: vec![(0, GlobalValue::I32(7)), (3, GlobalValue::Func(Some(1))), (4, GlobalValue::Null)],
         tables: vec![(0, entries([None, None, Some(2), Some(2), Some(3)]))],
@@ -87,14 +87,14 @@ fn states() -> (State, State) {
     let mut memories = vec![vec![0; WASM_PAGE], vec![0; WASM_PAGE]];
     memories[0][3 * PAGE..][..3].copy_from_slice(b"abc");
     memories[1][..2 * PAGE].fill(4);
-    let first = State::new(rest.clone(), memories.clone());
+    let first = State::new(skeleton.clone(), memories.clone());
     memories[0][3 * PAGE..][..3].fill(0);
     memories[0][9 * PAGE] = 1;
     memories[0][12 * PAGE..13 * PAGE].fill(6);
     // Patches, one of them with many runs.
     memories[1][PAGE] = 5;
     memories[1][..PAGE].iter_mut().step_by(150).for_each(|byte| *byte = 9);
-    (first, State::new(Rest { globals: vec![(0, GlobalValue::I64(8))], ..rest }, memories))
+    (first, State::new(Skeleton { globals: vec![(0, GlobalValue::I64(8))], ..skeleton }, memories))
 }
 
 /// Chains of every kind of file; the last one is the one to damage, and the state that they give.
@@ -109,7 +109,7 @@ fn chains() -> Vec<(Vec<Vec<u8>>, State)> {
         let mut memories = next.memories.clone();
         memories[1][..PAGE].iter_mut().step_by(170).for_each(|byte| *byte ^= 3);
         memories[0][12 * PAGE + 1000] = 1;
-        State::new(next.rest.clone(), memories)
+        State::new(next.skeleton.clone(), memories)
     };
     let two = after(&full, next.delta(&full).0);
     let mixed = after(&compressed, next.delta(&compressed).0);

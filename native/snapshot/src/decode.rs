@@ -1,14 +1,13 @@
 //! From a file to what it says, checked as far as one file can be checked by itself.
 
-use super::error::{Result, SnapshotError};
-use super::layout::{ENTRY, Entry, HASH, HEADER, Header, PAGE_HASH, Reader, WHOLE, ZEROED};
-use super::{PAGE, Rest, StateId, frame, rest, room};
-use crate::image::Hash;
+use crate::error::{Result, SnapshotError};
+use crate::layout::{ENTRY, HASH, HEADER, Header, PAGE_HASH, PageEntry, Reader, WHOLE, ZEROED};
+use crate::{Hash, PAGE, Skeleton, StateId, frame, room, skeleton};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
 /// What a reader is willing to hold. Pages need no limit of their own: they are no more than fit into the memories,
-/// whose sizes ([`Rest::memories`]) the caller compares with its limits before it makes room for them.
+/// whose sizes ([`Skeleton::memories`]) the caller compares with its limits before it makes room for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Entries of all stored tables together.
@@ -18,14 +17,14 @@ pub struct Limits {
 /// One file. It borrows the bytes; nothing in it is larger than they are.
 #[derive(Clone, Debug)]
 pub struct Snapshot<'a> {
-    pub(super) header: Header,
-    pub(super) rest: Arc<Rest>,
-    pub(super) rest_bytes: &'a [u8],
+    pub(crate) header: Header,
+    pub(crate) skeleton: Arc<Skeleton>,
+    pub(crate) skeleton_bytes: &'a [u8],
     /// The page table, by memory.
-    pub(super) tables: Vec<Vec<Entry<'a>>>,
-    pub(super) data: &'a [u8],
+    pub(crate) tables: Vec<Vec<PageEntry<'a>>>,
+    pub(crate) data: &'a [u8],
     /// Bytes of the page data without compression.
-    pub(super) plain: u64,
+    pub(crate) plain: u64,
 }
 
 impl<'a> Snapshot<'a> {
@@ -36,7 +35,7 @@ impl<'a> Snapshot<'a> {
     pub fn parse(file: &'a [u8], limits: &Limits) -> Result<Snapshot<'a>> {
         let header = Header::decode(file)?;
         let found = file.len() as u64;
-        let parts = [HEADER as u64, u64::from(header.rest), header.table, HASH as u64, header.data];
+        let parts = [HEADER as u64, u64::from(header.skeleton), header.table, HASH as u64, header.data];
         // A sum beyond all numbers is certainly beyond the end.
         let wanted = parts.iter().fold(0_u64, |sum, part| sum.saturating_add(*part));
         if found < wanted {
@@ -46,18 +45,18 @@ impl<'a> Snapshot<'a> {
             return Err(SnapshotError::TooLong { wanted, found });
         }
         let mut input = Reader(file);
-        let [_, rest_bytes, table, check, data] = parts.map(|part| input.take(part as usize));
-        let (rest_bytes, table, check, data) = (rest_bytes?, table?, check?, data?);
+        let [_, skeleton_bytes, table, check, data] = parts.map(|part| input.take(part as usize));
+        let (skeleton_bytes, table, check, data) = (skeleton_bytes?, table?, check?, data?);
         let head = file.get(..file.len() - data.len() - HASH).unwrap_or_default();
         if Sha256::digest(head).as_slice() != check {
             return Err(SnapshotError::Check);
         }
-        let rest = rest::decode(rest_bytes, limits)?;
-        let tables = decode_table(table, &rest, &header)?;
+        let skeleton = skeleton::decode(skeleton_bytes, limits)?;
+        let tables = decode_table(table, &skeleton, &header)?;
         // Each entry is here: their lengths are far from overflowing.
         let plain = tables.iter().flatten().map(|entry| u64::from(entry.length)).sum();
         check_data(data, plain, header.compressed)?;
-        Ok(Snapshot { header, rest: Arc::new(rest), rest_bytes, tables, data, plain })
+        Ok(Snapshot { header, skeleton: Arc::new(skeleton), skeleton_bytes, tables, data, plain })
     }
 
     /// The hash of the image that the state belongs to.
@@ -86,8 +85,8 @@ impl<'a> Snapshot<'a> {
     }
 
     /// Everything but the contents of memories.
-    pub fn rest(&self) -> &Rest {
-        &self.rest
+    pub fn skeleton(&self) -> &Skeleton {
+        &self.skeleton
     }
 
     /// How many pages the file holds.
@@ -96,10 +95,10 @@ impl<'a> Snapshot<'a> {
     }
 }
 
-fn decode_table<'a>(table: &'a [u8], rest: &Rest, header: &Header) -> Result<Vec<Vec<Entry<'a>>>> {
+fn decode_table<'a>(table: &'a [u8], skeleton: &Skeleton, header: &Header) -> Result<Vec<Vec<PageEntry<'a>>>> {
     let mut input = Reader(table);
-    let mut tables = room::empty(rest.memories.len())?;
-    for (memory, size) in rest.memories.iter().enumerate() {
+    let mut tables = room::empty(skeleton.memories.len())?;
+    for (memory, size) in skeleton.memories.iter().enumerate() {
         let bytes = input.u64()?.checked_mul(ENTRY as u64).and_then(|bytes| usize::try_from(bytes).ok());
         let mut bytes = Reader(input.take(bytes.unwrap_or(usize::MAX))?);
         if header.partial && memory == 0 && !bytes.0.is_empty() {
@@ -108,7 +107,7 @@ fn decode_table<'a>(table: &'a [u8], rest: &Rest, header: &Header) -> Result<Vec
         let mut entries = room::empty(bytes.0.len() / ENTRY)?;
         let mut least = 0;
         while !bytes.0.is_empty() {
-            let entry = Entry::decode(&mut bytes)?;
+            let entry = PageEntry::decode(&mut bytes)?;
             let page = entry.page;
             let refuse = |what| Err(SnapshotError::MalformedPage { memory, page, what });
             if page < least {

@@ -1,12 +1,11 @@
 //! From files to a state: a full snapshot, the deltas after it, and what comes of them.
 
-use super::decode::Snapshot;
-use super::error::{Result, SnapshotError};
-use super::layout::{Entry, IdHasher, PageHash, WHOLE, ZEROED, hash_page};
-use super::pages::{PageRef, is_zero, touched};
-use super::records::{File, InOrder, Record};
-use super::{Cancellation, PAGE, Rest, StateId, room};
-use crate::image::Hash;
+use crate::decode::Snapshot;
+use crate::error::{Result, SnapshotError};
+use crate::layout::{IdHasher, PageEntry, PageHash, WHOLE, ZEROED, hash_page};
+use crate::pages::{PageRef, is_zero, touched};
+use crate::records::{File, InOrder, Record};
+use crate::{Cancellation, Hash, PAGE, Skeleton, StateId, room};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -15,8 +14,8 @@ pub struct Resolved<'a> {
     image: Hash,
     id: StateId,
     partial: bool,
-    rest: Arc<Rest>,
-    rest_bytes: &'a [u8],
+    skeleton: Arc<Skeleton>,
+    skeleton_bytes: &'a [u8],
     files: Vec<File<'a>>,
     memories: Vec<Vec<PageRef<'a>>>,
     /// What the patches among the records are patches of.
@@ -37,7 +36,7 @@ pub fn resolve<'a>(chain: &[Snapshot<'a>], cancellation: Cancellation<'a>) -> Re
     for (number, snapshot) in chain.iter().enumerate() {
         let before = number.checked_sub(1).and_then(|before| chain.get(before));
         check_order(before, snapshot)?;
-        let sizes = snapshot.rest.memories.iter();
+        let sizes = snapshot.skeleton.memories.iter();
         let mut start = 0;
         for (memory, ((pages, entries), size)) in memories.iter_mut().zip(&snapshot.tables).zip(sizes).enumerate() {
             let before = std::mem::take(pages);
@@ -47,7 +46,7 @@ pub fn resolve<'a>(chain: &[Snapshot<'a>], cancellation: Cancellation<'a>) -> Re
         }
     }
     let (image, partial) = (*last.image(), last.is_partial());
-    let mut id = IdHasher::new(partial, &image, last.rest_bytes);
+    let mut id = IdHasher::new(partial, &image, last.skeleton_bytes);
     for (memory, pages) in memories.iter().enumerate() {
         for page in pages {
             cancellation.check()?;
@@ -61,8 +60,8 @@ pub fn resolve<'a>(chain: &[Snapshot<'a>], cancellation: Cancellation<'a>) -> Re
     let file = |file: &Snapshot<'a>| File { data: file.data, compressed: file.is_compressed(), plain: file.plain };
     let mut files = room::empty(chain.len())?;
     files.extend(chain.iter().map(file));
-    let (rest, rest_bytes) = (last.rest.clone(), last.rest_bytes);
-    Ok(Resolved { image, id, partial, rest, rest_bytes, files, memories, under, cancellation })
+    let (skeleton, skeleton_bytes) = (last.skeleton.clone(), last.skeleton_bytes);
+    Ok(Resolved { image, id, partial, skeleton, skeleton_bytes, files, memories, under, cancellation })
 }
 
 fn check_order(before: Option<&Snapshot>, snapshot: &Snapshot) -> Result<()> {
@@ -90,7 +89,7 @@ struct At<'s> {
 /// Lays the entries of a file over the pages before it.
 fn overlay<'a>(
     before: Vec<PageRef<'a>>,
-    entries: &[Entry<'a>],
+    entries: &[PageEntry<'a>],
     end: u64,
     at: At,
     memory: usize,
@@ -98,7 +97,7 @@ fn overlay<'a>(
 ) -> Result<Vec<PageRef<'a>>> {
     let mut pages = room::empty(before.len().saturating_add(entries.len()))?;
     let mut before = before.into_iter().take_while(|page| page.page < end).peekable();
-    for Entry { page, length, hash } in entries.iter().copied() {
+    for PageEntry { page, length, hash } in entries.iter().copied() {
         cancellation.check()?;
         while let Some(kept) = before.next_if(|kept| kept.page < page) {
             pages.push(kept);
@@ -141,8 +140,8 @@ impl<'a> Resolved<'a> {
     }
 
     /// Everything but the contents of memories.
-    pub fn rest(&self) -> &Arc<Rest> {
-        &self.rest
+    pub fn skeleton(&self) -> &Arc<Skeleton> {
+        &self.skeleton
     }
 
     /// How many pages of a memory are not zero; 0 for a memory that does not exist or is kept elsewhere.
@@ -188,28 +187,28 @@ impl<'a> Resolved<'a> {
     }
 
     fn size_of(&self, memory: usize) -> Result<u64> {
-        let size = self.rest.memories.get(memory).ok_or(SnapshotError::NoMemory(memory))?;
+        let size = self.skeleton.memories.get(memory).ok_or(SnapshotError::NoMemory(memory))?;
         if self.partial && memory == 0 { Err(SnapshotError::MemoryElsewhere) } else { Ok(*size) }
     }
 
-    pub(super) fn rest_bytes(&self) -> &'a [u8] {
-        self.rest_bytes
+    pub(crate) fn skeleton_bytes(&self) -> &'a [u8] {
+        self.skeleton_bytes
     }
 
-    pub(super) fn memories(&self) -> &[Vec<PageRef<'a>>] {
+    pub(crate) fn memories(&self) -> &[Vec<PageRef<'a>>] {
         &self.memories
     }
 
-    pub(super) fn pages(&self, memory: usize) -> &[PageRef<'a>] {
+    pub(crate) fn pages(&self, memory: usize) -> &[PageRef<'a>] {
         self.memories.get(memory).map_or(&[], Vec::as_slice)
     }
 
-    pub(super) fn files(&self) -> &[File<'a>] {
+    pub(crate) fn files(&self) -> &[File<'a>] {
         &self.files
     }
 
     /// The records that make a page, the last one first.
-    pub(super) fn layers(&self, page: &PageRef) -> impl Iterator<Item = Record> {
+    pub(crate) fn layers(&self, page: &PageRef) -> impl Iterator<Item = Record> {
         std::iter::successors(Some(page.record), |record| self.under.get(record.under?).copied())
     }
 
@@ -220,7 +219,7 @@ impl<'a> Resolved<'a> {
     }
 
     /// Hands on every page in order, checked.
-    pub(super) fn for_each_page(&self, mut take: impl FnMut(&[u8; PAGE]) -> Result<()>) -> Result<()> {
+    pub(crate) fn for_each_page(&self, mut take: impl FnMut(&[u8; PAGE]) -> Result<()>) -> Result<()> {
         let mut pages = InOrder::new(self)?;
         self.places().try_for_each(|(place, page)| {
             self.cancellation.check()?;
@@ -232,7 +231,7 @@ impl<'a> Resolved<'a> {
 
     /// Makes pages, all or those of one memory, where `index` says that they are in `out`, and checks them. One file
     /// comes after the other, so that one decompressor at a time is enough.
-    pub(super) fn put_pages(
+    pub(crate) fn put_pages(
         &self,
         only: Option<usize>,
         out: &mut [[u8; PAGE]],
@@ -263,11 +262,11 @@ impl<'a> Resolved<'a> {
 
 /// Where a page belongs.
 #[derive(Clone, Copy)]
-pub(super) struct Place {
-    pub(super) memory: usize,
-    pub(super) page: u64,
+pub(crate) struct Place {
+    pub(crate) memory: usize,
+    pub(crate) page: u64,
     /// How many pages of the state belong before it.
-    pub(super) number: usize,
+    pub(crate) number: usize,
 }
 
 impl Place {
@@ -282,7 +281,7 @@ impl Place {
         Ok(())
     }
 
-    pub(super) fn damaged(&self) -> SnapshotError {
+    pub(crate) fn damaged(&self) -> SnapshotError {
         SnapshotError::DamagedPage { memory: self.memory, page: self.page }
     }
 }

@@ -1,11 +1,11 @@
 //! A state comes back as it went, whichever way it took.
 
-use super::states::{after, rest, state, step};
+use super::states::{after, skeleton, state, step};
 use super::support::{
     IMAGE, LIMITS, State, WASM_PAGE, entries, large, merge_compressed, read, resolved, without_memory_0,
 };
-use hb_wasm64_engine::snapshot::{
-    Cancellation, Entries, GlobalValue, Kind, Limits, Memory, PAGE, Plan, Rest, Segment, Snapshot, SnapshotError,
+use hb_wasm64_snapshot::{
+    Cancellation, Entries, GlobalValue, Kind, Limits, Memory, PAGE, Plan, Segment, Skeleton, Snapshot, SnapshotError,
     resolve,
 };
 use proptest::collection::vec;
@@ -59,7 +59,7 @@ proptest! {
     }
 
     #[test]
-    fn one_bit_of_difference_gives_another_id(state in state(), other in rest(), at in any::<prop::sample::Index>()) {
+    fn one_bit_of_difference_gives_another_id(state in state(), other in skeleton(), at in any::<prop::sample::Index>()) {
         let (_, id) = state.write(Kind::Full);
         let with_other_rest = State::new(other, state.memories.clone());
         prop_assert_eq!(with_other_rest.write(Kind::Full).1 == id, with_other_rest == state);
@@ -78,7 +78,7 @@ fn with_pages(pages: &[(usize, u8)]) -> State {
     for (page, byte) in pages {
         memory[page * PAGE + 100] = *byte;
     }
-    State::new(Rest::default(), vec![memory])
+    State::new(Skeleton::default(), vec![memory])
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn a_state_without_changes_is_a_delta_without_pages_and_has_the_same_id() {
 #[test]
 fn pages_beyond_the_end_of_a_memory_that_has_shrunk_are_gone() {
     let base = with_pages(&[(1, 1), (40, 1)]);
-    let small = State::new(Rest::default(), vec![base.memories[0][..WASM_PAGE].to_vec()]);
+    let small = State::new(Skeleton::default(), vec![base.memories[0][..WASM_PAGE].to_vec()]);
     let chain = vec![base.write(Kind::Full).0];
     let (delta, id) = small.delta(&chain);
     let chain = [chain, vec![delta]].concat();
@@ -122,38 +122,38 @@ fn pages_beyond_the_end_of_a_memory_that_has_shrunk_are_gone() {
 fn a_table_of_ten_million_nulls_takes_as_much_room_as_one() {
     let mut entries = Entries::new();
     entries.push_run(10_000_000, None).unwrap();
-    let state = State::new(Rest { tables: vec![(0, entries)], ..Rest::default() }, Vec::new());
+    let state = State::new(Skeleton { tables: vec![(0, entries)], ..Skeleton::default() }, Vec::new());
     let (file, _) = state.write(Kind::Full);
     assert_eq!(file.len(), 128 + 20 + 16 + 32);
     let refused = Snapshot::parse(&file, &LIMITS).unwrap_err();
     assert_eq!(refused, SnapshotError::Limit { what: "entries in tables", limit: LIMITS.table_entries });
     let table_entries = 10_000_000;
-    assert_eq!(Snapshot::parse(&file, &Limits { table_entries }).unwrap().rest(), &state.rest);
+    assert_eq!(Snapshot::parse(&file, &Limits { table_entries }).unwrap().skeleton(), &state.skeleton);
 }
 
 #[test]
 fn what_the_format_cannot_say_is_refused_before_it_is_written() {
     let table = |index, entry: Option<u32>| (index, entries([entry]));
     let wrong = [
-        Rest { globals: vec![(2, GlobalValue::Null), (1, GlobalValue::Null)], ..Rest::default() },
-        Rest { globals: vec![(1, GlobalValue::Null), (1, GlobalValue::Null)], ..Rest::default() },
-        Rest { globals: vec![(1, GlobalValue::Func(Some(u32::MAX)))], ..Rest::default() },
-        Rest { tables: vec![table(1, None), table(1, None)], ..Rest::default() },
-        Rest { tables: vec![table(1, Some(u32::MAX))], ..Rest::default() },
-        Rest { dropped: vec![Segment::Elem(1), Segment::Data(2)], ..Rest::default() },
-        Rest { memories: vec![WASM_PAGE as u64], ..Rest::default() },
+        Skeleton { globals: vec![(2, GlobalValue::Null), (1, GlobalValue::Null)], ..Skeleton::default() },
+        Skeleton { globals: vec![(1, GlobalValue::Null), (1, GlobalValue::Null)], ..Skeleton::default() },
+        Skeleton { globals: vec![(1, GlobalValue::Func(Some(u32::MAX)))], ..Skeleton::default() },
+        Skeleton { tables: vec![table(1, None), table(1, None)], ..Skeleton::default() },
+        Skeleton { tables: vec![table(1, Some(u32::MAX))], ..Skeleton::default() },
+        Skeleton { dropped: vec![Segment::Elem(1), Segment::Data(2)], ..Skeleton::default() },
+        Skeleton { memories: vec![WASM_PAGE as u64], ..Skeleton::default() },
     ];
-    for rest in wrong {
-        let refused = Plan::new(&IMAGE, &rest, &[], Kind::Full, Cancellation::never()).map(|plan| plan.size());
-        assert!(matches!(refused, Err(SnapshotError::Unencodable(_))), "{rest:?}: {refused:?}");
+    for skeleton in wrong {
+        let refused = Plan::new(&IMAGE, &skeleton, &[], Kind::Full, Cancellation::never()).map(|plan| plan.size());
+        assert!(matches!(refused, Err(SnapshotError::Unencodable(_))), "{skeleton:?}: {refused:?}");
     }
-    let uneven = Rest { memories: vec![PAGE as u64], ..Rest::default() };
+    let uneven = Skeleton { memories: vec![PAGE as u64], ..Skeleton::default() };
     let memory = Memory { bytes: &[0; PAGE], candidates: &[] };
     assert!(matches!(
         Plan::new(&IMAGE, &uneven, &[memory], Kind::Full, Cancellation::never()),
         Err(SnapshotError::Unencodable(_))
     ));
-    let even = Rest { memories: vec![WASM_PAGE as u64], ..Rest::default() };
+    let even = Skeleton { memories: vec![WASM_PAGE as u64], ..Skeleton::default() };
     let wanted = SnapshotError::WrongSize { wanted: WASM_PAGE as u64, found: PAGE as u64 };
     assert_eq!(
         Plan::new(&IMAGE, &even, &[memory], Kind::Full, Cancellation::never()).map(|plan| plan.size()),
@@ -182,7 +182,7 @@ fn buffers_of_the_wrong_size_and_memories_that_are_not_there_are_refused() {
 
 #[test]
 fn the_contents_of_memory_0_are_not_in_a_partial_snapshot_and_cannot_be_asked_for() {
-    let state = State::new(Rest::default(), vec![vec![1; WASM_PAGE], vec![2; WASM_PAGE]]);
+    let state = State::new(Skeleton::default(), vec![vec![1; WASM_PAGE], vec![2; WASM_PAGE]]);
     let (file, _) = state.write(Kind::Partial);
     assert_eq!(file.len(), 128 + (4 + 16 + 16) + (8 + 8 + 16 * 26) + 32 + WASM_PAGE);
     resolved(&[file], |partial| {
@@ -257,7 +257,7 @@ fn with_sum(a: u32, b: u32) -> State {
     memory[4..8].copy_from_slice(&a.to_le_bytes());
     memory[64..68].copy_from_slice(&[0x7c, 0x01, 0x81, 0x2c]);
     memory[68..72].copy_from_slice(&b.to_le_bytes());
-    State::new(Rest::default(), vec![memory])
+    State::new(Skeleton::default(), vec![memory])
 }
 
 #[test]
@@ -289,8 +289,8 @@ fn cancelled_work_ends_with_an_error() {
     let state = resolve(&parsed, cancellation).unwrap();
     let memories = second.all();
     let memories: Vec<Memory> = memories.iter().map(|memory| Memory { candidates: &[], ..*memory }).collect();
-    let plan = Plan::new(&IMAGE, &second.rest, &memories, Kind::Full, cancellation).unwrap();
-    let base = Plan::new(&IMAGE, &first.rest, &first.all(), Kind::Delta(&state), cancellation).unwrap();
+    let plan = Plan::new(&IMAGE, &second.skeleton, &memories, Kind::Full, cancellation).unwrap();
+    let base = Plan::new(&IMAGE, &first.skeleton, &first.all(), Kind::Delta(&state), cancellation).unwrap();
     flag.store(true, Ordering::Release);
     let cancelled = SnapshotError::Cancelled;
     assert_eq!(resolve(&parsed, cancellation).map(|state| *state.id()), Err(cancelled.clone()));
@@ -302,7 +302,7 @@ fn cancelled_work_ends_with_an_error() {
     assert_eq!(base.compress(3, &mut Vec::new()), Err(cancelled.clone()));
     assert_eq!(plan.stored_pages(), 0);
     for kind in [Kind::Full, Kind::Delta(&state)] {
-        let planned = Plan::new(&IMAGE, &second.rest, &second.all(), kind, cancellation).map(|plan| plan.size());
+        let planned = Plan::new(&IMAGE, &second.skeleton, &second.all(), kind, cancellation).map(|plan| plan.size());
         assert_eq!(planned, Err(cancelled.clone()));
     }
 }

@@ -1,7 +1,7 @@
 //! Files made by hand, with checks and ids that fit: what is wrong with each is in the rules of the format only.
 
 use super::support::{IMAGE, LIMITS, State, WASM_PAGE, entries, merge_compressed, read, resolved};
-use hb_wasm64_engine::snapshot::{Cancellation, Kind, Limits, PAGE, Plan, Rest, Snapshot, SnapshotError};
+use hb_wasm64_snapshot::{Cancellation, Kind, Limits, PAGE, Plan, Skeleton, Snapshot, SnapshotError};
 use sha2::{Digest, Sha256};
 use twox_hash::XxHash3_128;
 
@@ -19,7 +19,7 @@ struct File {
     image: [u8; 32],
     id: [u8; 32],
     base: [u8; 32],
-    rest: Vec<u8>,
+    skeleton: Vec<u8>,
     table: Vec<u8>,
     data: Vec<u8>,
 }
@@ -27,19 +27,19 @@ struct File {
 impl File {
     /// A snapshot of memories of one 64 KiB page each, with an id that fits unless pages are marked as zero.
     fn new(flags: u16, memories: &[&[Entry]], data: &[u8]) -> File {
-        let mut rest = (memories.len() as u32).to_le_bytes().to_vec();
-        memories.iter().for_each(|_| rest.extend((WASM_PAGE as u64).to_le_bytes()));
-        rest.extend([0; 16]);
-        File::with_rest(flags, rest, memories, data)
+        let mut skeleton = (memories.len() as u32).to_le_bytes().to_vec();
+        memories.iter().for_each(|_| skeleton.extend((WASM_PAGE as u64).to_le_bytes()));
+        skeleton.extend([0; 16]);
+        File::with_skeleton(flags, skeleton, memories, data)
     }
 
-    fn with_rest(flags: u16, rest: Vec<u8>, memories: &[&[Entry]], data: &[u8]) -> File {
+    fn with_skeleton(flags: u16, skeleton: Vec<u8>, memories: &[&[Entry]], data: &[u8]) -> File {
         let mut id = Sha256::new();
         id.update(b"hb_wasm64 state");
         id.update([u8::from(flags & PARTIAL != 0)]);
         id.update(IMAGE);
-        id.update((rest.len() as u64).to_le_bytes());
-        id.update(&rest);
+        id.update((skeleton.len() as u64).to_le_bytes());
+        id.update(&skeleton);
         let mut table = Vec::new();
         for (memory, entries) in memories.iter().enumerate() {
             table.extend((entries.len() as u64).to_le_bytes());
@@ -52,17 +52,17 @@ impl File {
                 id.update(hash);
             }
         }
-        File { flags, image: IMAGE, id: id.finalize().into(), base: [0; 32], rest, table, data: data.to_vec() }
+        File { flags, image: IMAGE, id: id.finalize().into(), base: [0; 32], skeleton, table, data: data.to_vec() }
     }
 
     fn bytes(&self) -> Vec<u8> {
         let mut file = b"\x89HBW\r\n\x1a\n\x01\0".to_vec();
         file.extend(self.flags.to_le_bytes());
-        file.extend((self.rest.len() as u32).to_le_bytes());
+        file.extend((self.skeleton.len() as u32).to_le_bytes());
         file.extend((self.table.len() as u64).to_le_bytes());
         file.extend((self.data.len() as u64).to_le_bytes());
         file.extend([self.image, self.id, self.base].concat());
-        file.extend(&self.rest);
+        file.extend(&self.skeleton);
         file.extend(&self.table);
         file.extend(Sha256::digest(&file));
         file.extend(&self.data);
@@ -106,7 +106,7 @@ fn malformed(file: &File) -> &'static str {
 fn a_file_made_by_hand_is_the_file_that_is_written() {
     let mut memory = vec![0; WASM_PAGE];
     memory[2 * PAGE..3 * PAGE].fill(7);
-    let state = State::new(Rest::default(), vec![memory]);
+    let state = State::new(Skeleton::default(), vec![memory]);
     let by_hand = File::new(0, &[&[whole(2, 7)]], &page(7)).bytes();
     assert_eq!(state.write(Kind::Full).0, by_hand);
     assert_eq!(read(&[by_hand]).unwrap(), state);
@@ -141,8 +141,8 @@ fn numbers_that_announce_more_than_there_is_are_refused() {
     // Counts of lists: memories, globals, tables, data segments, element segments, and pages.
     let longer = "a list is longer than the part that it stands in";
     for list in 0..5 {
-        let rest = [vec![0; 4 * list], vec![0xff; 4]].concat();
-        assert_eq!(malformed(&File::with_rest(0, rest, &[], &[])), longer);
+        let skeleton = [vec![0; 4 * list], vec![0xff; 4]].concat();
+        assert_eq!(malformed(&File::with_skeleton(0, skeleton, &[], &[])), longer);
     }
     for count in [u64::MAX, 1 << 60, 2] {
         let mut file = File::new(0, &[&[whole(2, 7)]], &page(7));
@@ -151,40 +151,40 @@ fn numbers_that_announce_more_than_there_is_are_refused() {
     }
 }
 
-/// A rest with one table: its length, and runs of entries.
+/// A skeleton with one table: its length, and runs of entries.
 fn table(length: u32, runs: &[(u32, u32)]) -> Vec<u8> {
-    let mut rest = [0_u32, 0, 1, 0, length].map(u32::to_le_bytes).concat();
-    runs.iter().for_each(|(count, entry)| rest.extend([count.to_le_bytes(), entry.to_le_bytes()].concat()));
-    rest.extend([0; 8]);
-    rest
+    let mut skeleton = [0_u32, 0, 1, 0, length].map(u32::to_le_bytes).concat();
+    runs.iter().for_each(|(count, entry)| skeleton.extend([count.to_le_bytes(), entry.to_le_bytes()].concat()));
+    skeleton.extend([0; 8]);
+    skeleton
 }
 
 #[test]
 fn runs_are_held_as_runs_and_count_against_the_limit() {
-    let rest = table(1_000_000, &[(999_999, u32::MAX), (1, 5)]);
-    let file = File::with_rest(0, rest, &[], &[]).bytes();
+    let skeleton = table(1_000_000, &[(999_999, u32::MAX), (1, 5)]);
+    let file = File::with_skeleton(0, skeleton, &[], &[]).bytes();
     let parsed = Snapshot::parse(&file, &LIMITS).unwrap();
     let wanted = entries(std::iter::repeat_n(None, 999_999).chain([Some(5)]));
-    assert_eq!(parsed.rest().tables, [(0, wanted)]);
+    assert_eq!(parsed.skeleton().tables, [(0, wanted)]);
     let limit = SnapshotError::Limit { what: "entries in tables", limit: 1_000_000 };
     for length in [1_000_001, u32::MAX] {
-        assert_eq!(refused(&File::with_rest(0, table(length, &[(length, 1)]), &[], &[])), limit);
+        assert_eq!(refused(&File::with_skeleton(0, table(length, &[(length, 1)]), &[], &[])), limit);
     }
     let nothing = Limits { table_entries: 0 };
     assert!(Snapshot::parse(&File::new(0, &[], &[]).bytes(), &nothing).is_ok());
     let two = [0_u32, 0, 2, 0, 600_000, 600_000, 1, 1, 600_000, 600_000, 1, 0, 0].map(u32::to_le_bytes).concat();
-    assert_eq!(refused(&File::with_rest(0, two, &[], &[])), limit);
+    assert_eq!(refused(&File::with_skeleton(0, two, &[], &[])), limit);
 }
 
 #[test]
 fn a_state_has_one_encoding() {
     let refuse = |words: &[u32]| {
-        let rest: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-        malformed(&File::with_rest(0, rest, &[], &[]))
+        let skeleton: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        malformed(&File::with_skeleton(0, skeleton, &[], &[]))
     };
     assert_eq!(refuse(&[1, 4096, 0, 0, 0, 0, 0]), "the size of a memory is no multiple of 64 KiB");
     assert_eq!(refuse(&[0, 0, 0, 0, 0, 0]), "bytes after the dropped segments");
-    let runs = |length, runs: &[(u32, u32)]| malformed(&File::with_rest(0, table(length, runs), &[], &[]));
+    let runs = |length, runs: &[(u32, u32)]| malformed(&File::with_skeleton(0, table(length, runs), &[], &[]));
     assert_eq!(runs(3, &[(0, 1), (3, 1)]), "an empty run of table entries");
     assert_eq!(runs(3, &[(2, 1), (1, 1)]), "two runs of the same table entry side by side");
     assert_eq!(runs(3, &[(2, 1), (2, 2)]), "more table entries than announced");
@@ -194,8 +194,8 @@ fn a_state_has_one_encoding() {
         assert_eq!(refuse(segments), "dropped segments are not in ascending order");
     }
     let globals = |list: &[u8]| {
-        let rest = [&[0, 0, 0, 0, 2, 0, 0, 0], list, &[0; 12]].concat();
-        malformed(&File::with_rest(0, rest, &[], &[]))
+        let skeleton = [&[0, 0, 0, 0, 2, 0, 0, 0], list, &[0; 12]].concat();
+        malformed(&File::with_skeleton(0, skeleton, &[], &[]))
     };
     assert_eq!(globals(&[1, 0, 0, 0, 0, 1, 0, 0, 0, 0]), "globals are not in ascending order");
     assert_eq!(globals(&[1, 0, 0, 0, 7, 2, 0, 0, 0, 0]), "a global of an unknown type");
@@ -363,9 +363,10 @@ fn what_is_no_patch_stops_the_restore() {
                     assert_eq!(state.verify(), Err(damaged.clone()));
                     assert_eq!(state.merge_into(&mut vec![0; state.merged_size().unwrap()]), Err(damaged.clone()));
                     assert_eq!(merge_compressed(state, 3), Err(damaged.clone()));
-                    let next = State::new(Rest::default(), vec![vec![1; WASM_PAGE]]);
-                    let planned = Plan::new(&IMAGE, &next.rest, &next.all(), Kind::Delta(state), Cancellation::never())
-                        .map(|plan| plan.size());
+                    let next = State::new(Skeleton::default(), vec![vec![1; WASM_PAGE]]);
+                    let planned =
+                        Plan::new(&IMAGE, &next.skeleton, &next.all(), Kind::Delta(state), Cancellation::never())
+                            .map(|plan| plan.size());
                     // A patch of what it was not made for can be one that makes another page.
                     assert!(planned == Err(damaged.clone()) || patch == [0, 1, 1], "{patch:?}: {planned:?}");
                 })
@@ -386,16 +387,17 @@ fn a_patch_of_another_page_than_it_was_made_from_is_noticed() {
 #[test]
 fn tiny_patches_of_many_pages_take_no_room_before_they_are_wanted() {
     // 16 million pages would be 64 GiB. The table alone has 26 bytes for each; here are some thousands.
-    let mut rest = 1_u32.to_le_bytes().to_vec();
-    rest.extend((1_u64 << 36).to_le_bytes());
-    rest.extend([0; 16]);
+    let mut skeleton = 1_u32.to_le_bytes().to_vec();
+    skeleton.extend((1_u64 << 36).to_le_bytes());
+    skeleton.extend([0; 16]);
     let mut one = page(0);
     one[5] = 1;
     let entries: Vec<Entry> = (0..10_000).map(|index| (index * 1600, PAGE as u16, hash(&one))).collect();
     let patches: Vec<Entry> = entries.iter().map(|(index, _, hash)| (*index, 3, *hash)).collect();
-    let first = File::with_rest(0, rest.clone(), &[&[]], &[]);
-    let id = File::with_rest(0, rest.clone(), &[&entries], &[]).id;
-    let tiny = File { id, base: first.id, ..File::with_rest(DELTA, rest, &[&patches], &[5, 1, 1].repeat(10_000)) };
+    let first = File::with_skeleton(0, skeleton.clone(), &[&[]], &[]);
+    let id = File::with_skeleton(0, skeleton.clone(), &[&entries], &[]).id;
+    let tiny =
+        File { id, base: first.id, ..File::with_skeleton(DELTA, skeleton, &[&patches], &[5, 1, 1].repeat(10_000)) };
     resolved(&[first.bytes(), tiny.bytes()], |state| {
         assert_eq!(state.verify(), Ok(()));
         assert_eq!(state.page_count(0), 10_000);
@@ -455,9 +457,9 @@ fn a_bomb_is_refused_before_it_goes_off() {
 
 #[test]
 fn a_frame_that_asks_for_a_large_window_is_refused() {
-    let mut rest = 1_u32.to_le_bytes().to_vec();
-    rest.extend((1_u64 << 26).to_le_bytes());
-    rest.extend([0; 16]);
+    let mut skeleton = 1_u32.to_le_bytes().to_vec();
+    skeleton.extend((1_u64 << 26).to_le_bytes());
+    skeleton.extend([0; 16]);
     let entries: Vec<Entry> = (0..1 << 14).map(|page| whole(page, 7)).collect();
     let contents = page(7).repeat(1 << 14);
     for (window, allowed) in [(23, true), (24, false)] {
@@ -465,7 +467,7 @@ fn a_frame_that_asks_for_a_large_window_is_refused() {
         encoder.window_log(window).unwrap();
         encoder.set_pledged_src_size(Some(contents.len() as u64)).unwrap();
         std::io::Write::write_all(&mut encoder, &contents).unwrap();
-        let file = File::with_rest(ZSTD, rest.clone(), &[&entries], &encoder.finish().unwrap());
+        let file = File::with_skeleton(ZSTD, skeleton.clone(), &[&entries], &encoder.finish().unwrap());
         assert_eq!(resolved(&[file.bytes()], |state| state.verify().is_ok()), Ok(allowed), "{window}");
     }
 }

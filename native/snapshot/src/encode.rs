@@ -1,13 +1,12 @@
 //! From a state to a file.
 
-use super::chain::{Place, Resolved};
-use super::error::{Result, SnapshotError};
-use super::frame::Compressor;
-use super::layout::{ENTRY, Entry, HASH, HEADER, Header, IdHasher, PAGE_HASH, PageHash, WHOLE, ZEROED, hash_page};
-use super::pages::{is_zero, touched};
-use super::records::InOrder;
-use super::{Cancellation, PAGE, Rest, StateId, patch, rest, room};
-use crate::image::Hash;
+use crate::chain::{Place, Resolved};
+use crate::error::{Result, SnapshotError};
+use crate::frame::Compressor;
+use crate::layout::{ENTRY, HASH, HEADER, Header, IdHasher, PAGE_HASH, PageEntry, PageHash, WHOLE, ZEROED, hash_page};
+use crate::pages::{is_zero, touched};
+use crate::records::InOrder;
+use crate::{Cancellation, Hash, PAGE, Skeleton, StateId, patch, room, skeleton};
 use sha2::{Digest, Sha256};
 use std::ops::Range;
 
@@ -61,7 +60,7 @@ pub struct Plan<'a> {
     image: Hash,
     base: Option<StateId>,
     partial: bool,
-    rest: Vec<u8>,
+    skeleton: Vec<u8>,
     memories: Vec<Pages<'a>>,
     patches: Vec<u8>,
     sizes: Sizes,
@@ -99,28 +98,28 @@ impl Planned<'_> {
 
 /// How many bytes the parts of a file take.
 #[derive(Clone, Copy)]
-pub(super) struct Sizes {
-    pub(super) rest: u32,
-    pub(super) table: usize,
+pub(crate) struct Sizes {
+    pub(crate) skeleton: u32,
+    pub(crate) table: usize,
     /// The page data without compression.
-    pub(super) data: usize,
+    pub(crate) data: usize,
 }
 
 impl Sizes {
-    pub(super) fn new(rest: &[u8], memories: usize, entries: usize, data: Option<usize>) -> Result<Sizes> {
-        let rest = u32::try_from(rest.len()).map_err(|_| TOO_LARGE)?;
+    pub(crate) fn new(skeleton: &[u8], memories: usize, entries: usize, data: Option<usize>) -> Result<Sizes> {
+        let skeleton = u32::try_from(skeleton.len()).map_err(|_| TOO_LARGE)?;
         let table = entries.checked_mul(ENTRY).and_then(|bytes| bytes.checked_add(8 * memories));
         let table = table.zip(data).filter(|(table, data)| table.checked_add(*data).is_some_and(|sum| sum < LARGEST));
         let (table, data) = table.ok_or(TOO_LARGE)?;
-        Ok(Sizes { rest, table, data })
+        Ok(Sizes { skeleton, table, data })
     }
 
     /// Everything before the page data.
-    pub(super) fn head(&self) -> usize {
-        HEADER + self.rest as usize + self.table + HASH
+    pub(crate) fn head(&self) -> usize {
+        HEADER + self.skeleton as usize + self.table + HASH
     }
 
-    pub(super) fn file(&self) -> usize {
+    pub(crate) fn file(&self) -> usize {
         self.head() + self.data
     }
 }
@@ -142,7 +141,7 @@ impl<'a> Plan<'a> {
     /// [`SnapshotError::Cancelled`] once `cancellation` says so.
     pub fn new(
         image: &Hash,
-        rest: &Rest,
+        skeleton: &Skeleton,
         memories: &[Memory<'a>],
         kind: Kind<'a>,
         cancellation: Cancellation<'a>,
@@ -152,15 +151,15 @@ impl<'a> Plan<'a> {
         if base.is_some_and(|base| base.image() != image) {
             return Err(SnapshotError::OtherImage);
         }
-        let count = rest.memories.len();
-        if memories.len() != count || base.is_some_and(|base| base.rest().memories.len() != count) {
+        let count = skeleton.memories.len();
+        if memories.len() != count || base.is_some_and(|base| base.skeleton().memories.len() != count) {
             return Err(SnapshotError::Unencodable("memories are missing, or too many"));
         }
-        let encoded = rest::encode(rest)?;
+        let encoded = skeleton::encode(skeleton)?;
         let mut planned = room::empty(count)?;
         let mut patches = Vec::new();
         let mut before = base.map(|base| InOrder::new(base).map(|pages| (base, pages))).transpose()?;
-        for (index, (memory, size)) in memories.iter().zip(&rest.memories).enumerate() {
+        for (index, (memory, size)) in memories.iter().zip(&skeleton.memories).enumerate() {
             if partial && index == 0 {
                 planned.push(Pages { bytes: &[], planned: Vec::new() });
                 continue;
@@ -180,8 +179,8 @@ impl<'a> Plan<'a> {
         let data = all().try_fold(0_usize, |sum, length| sum.checked_add(usize::from(length)));
         let sizes = Sizes::new(&encoded, count, entries, data)?;
         let base = base.map(|base| *base.id());
-        let (image, rest, memories) = (*image, encoded, planned);
-        Ok(Plan { image, base, partial, rest, memories, patches, sizes, stored, cancellation })
+        let (image, skeleton, memories) = (*image, encoded, planned);
+        Ok(Plan { image, base, partial, skeleton, memories, patches, sizes, stored, cancellation })
     }
 
     /// Bytes of the file without compression.
@@ -212,7 +211,7 @@ impl<'a> Plan<'a> {
             Ok(())
         })?;
         let data = self.sizes.data as u64;
-        write_head(head, &self.header(id, data, false), &self.rest, &table)?;
+        write_head(head, &self.header(id, data, false), &self.skeleton, &table)?;
         Ok(id)
     }
 
@@ -234,20 +233,20 @@ impl<'a> Plan<'a> {
             made
         };
         let (head, data) = out.bytes().split_at_mut_checked(head).ok_or(TOO_LARGE)?;
-        write_head(head, &self.header(id, data.len() as u64, true), &self.rest, &table)?;
+        write_head(head, &self.header(id, data.len() as u64, true), &self.skeleton, &table)?;
         Ok(id)
     }
 
     fn header(&self, id: StateId, data: u64, compressed: bool) -> Header {
-        let Sizes { rest, table, .. } = self.sizes;
+        let Sizes { skeleton, table, .. } = self.sizes;
         let (image, base, partial) = (self.image, self.base, self.partial);
-        Header { compressed, partial, image, id, base, rest, table: table as u64, data }
+        Header { compressed, partial, image, id, base, skeleton, table: table as u64, data }
     }
 
     /// Makes the page table and the id. Each record is handed on; a page right after it was hashed, while it is in the
     /// cache.
     fn pages(&self, mut store: impl FnMut(&[u8]) -> Result<()>) -> Result<(Vec<u8>, StateId)> {
-        let mut id = IdHasher::new(self.partial, &self.image, &self.rest);
+        let mut id = IdHasher::new(self.partial, &self.image, &self.skeleton);
         let mut table = room::empty(self.sizes.table)?;
         for (memory, Pages { bytes, planned }) in self.memories.iter().enumerate() {
             let (contents, _) = bytes.as_chunks::<PAGE>();
@@ -277,7 +276,7 @@ impl<'a> Plan<'a> {
                     Planned::Changed { patch: None, .. } | Planned::Fresh => store(contents()?)?,
                 }
                 if let Some(length) = planned.length() {
-                    Entry { page, length, hash: &hash }.encode(&mut table);
+                    PageEntry { page, length, hash: &hash }.encode(&mut table);
                 }
             }
         }
@@ -286,8 +285,8 @@ impl<'a> Plan<'a> {
 }
 
 /// Fills the part of a file that stands before the page data.
-pub(super) fn write_head(out: &mut [u8], header: &Header, rest: &[u8], table: &[u8]) -> Result<()> {
-    let (wanted, found) = ((HEADER + rest.len() + table.len() + HASH) as u64, out.len() as u64);
+pub(crate) fn write_head(out: &mut [u8], header: &Header, skeleton: &[u8], table: &[u8]) -> Result<()> {
+    let (wanted, found) = ((HEADER + skeleton.len() + table.len() + HASH) as u64, out.len() as u64);
     let (head, check) = out
         .split_last_chunk_mut::<HASH>()
         .filter(|_| wanted == found)
@@ -295,7 +294,7 @@ pub(super) fn write_head(out: &mut [u8], header: &Header, rest: &[u8], table: &[
     let mut encoded = room::empty(HEADER)?;
     header.encode(&mut encoded);
     let mut left = &mut *head;
-    for part in [encoded.as_slice(), rest, table] {
+    for part in [encoded.as_slice(), skeleton, table] {
         let (place, behind) = left.split_at_mut_checked(part.len()).ok_or(TOO_LARGE)?;
         place.copy_from_slice(part);
         left = behind;

@@ -31,8 +31,8 @@ pub enum SnapshotError {
         /// Bytes that there are.
         found: u64,
     },
-    /// Header, rest and page table do not have the hash that is written after them.
-    #[error("checksum mismatch of header, rest or page table")]
+    /// Header, skeleton and page table do not have the hash that is written after them.
+    #[error("checksum mismatch of header, skeleton or page table")]
     Check,
     /// A rule of the format is broken; no writer that keeps to it makes such bytes.
     #[error("malformed: {0}")]
@@ -167,4 +167,4 @@ impl SnapshotError {
     }
 }
 
-pub(super) type Result<T> = std::result::Result<T, SnapshotError>;
+pub(crate) type Result<T> = std::result::Result<T, SnapshotError>;

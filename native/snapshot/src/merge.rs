@@ -1,13 +1,13 @@
 //! A chain as one snapshot: byte for byte the one that would have been taken of its state directly.
 
-use super::PAGE;
-use super::chain::Resolved;
-use super::encode::{Output, Sizes, write_head};
-use super::error::{Result, SnapshotError};
-use super::frame::Compressor;
-use super::layout::{Entry, Header, WHOLE};
-use super::pages::PageRef;
-use super::room;
+use crate::PAGE;
+use crate::chain::Resolved;
+use crate::encode::{Output, Sizes, write_head};
+use crate::error::{Result, SnapshotError};
+use crate::frame::Compressor;
+use crate::layout::{Header, PageEntry, WHOLE};
+use crate::pages::PageRef;
+use crate::room;
 
 impl Resolved<'_> {
     /// Bytes of the state as one snapshot without compression; partial if the chain is.
@@ -33,7 +33,7 @@ impl Resolved<'_> {
         let (head, data) = out.split_at_mut_checked(sizes.head()).ok_or(wrong)?;
         let (places, _) = data.as_chunks_mut::<PAGE>();
         self.put_pages(None, places, |place| place.number)?;
-        write_head(head, &self.header(&sizes, sizes.data as u64, false), self.rest_bytes(), &self.table(&sizes)?)
+        write_head(head, &self.header(&sizes, sizes.data as u64, false), self.skeleton_bytes(), &self.table(&sizes)?)
     }
 
     /// Writes the state as one snapshot with its pages compressed to the end of `out`, which is empty.
@@ -52,18 +52,18 @@ impl Resolved<'_> {
         let (wanted, found) = (sizes.head() as u64, file.len() as u64);
         let wrong = SnapshotError::WrongSize { wanted, found };
         let (head, data) = file.split_at_mut_checked(sizes.head()).ok_or(wrong)?;
-        write_head(head, &self.header(&sizes, data.len() as u64, true), self.rest_bytes(), &self.table(&sizes)?)
+        write_head(head, &self.header(&sizes, data.len() as u64, true), self.skeleton_bytes(), &self.table(&sizes)?)
     }
 
     fn sizes(&self) -> Result<Sizes> {
         let pages: usize = self.memories().iter().map(Vec::len).sum();
-        Sizes::new(self.rest_bytes(), self.memories().len(), pages, pages.checked_mul(PAGE))
+        Sizes::new(self.skeleton_bytes(), self.memories().len(), pages, pages.checked_mul(PAGE))
     }
 
     fn header(&self, sizes: &Sizes, data: u64, compressed: bool) -> Header {
-        let Sizes { rest, table, .. } = *sizes;
+        let Sizes { skeleton, table, .. } = *sizes;
         let (partial, image, id) = (self.is_partial(), *self.image(), *self.id());
-        Header { compressed, partial, image, id, base: None, rest, table: table as u64, data }
+        Header { compressed, partial, image, id, base: None, skeleton, table: table as u64, data }
     }
 
     fn table(&self, sizes: &Sizes) -> Result<Vec<u8>> {
@@ -71,7 +71,7 @@ impl Resolved<'_> {
         for pages in self.memories() {
             table.extend_from_slice(&(pages.len() as u64).to_le_bytes());
             for PageRef { page, hash, .. } in pages {
-                Entry { page: *page, length: WHOLE, hash }.encode(&mut table);
+                PageEntry { page: *page, length: WHOLE, hash }.encode(&mut table);
             }
         }
         Ok(table)

@@ -1,6 +1,6 @@
 //! The end of long work that nobody wants any more.
 
-use super::error::{Result, SnapshotError};
+use crate::error::{Result, SnapshotError};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Whether long work has been cancelled. It is looked at for every page.

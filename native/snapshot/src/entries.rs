@@ -1,6 +1,6 @@
 //! The entries of a table, held as runs of equal ones: ten million nulls take as much room as one.
 
-use super::room;
+use crate::room;
 use std::collections::TryReserveError;
 use std::iter::repeat_n;
 

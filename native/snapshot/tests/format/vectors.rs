@@ -1,10 +1,15 @@
 //! The test vectors of `docs/snapshot.md`, which are this project's too: what they show is what is written and read.
 
 use super::support::{LIMITS, State, WASM_PAGE, entries, read, resolved, without_memory_0};
-use hb_wasm64_engine::image::hash;
-use hb_wasm64_engine::snapshot::{
-    Cancellation, GlobalValue, Kind, Memory, PAGE, Plan, Rest, Segment, Snapshot, SnapshotError,
+use hb_wasm64_snapshot::{
+    Cancellation, GlobalValue, Kind, Memory, PAGE, Plan, Segment, Skeleton, Snapshot, SnapshotError,
 };
+
+use sha2::{Digest, Sha256};
+
+fn hash(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
 
 const DOCS: &str = include_str!("../../../../docs/snapshot.md");
 
@@ -30,7 +35,7 @@ fn ascending() -> [u8; PAGE] {
 }
 
 fn state(first_global: u32, memory: Vec<u8>) -> State {
-    let rest = Rest {
+    let skeleton = Skeleton {
         memories: Vec::new(),
         globals: vec![
             (0, GlobalValue::I32(first_global)),
@@ -45,7 +50,7 @@ fn state(first_global: u32, memory: Vec<u8>) -> State {
         tables: vec![(0, entries([None, None, None, None, Some(2), Some(5), Some(5)]))],
         dropped: vec![Segment::Data(1), Segment::Elem(0), Segment::Elem(2)],
     };
-    State::new(rest, vec![memory])
+    State::new(skeleton, vec![memory])
 }
 
 fn second() -> State {
@@ -70,7 +75,7 @@ fn write(state: &State, kind: Kind) -> Vec<u8> {
     let all = 0..state.memories.first().map_or(0, Vec::len);
     let memories: Vec<Memory> =
         state.memories.iter().map(|bytes| Memory { bytes, candidates: std::slice::from_ref(&all) }).collect();
-    let plan = Plan::new(&hash(b"\0asm\x01\0\0\0"), &state.rest, &memories, kind, Cancellation::never()).unwrap();
+    let plan = Plan::new(&hash(b"\0asm\x01\0\0\0"), &state.skeleton, &memories, kind, Cancellation::never()).unwrap();
     let mut file = vec![0; plan.size()];
     plan.write(&mut file).unwrap();
     file

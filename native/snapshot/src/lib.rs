@@ -1,12 +1,17 @@
-//! Snapshots: the state of an instance as bytes, and back.
+//! The state of a WebAssembly instance as bytes, and back.
 //!
-//! The format, and nothing of wasmtime: whoever captures a state hands over the bytes of its memories and a [`Rest`],
+//! The format, and nothing of an engine: whoever captures a state hands over the bytes of its memories and a [`Skeleton`],
 //! and whoever applies one gets them back. `docs/snapshot.md` describes the format byte by byte.
 //!
 //! ```text
-//! capture:  memories + Rest ── Plan::new ── size ── write into a buffer of that size ──► file
-//! apply:    files ── Snapshot::parse each ── resolve the chain ── rest(), restore_into each memory
+//! capture:  memories + Skeleton ── Plan::new ── size ── write into a buffer of that size ──► file
+//! apply:    files ── Snapshot::parse each ── resolve the chain ── skeleton(), restore_into each memory
 //! ```
+//!
+//! Memory for what the bytes say is asked for first: where there is no room that is an error, and not the end of the
+//! process.
+
+#![deny(missing_docs)]
 
 mod cancellation;
 mod chain;
@@ -20,8 +25,8 @@ mod merge;
 mod pages;
 mod patch;
 mod records;
-mod rest;
 pub mod room;
+mod skeleton;
 
 pub use cancellation::Cancellation;
 pub use chain::{Resolved, resolve};
@@ -31,7 +36,8 @@ pub use entries::Entries;
 pub use error::{Code, SnapshotError};
 pub use layout::VERSION;
 
-use crate::image::Hash;
+/// A SHA-256 hash: of an image, which names the image, or of what makes a [`StateId`].
+pub type Hash = [u8; 32];
 
 /// Bytes of a page: the unit in which the contents of a memory are stored, compared and hashed.
 pub const PAGE: usize = 4096;
@@ -42,7 +48,7 @@ pub type StateId = Hash;
 
 /// Everything of a state but the contents of its memories.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Rest {
+pub struct Skeleton {
     /// Bytes of each memory, in index order.
     pub memories: Vec<u64>,
     /// All mutable globals, by ascending index.

@@ -1,7 +1,7 @@
 //! Random states, and states that follow them.
 
 use super::support::{State, WASM_PAGE, entries};
-use hb_wasm64_engine::snapshot::{Entries, GlobalValue, PAGE, Rest, Segment};
+use hb_wasm64_snapshot::{Entries, GlobalValue, PAGE, Segment, Skeleton};
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
 
@@ -18,16 +18,16 @@ pub enum Change {
 /// A step from one state to the next.
 #[derive(Clone, Debug)]
 pub struct Step {
-    rest: Rest,
+    skeleton: Skeleton,
     grow: usize,
     changes: Vec<(prop::sample::Index, prop::sample::Index, Change)>,
 }
 
-pub fn rest() -> impl Strategy<Value = Rest> {
+pub fn skeleton() -> impl Strategy<Value = Skeleton> {
     let entries = vec((1_u32..5, prop::option::of(0_u32..6)), 0..6);
     let segments = || btree_set(any::<u32>(), 0..4);
     (btree_map(any::<u32>(), global(), 0..5), btree_map(any::<u32>(), entries, 0..3), segments(), segments()).prop_map(
-        |(globals, tables, data, elem)| Rest {
+        |(globals, tables, data, elem)| Skeleton {
             memories: Vec::new(),
             globals: globals.into_iter().collect(),
             tables: tables.into_iter().map(|(index, runs)| (index, entries_of(&runs))).collect(),
@@ -63,13 +63,13 @@ fn change() -> impl Strategy<Value = Change> {
 
 pub fn step() -> impl Strategy<Value = Step> {
     let changes = vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), change()), 0..12);
-    (rest(), 0_usize..2, changes).prop_map(|(rest, grow, changes)| Step { rest, grow, changes })
+    (skeleton(), 0_usize..2, changes).prop_map(|(skeleton, grow, changes)| Step { skeleton, grow, changes })
 }
 
 pub fn state() -> impl Strategy<Value = State> {
     (vec(0_usize..3, 0..3), step()).prop_map(|(sizes, step)| {
         let memories = sizes.into_iter().map(|pages| vec![0; pages * WASM_PAGE]).collect();
-        after(&State::new(Rest::default(), memories), &step)
+        after(&State::new(Skeleton::default(), memories), &step)
     })
 }
 
@@ -95,5 +95,5 @@ pub fn after(state: &State, step: &Step) -> State {
             Change::Scatter(step, byte) => page.iter_mut().step_by(*step).for_each(|place| *place ^= byte),
         }
     }
-    State::new(step.rest.clone(), memories)
+    State::new(step.skeleton.clone(), memories)
 }

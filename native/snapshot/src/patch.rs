@@ -1,16 +1,16 @@
 //! Patches: a page as what differs from the same page before.
 
-use super::PAGE;
+use crate::PAGE;
 
 /// Runs of differing bytes with fewer equal ones between them are one: a run of its own costs two bytes.
 const APART: usize = 3;
 
 /// Bytes that [`diff`] appends at most: those of a page, and four for each run, of which a page has room for a quarter.
-pub(super) const MOST: usize = 2 * PAGE;
+pub(crate) const MOST: usize = 2 * PAGE;
 
 /// Appends the patch that makes `now` of `before` to `out`. `None`, with some of it appended, if it would not be
 /// smaller than a page.
-pub(super) fn diff(before: &[u8; PAGE], now: &[u8; PAGE], out: &mut Vec<u8>) -> Option<()> {
+pub(crate) fn diff(before: &[u8; PAGE], now: &[u8; PAGE], out: &mut Vec<u8>) -> Option<()> {
     let end = out.len() + PAGE;
     let mut patch = Patch { now, out, told: 0, start: 0, end: 0 };
     let blocks = before.as_chunks().0.iter().zip(now.as_chunks().0).zip((0..).step_by(BLOCK));
@@ -91,7 +91,7 @@ fn number(number: usize, out: &mut Vec<u8>) {
 }
 
 /// Patches a page in place. `None` where that is no patch of this page; some of it may have changed then.
-pub(super) fn apply(mut patch: &[u8], page: &mut [u8; PAGE]) -> Option<()> {
+pub(crate) fn apply(mut patch: &[u8], page: &mut [u8; PAGE]) -> Option<()> {
     let (mut left, mut least) = (page.as_mut_slice(), 0);
     while !patch.is_empty() {
         let (gap, count) = (take_number(&mut patch)?, take_number(&mut patch)?);
