@@ -141,7 +141,9 @@ describe(Handle) ->
 -spec describe(handle(), hb_wasm64_options:operation()) -> {ok, description()} | {error, reason()}.
 describe(Handle, Options) ->
     case hb_wasm64_options:parse(operation, Options) of
-        {ok, Parsed} -> hb_wasm64_nif:describe(Handle, hb_wasm64_options:deadline(Parsed));
+        {ok, Parsed} ->
+            Deadline = hb_wasm64_options:deadline(Parsed),
+            hb_wasm64_call:job(Deadline, fun(Ref) -> hb_wasm64_nif:describe(Handle, Ref, Deadline) end);
         {error, _} = Error -> Error
     end.
 

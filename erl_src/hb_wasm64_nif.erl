@@ -8,7 +8,7 @@
 
 -export([find_image/1, load_image/2, forget_image/1, image_bytes/1, find_hash/1, new_instance/1, new_sibling/1]).
 -export([start/3, call/7, resume/5, answer/5, respond/2, respond_dirty/2, cancel/2, hold/3, stop/1, watch/2]).
--export([status/1, host/1, describe/2, unserved/2]).
+-export([status/1, host/1, describe/3, unserved/2]).
 -export([memory_size/3, output/4, read/5, read_dirty/6, read_all/4, write/5, write_dirty/6, write_all/5]).
 -export([read_string/5, read_string_dirty/6, grow/5]).
 -export([snapshot/6, read_state/4, merge/3, give_up_job/1, restore/6, fork/5]).
@@ -131,8 +131,9 @@ status(_Handle) -> erlang:nif_error(nif_not_loaded).
 -spec host(handle()) -> {ok, emscripten | none} | {error, not_local}.
 host(_Handle) -> erlang:nif_error(nif_not_loaded).
 
--spec describe(handle(), deadline()) -> {ok, hb_wasm64:description()} | {error, term()}.
-describe(_Handle, _Deadline) -> erlang:nif_error(nif_not_loaded).
+-spec describe(handle(), reference(), deadline()) ->
+    {ok, hb_wasm64:description()} | {error, term()} | {wait, job()}.
+describe(_Handle, _Ref, _Deadline) -> erlang:nif_error(nif_not_loaded).
 
 -spec unserved(Module :: binary(), Func :: binary()) -> zeros | exit | integer().
 unserved(_Module, _Func) -> erlang:nif_error(nif_not_loaded).

@@ -293,6 +293,30 @@ a_snapshot_of_many_pages_says_no_more_than_it_holds_test_() ->
         [?assertMatch({error, _}, hb_wasm64:Fun(Claims(1 bsl 60))) || Fun <- [merge]]
     end}.
 
+%% As many names as make a description longer than a scheduler may take for it.
+a_long_description_is_whole_test() ->
+    Count = 20_000,
+    Name = fun(N) -> iolist_to_binary(io_lib:format("f~5..0b", [N])) end,
+    Exports = [[<<6, (Name(N))/binary>>, 0, 0] || N <- lists:seq(1, Count)],
+    Image = iolist_to_binary([
+        <<"\0asm", 1:32/little>>, section(1, [1, 16#60, 0, 0]), section(3, [1, 0]), section(7, [leb128(Count), Exports]), section(10, [1, 2, 0, 11])
+    ]),
+    {ok, H} = hb_wasm64:start(Image),
+    {ok, #{exports := Found, status := idle}} = hb_wasm64:describe(H),
+    ?assertEqual([{func, binary_to_list(Name(N)), "()"} || N <- lists:seq(1, Count)], Found),
+    %% Within the time of the call around it.
+    Import = fun(none, _, _) -> {ok, [1], element(1, hb_wasm64:describe(H))} end,
+    ?assertMatch({ok, [_], ok}, hb_wasm64:call(hb_state_support:start(), "ask", [5], Import, none, #{timeout => 60_000})),
+    ok = hb_wasm64:stop(H),
+    ?assertEqual({error, stopped}, hb_wasm64:describe(H)).
+
+section(Id, Contents) ->
+    Bytes = iolist_to_binary(Contents),
+    [Id, leb128(byte_size(Bytes)), Bytes].
+
+leb128(N) when N < 128 -> [N];
+leb128(N) -> [128 bor (N band 127) | leb128(N bsr 7)].
+
 %% An instance with so many MiB that cannot be compressed. Copies of a piece lie further apart than any window.
 large(Mebibytes) ->
     H = hb_support:start("memory64"),

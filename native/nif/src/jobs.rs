@@ -5,7 +5,6 @@ use crate::atoms;
 use crate::terms;
 use hb_wasm64_engine::background;
 use hb_wasm64_engine::error::Error;
-use parking_lot::Mutex;
 use rustler::env::SavedTerm;
 use rustler::thread::is_scheduler_thread;
 use rustler::{Encoder, Env, LocalPid, Monitor, NifResult, OwnedEnv, Resource, ResourceArc, Term};
@@ -15,8 +14,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[derive(Default)]
 pub struct Job {
     cancelled: AtomicBool,
-    /// The result has been sent, or nobody wants it any more: whoever finds this unset decides.
-    is_over: Mutex<bool>,
+    /// The result is being sent, or nobody wants it any more: whoever sets this decides.
+    is_over: AtomicBool,
 }
 
 #[rustler::resource_impl]
@@ -29,15 +28,10 @@ impl Resource for Job {
 }
 
 impl Job {
-    /// Ends the work. `false`: its result has been sent.
+    /// Ends the work. `false`: its result has been sent, or is about to be.
     fn give_up(&self) -> bool {
-        let mut is_over = self.is_over.lock();
-        if *is_over {
-            return false;
-        }
         self.cancelled.store(true, Ordering::Release);
-        *is_over = true;
-        true
+        !self.is_over.swap(true, Ordering::AcqRel)
     }
 }
 
@@ -47,13 +41,20 @@ struct Reply {
     env: OwnedEnv,
     pid: LocalPid,
     reference: SavedTerm,
+    /// Ends the work when the process dies.
+    monitor: Option<Monitor>,
+    /// The message is for this one to send.
+    is_due: bool,
 }
 
 impl Reply {
     /// `{hb_wasm64, Reference, {done, Result}}`.
     fn send(&mut self, encode: impl FnOnce(Env<'_>) -> Term<'_>) {
-        let mut is_over = self.job.is_over.lock();
-        if std::mem::replace(&mut *is_over, true) {
+        self.is_due |= !self.job.is_over.swap(true, Ordering::AcqRel);
+        if let Some(monitor) = self.monitor.take() {
+            self.job.demonitor(None, &monitor);
+        }
+        if !self.is_due {
             return;
         }
         let reference = &self.reference;
@@ -61,6 +62,7 @@ impl Reply {
         let _ = self.env.send_and_clear(&self.pid, |env| {
             (atoms::hb_wasm64(), reference.load(env), (atoms::done(), encode(env))).encode(env)
         });
+        self.is_due = false;
     }
 }
 
@@ -84,13 +86,14 @@ pub fn run<'a, R>(
 ) -> Term<'a> {
     let job = ResourceArc::new(Job::default());
     let pid = env.pid();
-    if env.monitor(&job, &pid).is_none() {
+    let monitor = env.monitor(&job, &pid);
+    if monitor.is_none() {
         // The process is exiting.
         job.give_up();
     }
     let own_env = OwnedEnv::new();
     let saved = own_env.save(reference);
-    let mut reply = Reply { job: job.clone(), env: own_env, pid, reference: saved };
+    let mut reply = Reply { job: job.clone(), env: own_env, pid, reference: saved, monitor, is_due: false };
     let started = background::spawn(bytes, move || {
         let result = if reply.job.cancelled.load(Ordering::Acquire) {
             Err(Error::Cancelled)

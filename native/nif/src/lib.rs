@@ -24,6 +24,7 @@ use crate::loading::{Asker, Found, Loaded};
 use crate::options::Deadline;
 use crate::steps::Operation;
 use hb_wasm64_engine::error::{Error, ImportFailure};
+use hb_wasm64_engine::image::Image;
 use hb_wasm64_engine::limits::{self, Setting};
 use hb_wasm64_engine::{CallRequest, FuncName, GivenUp, Instance, Notifications, Response, Slice, Status, TicketId};
 use hb_wasm64_engine::{SLICES, Unserved, set_slice};
@@ -265,15 +266,31 @@ fn unserved<'a>(env: Env<'a>, module: Binary<'a>, func: Binary<'a>) -> Term<'a> 
     }
 }
 
-/// What there is to know about an instance. The lists of an image may be long.
+/// Imports and exports, of an image together, of which a description is made where it is asked for.
+const SHORT_LISTS: usize = 10_000;
+
+/// What one of them costs, in bytes that are copied in that time.
+const LISTED_BYTES: u64 = 4 << 10;
+
+/// `{ok, Description}`: what there is to know about an instance. Where the lists of its image are long `{wait, Job}`, and the
+/// same in a message.
 #[rustler::nif(schedule = "DirtyCpu")]
-fn describe<'a>(env: Env<'a>, handle: Term<'a>, deadline: Deadline) -> NifResult<Term<'a>> {
+fn describe<'a>(env: Env<'a>, handle: Term<'a>, reference: Term<'a>, deadline: Deadline) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
     if deadline.is_over() {
         return Ok(steps::timeout(env));
     }
     let Some(status) = status_atom(&handle) else { return Ok(terms::error(env, &Error::Stopped)) };
-    let (instance, image) = (&handle.instance, handle.instance.image());
+    let (image, memory) = (handle.instance.image().clone(), handle.instance.memory_bytes());
+    let lists = image.imports().len() + image.exports().len();
+    if lists <= SHORT_LISTS {
+        return Ok(description(env, &image, memory, status));
+    }
+    let bytes = lists as u64 * LISTED_BYTES;
+    Ok(jobs::run(env, reference, bytes, |_| Ok(()), move |env, ()| description(env, &image, memory, status)))
+}
+
+fn description<'a>(env: Env<'a>, image: &Image, memory: u64, status: Atom) -> Term<'a> {
     let description = terms::map(
         env,
         [
@@ -281,11 +298,11 @@ fn describe<'a>(env: Env<'a>, handle: Term<'a>, deadline: Deadline) -> NifResult
             (atoms::exports(), terms::exports(env, image)),
             (atoms::image(), terms::binary(env, image.hash())),
             (atoms::mode(), atoms::wasm().to_term(env)),
-            (atoms::memory(), instance.memory_bytes().encode(env)),
+            (atoms::memory(), memory.encode(env)),
             (atoms::status(), status.to_term(env)),
         ],
     );
-    Ok((atoms::ok(), description).encode(env))
+    (atoms::ok(), description).encode(env)
 }
 
 /// The time that deadlines are compared with, in nanoseconds.

@@ -7,8 +7,8 @@ use crate::options::Deadline;
 use crate::steps::Operation;
 use crate::{not_local, terms};
 use hb_wasm64_engine::error::Error;
-use hb_wasm64_snapshot::Cancellation;
 use hb_wasm64_engine::{Contents, Slice};
+use hb_wasm64_snapshot::Cancellation;
 use rustler::{Binary, Encoder, Env, NifResult, OwnedBinary, OwnedEnv, Term};
 use std::sync::atomic::AtomicBool;
 
