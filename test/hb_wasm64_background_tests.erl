@@ -173,6 +173,22 @@ the_death_of_who_asked_ends_long_work_test_() ->
         ]
     end}.
 
+%% Whenever it comes: before a process has its place in line, in line, or in the middle of its step.
+processes_that_are_killed_at_any_time_leave_the_instance_to_others_test_() ->
+    {timeout, 120, fun() ->
+        H = hb_support:start("memory64"),
+        {ok, _} = hb_wasm64:call(H, "grow", [100]),
+        [
+            begin
+                Pids = [spawn(fun() -> hb_wasm64:read(H, 0, 2 * ?MIB) end) || _ <- lists:seq(1, 10)],
+                _ = [ok || _ <- lists:seq(1, rand:uniform(20_000))],
+                [exit(Pid, kill) || Pid <- Pids],
+                ?assertEqual({Round, {ok, <<0>>}}, {Round, hb_wasm64:read(H, 0, 1, #{timeout => 30_000})})
+            end
+         || Round <- lists:seq(1, 1500)
+        ]
+    end}.
+
 a_stopped_instance_ends_long_work_test_() ->
     {timeout, 60, fun() ->
         [

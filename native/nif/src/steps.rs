@@ -25,15 +25,15 @@ pub struct Operation<'a, 'h> {
     reference: Term<'a>,
     ticket: TicketId,
     deadline: Deadline,
-    /// The process is exiting, so that its death will not be noticed any more.
-    exiting: Cell<bool>,
+    /// An owner was made in this step.
+    is_owned: Cell<bool>,
 }
 
 impl<'a, 'h> Operation<'a, 'h> {
     /// A step of the operation of a ticket; 0 stands for a new one.
     pub fn new(env: Env<'a>, handle: &'h ResourceArc<Handle>, reference: Term<'a>, ticket: u64) -> Operation<'a, 'h> {
         let ticket = if ticket == 0 { TicketId::fresh() } else { TicketId(ticket) };
-        Operation { env, handle, reference, ticket, deadline: Deadline::default(), exiting: Cell::new(false) }
+        Operation { env, handle, reference, ticket, deadline: Deadline::default(), is_owned: Cell::new(false) }
     }
 
     /// The same on a scheduler for which it may have waited long: after the deadline the step is not taken, the operation is
@@ -45,9 +45,8 @@ impl<'a, 'h> Operation<'a, 'h> {
     /// The calling process, for the engine.
     pub fn caller(&self) -> Caller<'_, LocalPid, impl Fn() -> Arc<Owner>> {
         let owner = || {
-            let owner = Owner::monitor(self.env, self.handle, self.reference);
-            self.exiting.set(!owner.is_monitored());
-            owner
+            self.is_owned.set(true);
+            Owner::monitor(self.env, self.handle, self.reference)
         };
         Caller { scope: self.handle.scope.as_ref(), ticket: self.ticket, process: self.env.pid(), owner }
     }
@@ -103,8 +102,10 @@ impl<'a, 'h> Operation<'a, 'h> {
         }
     }
 
+    /// A process can be killed while it is on a dirty scheduler. If that was before its owner had a place in the queue, its
+    /// monitor either could not be made or has fired for nobody; afterwards the monitor ends the operation.
     fn abandon_if_exiting(&self, term: Term<'a>) -> Term<'a> {
-        if self.exiting.get() {
+        if self.is_owned.get() && !self.env.pid().is_alive(self.env) {
             notify(self.env, self.handle.instance.cancel(self.ticket).0);
         }
         term
