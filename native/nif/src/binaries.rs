@@ -3,7 +3,7 @@
 use crate::atoms;
 use crate::terms;
 use hb_wasm64_engine::error::Error;
-use hb_wasm64_engine::snapshot::Cancellation;
+use hb_wasm64_snapshot::Cancellation;
 use rustler::{Encoder, Env, OwnedBinary, Term};
 
 /// Bytes that are copied before anybody looks whether the result is still wanted.
