@@ -143,6 +143,34 @@ on_timeout_stop_is_for_guests_that_were_cut_short_test() ->
     ?assertEqual({error, timeout}, hb_wasm64:call(H, "spin", [], #{timeout => 50, on_timeout => stop})),
     ?assertEqual({error, stopped}, hb_wasm64:status(H)).
 
+%% Also between the moments in which the step of an operation ends and the death of its process is noticed.
+a_process_that_is_killed_at_any_time_frees_the_instance_test_() ->
+    {timeout, 120, fun() ->
+        {ok, H} = hb_wasm64:start(image(50)),
+        {ok, Snapshot} = hb_wasm64:snapshot(H),
+        Operations = [
+            fun() -> hb_wasm64:restore(H, Snapshot) end,
+            fun() -> hb_wasm64:fork(H) end,
+            fun() -> hb_wasm64:snapshot(H, #{compress => true}) end,
+            fun() -> hb_wasm64:read_memory(H) end,
+            fun() -> hb_wasm64:grow(H, 0) end
+        ],
+        [
+            begin
+                Pids = [spawn(Operation) || Operation <- Operations],
+                _ = spend(Round rem 200),
+                [exit(Pid, kill) || Pid <- Pids],
+                ?assertEqual({Round, {ok, 65536}}, {Round, hb_wasm64:memory_size(H, #{timeout => 30_000})})
+            end
+         || Round <- lists:seq(1, 1000)
+        ]
+    end}.
+
+%% Microseconds, without giving the scheduler away.
+spend(Micros) -> spend_until(erlang:monotonic_time(microsecond) + Micros).
+
+spend_until(End) -> erlang:monotonic_time(microsecond) >= End orelse spend_until(End).
+
 %% A module with that many passive data segments, a function "drop" that drops them all, and a memory.
 image(Segments) ->
     Count = leb(Segments),

@@ -372,6 +372,11 @@ impl<O: Clone, P: Copy + PartialEq, I> Queue<O, P, I> {
         tickets.any(|ticket| ticket.id == id && ticket.waiting)
     }
 
+    /// Raises the flag that cancels a running call. `false`: it was up already, as its task has passed the point of no return.
+    pub(crate) fn raise(&mut self, id: TicketId) -> bool {
+        self.running(id).is_some_and(|ticket| !ticket.cancelled.swap(true, Ordering::AcqRel))
+    }
+
     /// Removes the first ticket that is wanted: one that waits, or that of a running call together with everything nested
     /// in it.
     pub(crate) fn cancel(&mut self, wanted: impl Fn(TicketId, Option<&O>) -> bool) -> Notifications<O> {

@@ -28,9 +28,13 @@ const REMEMBERED: usize = 16;
 /// the calling process, unless that dies first or gives up: see [`Asker`].
 pub fn load<'a>(env: Env<'a>, reference: Term<'a>, binary: Term<'a>) -> NifResult<Result<Found, Error>> {
     let bytes: Binary<'_> = binary.decode()?;
-    let asker = ResourceArc::new(Asker { state: Mutex::new(Asking::Waiting), request: OnceLock::new() });
+    let asker = ResourceArc::new(Asker {
+        state: Mutex::new(Asking::Waiting),
+        request: OnceLock::new(),
+        monitor: OnceLock::new(),
+    });
     // The death of a process that is exiting already is not reported.
-    let watched = env.monitor(&asker, &env.pid()).is_some();
+    let watched = env.monitor(&asker, &env.pid()).map(|monitor| asker.monitor.set(monitor)).is_some();
     let mut reply = Reply::new(env.pid(), reference, asker.clone());
     let place = (bytes.as_ptr() as usize, bytes.len());
     let kept = Kept::new(binary);
@@ -67,6 +71,8 @@ pub enum Found {
 pub struct Asker {
     state: Mutex<Asking>,
     request: OnceLock<Request>,
+    /// Notices the death of the process, until it has its answer.
+    monitor: OnceLock<Monitor>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -142,6 +148,9 @@ impl Reply {
     }
 
     fn deliver(&mut self, result: &Result<Arc<Image>, Error>) {
+        if let Some(monitor) = self.asker.monitor.get() {
+            self.asker.demonitor(None, monitor);
+        }
         // Held while the message is sent, so that it has arrived where the state says so.
         let mut state = self.asker.state.lock();
         if *state != Asking::Waiting {

@@ -27,6 +27,8 @@ pub(super) enum Work {
     None,
     /// It waits for its background thread: no other thread polls meanwhile.
     Due(TicketId),
+    /// It is being done.
+    Active(TicketId),
     /// It has come to this, which its owner has yet to be told.
     Done(TicketId, Option<Outcome>),
 }

@@ -250,11 +250,9 @@ impl<O: Clone, P: Copy + PartialEq> Instance<O, P> {
         if !matches!(inner.work, Work::Due(due) if due == ticket) || !inner.queue.is_running(ticket) {
             return inner.notify(Notifications::default());
         }
-        inner.work = Work::None;
+        inner.work = Work::Active(ticket);
         let (mut inner, outcome) = self.poll(inner, Slice::Background);
-        if inner.queue.is_running(ticket) {
-            inner.work = Work::Done(ticket, outcome);
-        }
+        inner.work = if inner.queue.is_running(ticket) { Work::Done(ticket, outcome) } else { Work::None };
         inner.notify(Notifications::default())
     }
 
@@ -291,7 +289,12 @@ impl<O: Clone, P: Copy + PartialEq> Instance<O, P> {
     /// Ends an operation whose owner has waited for long enough.
     pub fn give_up(&self, ticket: TicketId) -> (Notifications<O>, GivenUp) {
         let mut inner = self.inner.lock();
-        if matches!(inner.work, Work::Done(done, _) if done == ticket) && inner.queue.is_running(ticket) {
+        let too_late = match inner.work {
+            Work::Done(done, _) if done == ticket => inner.queue.is_running(ticket),
+            Work::Active(active) if active == ticket => inner.queue.is_running(ticket) && !inner.queue.raise(ticket),
+            _ => false,
+        };
+        if too_late {
             return (Notifications::default(), GivenUp::TooLate);
         }
         drop(inner);

@@ -15,7 +15,8 @@ pub struct Caller<'a, P, F> {
     pub ticket: TicketId,
     /// The process.
     pub process: P,
-    /// Makes the owner of the operation, when it has to wait or takes more than one step. Called with no lock held.
+    /// Makes the owner of the operation, when it has to wait or takes more than one step. Called with no lock held: when the
+    /// process dies in between, ending the operation is up to the one that takes the step.
     pub owner: F,
 }
 

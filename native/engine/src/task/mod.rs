@@ -103,9 +103,20 @@ pub(crate) async fn run(image: Arc<Image>, port: Arc<Port>) {
                 (starting.ticket, result.and_then(|forked| other.hand_over(forked)))
             }
             Command::Restore(starting, snapshots) => {
-                let ticket = starting.ticket;
-                let result = restore(&image, &port, starting, snapshots).await;
-                (ticket, result.map(|restored| reaper::dispose(std::mem::replace(&mut store, restored))))
+                let (ticket, cancelled) = (starting.ticket, starting.cancelled.clone());
+                let result = match restore(&image, &port, starting, snapshots).await {
+                    // Whoever raises the flag first decides: who gives up is told that nothing has changed.
+                    Ok(restored) if cancelled.swap(true, Ordering::AcqRel) => {
+                        reaper::dispose(restored);
+                        Err(Error::Cancelled)
+                    }
+                    Ok(restored) => {
+                        reaper::dispose(std::mem::replace(&mut store, restored));
+                        Ok(())
+                    }
+                    Err(error) => Err(error),
+                };
+                (ticket, result)
             }
             command => {
                 serve(store.as_context_mut(), command).await;
