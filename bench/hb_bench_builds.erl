@@ -3,6 +3,7 @@
 %% Each build runs in an Erlang VM of its own, with the same modules of this benchmark. There are several such pairs of VMs, as
 %% one VM can be faster than another of the same build for all of its life (by how its memory and code happen to lie);
 %% every row is measured in each pair. Which of a pair begins changes with each round.
+%% Both have to be built with the same settings of the compiler: those of cargo's own configuration count as well.
 -module(hb_bench_builds).
 
 -export([compare/5]).
