@@ -137,8 +137,9 @@ time_that_is_up_ends_long_work_test_() ->
         H = large(64),
         {ok, Whole} = hb_wasm64:snapshot(H),
         Count = 10 + 2 * erlang:system_info(logical_processors),
-        Others = [spawn(fun() -> over_and_over(fun() -> {ok, _} = hb_wasm64:merge([Whole]) end, counters:new(1, [])) end)
-                  || _ <- lists:seq(1, Count)],
+        Rounds = counters:new(1, []),
+        Others = [spawn(fun() -> over_and_over(fun() -> {ok, _} = hb_wasm64:merge([Whole]) end, Rounds) end) || _ <- lists:seq(1, Count)],
+        ?assert(hb_support:wait_until(fun() -> counters:get(Rounds, 1) > Count end, 60_000)),
         [?assertEqual({Name, {error, timeout}}, {Name, Do(#{timeout => 10})}) || {Name, Do} <- [
             {snapshot, fun(Options) -> hb_wasm64:snapshot(H, Options) end},
             {compressed, fun(Options) -> hb_wasm64:snapshot(H, Options#{compress => true}) end},
