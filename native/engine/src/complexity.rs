@@ -377,12 +377,13 @@ fn is_calculated(operator: &Operator<'_>) -> bool {
 mod tests {
     use crate::config;
     use crate::error::Error;
-    use crate::image::{Image, hash};
+    use crate::image::hash;
+    use crate::task::LinkedImage;
 
     fn compile(wat: &str) -> Result<bool, String> {
         let bytes = wat::parse_str(wat).unwrap();
-        match Image::compile(hash(&bytes), &bytes) {
-            Ok(image) => Ok(config::is_optimized(image.pre().module().engine())),
+        match LinkedImage::compile(hash(&bytes), &bytes) {
+            Ok(image) => Ok(config::is_optimized(image.module().engine())),
             Err(Error::Unsupported(text)) => Err(text),
             Err(other) => panic!("{other:?}"),
         }

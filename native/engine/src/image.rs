@@ -1,20 +1,22 @@
 //! From bytes to a module that can be instantiated in microseconds.
 
+mod exports;
+
+pub(crate) use exports::StateExports;
+
 use crate::complexity::Complexity;
 use crate::config::{self, EngineKind};
 use crate::declared::Declared;
 use crate::error::Error;
-use crate::import::{self, ImportInfo};
+use crate::import::{self, Import, ImportInfo};
 use crate::limits;
-use crate::reaper;
-use crate::state::{Fresh, StateExports};
-use crate::task::Data;
 use crate::value::Signature;
 use hb_wasm64_host::Width;
 use hb_wasm64_host::emscripten::{self, Functions};
 use hb_wasm64_rewrite::expose::{self, Layout};
 use hb_wasm64_rewrite::unwind::Thrown;
 use hb_wasm64_rewrite::{Options, Rewritten, rewrite};
+use hb_wasm64_snapshot::Entries;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,7 +25,7 @@ use wasmparser::{
     FuncValidator, FuncValidatorAllocations, FunctionBody, OperatorsReader, Parser, Payload, TypeRef, ValidPayload,
 };
 use wasmparser::{Validator, ValidatorResources, WasmFeatures};
-use wasmtime::{ExternType, InstancePre, Linker, Module, ModuleExport};
+use wasmtime::{ExternType, Module, ModuleExport};
 
 /// SHA-256 of the bytes that an image was made of, before anything was done to them.
 pub type Hash = [u8; 32];
@@ -34,11 +36,11 @@ pub(crate) type Abandoned = Arc<AtomicBool>;
 /// The table through which functions are called by number, if the image exports more than one.
 const FUNCTION_TABLE: &str = "__indirect_function_table";
 
-/// A module, ready to be instantiated.
+/// A compiled module, and what is known of it.
 pub struct Image {
     hash: Hash,
     source: Box<[u8]>,
-    pre: InstancePre<Data>,
+    module: Module,
     declared: Declared,
     imports: Vec<Arc<ImportInfo>>,
     interceptable_modules: Vec<Arc<str>>,
@@ -53,6 +55,20 @@ pub struct Image {
     width: Width,
     thrown: Vec<(ModuleExport, Thrown)>,
     stack_pointer: Option<ModuleExport>,
+}
+
+/// What a fresh instance of an image is like.
+pub(crate) struct Fresh {
+    pub(crate) tables: Vec<(u32, Entries)>,
+    /// Its partial snapshot.
+    pub(crate) partial: Vec<u8>,
+}
+
+impl Fresh {
+    /// Where constructors fail: no state is as after a start.
+    pub(crate) fn unknown(tables: Vec<(u32, Entries)>) -> Fresh {
+        Fresh { tables, partial: Vec::new() }
+    }
 }
 
 /// What an image exports under one name.
@@ -74,16 +90,12 @@ pub(crate) struct FuncExport {
 }
 
 impl Image {
-    /// Validates, rewrites, compiles and links a module. Takes seconds where the module is large.
-    ///
-    /// # Errors
-    /// [`Error::InvalidModule`], [`Error::Unsupported`] or [`Error::Link`]; [`Error::Host`] where the compiler fails.
-    pub fn compile(hash: Hash, bytes: &[u8]) -> Result<Image, Error> {
-        Image::compile_while(hash, bytes, &Abandoned::default())
-    }
-
-    /// The same for as long as the image is not abandoned; [`Error::Cancelled`] where it is.
-    pub(crate) fn compile_while(hash: Hash, bytes: &[u8], abandoned: &Abandoned) -> Result<Image, Error> {
+    /// Validates, rewrites and compiles a module, for as long as it is not abandoned. Returns its imports with it.
+    pub(crate) fn compile_while(
+        hash: Hash,
+        bytes: &[u8],
+        abandoned: &Abandoned,
+    ) -> Result<(Image, Vec<Import>), Error> {
         let go_on = || if abandoned.load(Ordering::Relaxed) { Err(Error::Cancelled) } else { Ok(()) };
         refuse_other_formats(bytes)?;
         let is_simple = validate(bytes, &go_on)?;
@@ -99,10 +111,10 @@ impl Image {
         // The memory image is made here, or the first instance would make it on a scheduler.
         module.initialize_copy_on_write_image().map_err(|error| Error::Host(format!("memory image: {error:#}")))?;
 
-        let mut linker = Linker::new(engine);
         let named = || module.imports().map(|import| (import.module(), import.name()));
         let functions = emscripten::is_emscripten(named()).then(|| Functions::new(width, facts.can_catch));
-        let imports = import::define(&mut linker, &module, functions.as_ref())?;
+        let found = import::all(&module, functions.as_ref())?;
+        let imports: Vec<_> = found.iter().map(|import| import.info.clone()).collect();
         let mut interceptable_modules: Vec<Arc<str>> = Vec::new();
         for import in imports.iter().filter(|import| import.interceptable) {
             if !interceptable_modules.contains(&import.module) {
@@ -114,7 +126,6 @@ impl Image {
             .iter()
             .filter_map(|(tag, thrown)| Some((module.get_export_index(&expose::tag_name(*tag))?, *thrown)));
         let thrown = thrown.collect();
-        let pre = linker.instantiate_pre(&module).map_err(|error| Error::Host(format!("linker: {error:#}")))?;
         let (exports, funcs) = exports(&module);
         let memory =
             layout.memories.get(facts.memory as usize).and_then(|memory| module.get_export_index(&memory.name));
@@ -128,7 +139,7 @@ impl Image {
         let image = Image {
             hash,
             source,
-            pre,
+            module,
             declared,
             imports,
             interceptable_modules,
@@ -144,7 +155,7 @@ impl Image {
             thrown,
             stack_pointer,
         };
-        Ok(image)
+        Ok((image, found))
     }
 
     /// The hash that names the image.
@@ -160,7 +171,7 @@ impl Image {
     /// Memory that the image takes while it is kept, in bytes: its code with what the engine knows of it, the module as
     /// it came, and names and types, roughly.
     pub(crate) fn resident_bytes(&self) -> usize {
-        let code = self.pre.module().image_range();
+        let code = self.module.image_range();
         let code = (code.end as usize).saturating_sub(code.start as usize);
         code + self.source.len()
     }
@@ -200,8 +211,8 @@ impl Image {
         &self.thrown
     }
 
-    pub(crate) fn pre(&self) -> &InstancePre<Data> {
-        &self.pre
+    pub(crate) fn module(&self) -> &Module {
+        &self.module
     }
 
     /// What it declares of memories and tables.
@@ -239,13 +250,6 @@ impl Image {
     /// It is a function of the image: whoever finds out first is right.
     pub(crate) fn set_fresh(&self, fresh: Fresh) {
         let _ = self.fresh.set(fresh);
-    }
-}
-
-impl Drop for Image {
-    fn drop(&mut self) {
-        // Whoever drops the image last may be on a scheduler: the code is unmapped elsewhere.
-        reaper::dispose(self.pre.clone());
     }
 }
 
@@ -425,8 +429,8 @@ mod tests {
     /// The pages of the default memory and the entries of the default table.
     fn defaults(fields: &str) -> (Option<u64>, Option<u64>) {
         let bytes = wat::parse_str(format!("(module {fields} (func) (elem declare func 0))")).unwrap();
-        let image = Image::compile(hash(&bytes), &bytes).unwrap();
-        let module = image.pre().module();
+        let (image, _) = Image::compile_while(hash(&bytes), &bytes, &Abandoned::default()).unwrap();
+        let module = image.module();
         let mut store = Store::new(module.engine(), ());
         store.set_fuel(1_000_000).unwrap();
         store.set_epoch_deadline(1 << 40);

@@ -4,14 +4,12 @@
 //! Such an import can be intercepted: it goes to Erlang first, which serves it or passes.
 
 use crate::error::{Error, ImportFailure};
-use crate::task::{Data, suspend};
 use crate::value::{Arg, Signature, ValType, Value, coerce_some};
 use hb_wasm64_host::Unserved;
-use hb_wasm64_host::emscripten::{Binding, Functions, serve};
+use hb_wasm64_host::emscripten::{Binding, Functions};
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
-use wasmtime::{AsContextMut, ExternType, Linker, Module};
+use wasmtime::{ExternType, FuncType, Module};
 
 /// One imported function.
 #[derive(Debug)]
@@ -26,6 +24,13 @@ pub struct ImportInfo {
     pub signature_text: String,
     /// Whether the host serves it, and it can be intercepted.
     pub interceptable: bool,
+}
+
+/// An import, and what is needed to define it.
+pub(crate) struct Import {
+    pub(crate) info: Arc<ImportInfo>,
+    pub(crate) ty: FuncType,
+    pub(crate) binding: Option<Arc<Binding>>,
 }
 
 /// What becomes of an import that went to Erlang.
@@ -62,18 +67,14 @@ impl ImportInfo {
     }
 }
 
-/// Defines every import of `module` in `linker`.
+/// The imports of a module, each with the function of the host that serves it, if one does.
 ///
 /// # Errors
 /// [`Error::Link`] for an import that cannot be served.
-pub(crate) fn define(
-    linker: &mut Linker<Data>,
-    module: &Module,
-    functions: Option<&Functions>,
-) -> Result<Vec<Arc<ImportInfo>>, Error> {
-    let mut imports: Vec<Arc<ImportInfo>> = Vec::new();
+pub(crate) fn all(module: &Module, functions: Option<&Functions>) -> Result<Vec<Import>, Error> {
+    let mut imports: Vec<Import> = Vec::new();
     let mut modules: HashMap<&str, Arc<str>> = HashMap::new();
-    let mut defined: HashMap<(Arc<str>, Arc<str>), Arc<ImportInfo>> = HashMap::new();
+    let mut types: HashMap<(&str, &str), Signature> = HashMap::new();
     for import in module.imports() {
         let refuse = |kind| Error::Link { module: import.module().into(), name: import.name().into(), kind };
         let ty = match import.ty() {
@@ -84,34 +85,20 @@ pub(crate) fn define(
             ExternType::Tag(_) => return Err(refuse("tag")),
         };
         let signature = Signature::of(&ty).ok_or_else(|| refuse("func"))?;
-        let signature_text = signature.to_string();
-        let module = modules.entry(import.module()).or_insert_with(|| import.module().into()).clone();
-        let name = import.name().into();
-        let mut info = ImportInfo { module, name, signature, signature_text, interceptable: false };
+        // An image may import one function twice, but a name can have one type only.
+        if *types.entry((import.module(), import.name())).or_insert_with(|| signature.clone()) != signature {
+            return Err(refuse("func"));
+        }
         let (params, results): (Vec<_>, Vec<_>) = (ty.params().collect(), ty.results().collect());
         let binding = functions.and_then(|functions| functions.bind(import.module(), import.name(), &params, &results));
-        info.interceptable = binding.as_ref().is_some_and(Binding::is_interceptable);
-        let info = Arc::new(info);
-        imports.push(info.clone());
-        // An image may import one function twice, but a name can have one type only.
-        match defined.entry((info.module.clone(), info.name.clone())) {
-            Entry::Occupied(twin) if twin.get().signature == info.signature => continue,
-            Entry::Occupied(_) => return Err(refuse("func")),
-            Entry::Vacant(entry) => entry.insert(info.clone()),
+        let info = ImportInfo {
+            module: modules.entry(import.module()).or_insert_with(|| import.module().into()).clone(),
+            name: import.name().into(),
+            signature_text: signature.to_string(),
+            signature,
+            interceptable: binding.as_ref().is_some_and(Binding::is_interceptable),
         };
-        let binding = binding.map(Arc::new);
-        linker
-            .func_new_async(import.module(), import.name(), ty, move |mut caller, params, results| {
-                let (info, binding) = (info.clone(), binding.clone());
-                Box::new(async move {
-                    let store = caller.as_context_mut();
-                    match &binding {
-                        Some(binding) => serve(store, binding, &info, params, results).await,
-                        None => suspend(store, &info, params, results).await,
-                    }
-                })
-            })
-            .map_err(|_| refuse("func"))?;
+        imports.push(Import { info: Arc::new(info), ty, binding: binding.map(Arc::new) });
     }
     Ok(imports)
 }

@@ -1,6 +1,6 @@
 //! WebAssembly instances as suspendable tasks.
 //!
-//! The engine of `hb_wasm64`. It knows wasmtime and knows no BEAM: an embedder prepares an [`Image`](image::Image),
+//! The engine of `hb_wasm64`. It knows wasmtime and knows no BEAM: an embedder prepares a [`LinkedImage`],
 //! makes an [`Instance`] of it, and moves the instance on from whichever thread it likes, one slice at a time. Guests
 //! stop at imports and at the end of their slices; everything that waits costs nothing but its memory.
 
@@ -32,9 +32,9 @@ pub use hb_wasm64_host::Unserved;
 pub use hb_wasm64_host::emscripten::Initialize;
 pub use import::ImportInfo;
 pub use instance::{
-    Access, CallRequest, Caller, FuncName, GivenUp, Instance, Progress, Request, Response, Slice, StartRequest, Step,
+    Access, CallRequest, Caller, FuncName, GivenUp, Instance, Progress, Request, Response, Slice, Step,
 };
 pub use queue::{Notifications, Scope, Status, TicketId};
-pub use state::{Contents, Files, Snapshots, View};
-pub use task::CallOptions;
+pub use state::{Files, Snapshots, View};
+pub use task::{CallOptions, Contents, LinkedImage, StartRequest};
 pub use ticker::{SLICES, set_slice};

@@ -3,8 +3,9 @@
 // Helpers of tests are tests, too; `clippy.toml` excepts only what is marked as one.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+use hb_wasm64_engine::LinkedImage;
 use hb_wasm64_engine::error::Error;
-use hb_wasm64_engine::image::{Image, hash};
+use hb_wasm64_engine::image::hash;
 use hb_wasm64_engine::value::{Arg, Value};
 use hb_wasm64_engine::{
     Access, CallOptions, CallRequest, Caller, FuncName, Initialize, Instance, Progress, Response, Slice, StartRequest,
@@ -18,9 +19,9 @@ fn caller(ticket: TicketId) -> Caller<'static, (), impl Fn()> {
     Caller { scope: None, ticket, process: (), owner: || () }
 }
 
-fn image(wat: &str) -> Result<Arc<Image>, Error> {
+fn image(wat: &str) -> Result<Arc<LinkedImage>, Error> {
     let bytes = wat::parse_str(wat).unwrap();
-    Image::compile(hash(&bytes), &bytes).map(Arc::new)
+    LinkedImage::compile(hash(&bytes), &bytes).map(Arc::new)
 }
 
 fn start(wat: &str, initialize: Initialize) -> Result<Guest, Error> {

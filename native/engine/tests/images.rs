@@ -3,15 +3,16 @@
 // Helpers of tests are tests, too; `clippy.toml` excepts only what is marked as one.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+use hb_wasm64_engine::LinkedImage;
 use hb_wasm64_engine::error::{Error, Limit};
-use hb_wasm64_engine::image::{Image, hash};
+use hb_wasm64_engine::image::hash;
 use hb_wasm64_engine::images::{self, Done, Prepared, Request, Source};
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
 fn refused(bytes: &[u8]) -> Error {
-    match Image::compile(hash(bytes), bytes) {
+    match LinkedImage::compile(hash(bytes), bytes) {
         Ok(_) => panic!("accepted"),
         Err(error) => error,
     }
@@ -59,12 +60,12 @@ fn an_image_is_compiled_once_however_many_ask_at_the_same_time() {
     let (sender, receiver) = channel();
     for _ in 0..20 {
         let done = sender.clone();
-        let done = Box::new(move |image: Result<Arc<Image>, Error>| done.send(image.unwrap()).unwrap());
+        let done = Box::new(move |image: Result<Arc<LinkedImage>, Error>| done.send(image.unwrap()).unwrap());
         if let Prepared::Ready(image) = images::prepare(Box::new(bytes.clone()), done).unwrap() {
             sender.send(image).unwrap();
         }
     }
-    let prepared: Vec<Arc<Image>> = receiver.iter().take(20).collect();
+    let prepared: Vec<Arc<LinkedImage>> = receiver.iter().take(20).collect();
     assert!(prepared.iter().all(|image| Arc::ptr_eq(image, &prepared[0])));
     assert!(images::cached(&hash(&bytes)).is_some_and(|image| Arc::ptr_eq(&image, &prepared[0])));
 }
@@ -78,7 +79,7 @@ fn an_image_too_large_to_be_hashed_by_who_asks_is_compiled_once_too() {
         let done = sender.clone();
         ask(&bytes, Box::new(move |image| done.send(image.unwrap()).unwrap()));
     }
-    let prepared: Vec<Arc<Image>> = receiver.iter().take(3).collect();
+    let prepared: Vec<Arc<LinkedImage>> = receiver.iter().take(3).collect();
     assert!(prepared.iter().all(|image| Arc::ptr_eq(image, &prepared[0])));
 }
 
@@ -178,7 +179,7 @@ fn an_import_that_is_no_function_or_has_two_types_cannot_be_linked() {
         assert_eq!(refused(&wat::parse_str(wat).unwrap()), expected);
     }
     let twice = wat::parse_str(r#"(module (import "e" "x" (func)) (import "e" "x" (func)))"#).unwrap();
-    assert!(Image::compile(hash(&twice), &twice).is_ok());
+    assert!(LinkedImage::compile(hash(&twice), &twice).is_ok());
 }
 
 #[test]
@@ -191,7 +192,7 @@ fn a_module_is_described_in_its_own_order() {
             (global (export "w") i32 (i32.const 0)) (tag (export "v")))"#,
     )
     .unwrap();
-    let image = Image::compile(hash(&bytes), &bytes).unwrap();
+    let image = LinkedImage::compile(hash(&bytes), &bytes).unwrap();
     let imports: Vec<String> = image.imports().iter().map(|import| import.signature_text.clone()).collect();
     assert_eq!(imports, ["(iIfF)v", "(eux)"]);
     let exports: Vec<(&str, &str)> = image.exports().iter().map(|export| (export.kind, export.name.as_str())).collect();

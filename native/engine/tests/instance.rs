@@ -3,8 +3,9 @@
 // Helpers of tests are tests, too; `clippy.toml` excepts only what is marked as one.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+use hb_wasm64_engine::LinkedImage;
 use hb_wasm64_engine::error::{Error, ImportFailure, Limit};
-use hb_wasm64_engine::image::{Image, hash};
+use hb_wasm64_engine::image::hash;
 use hb_wasm64_engine::value::{Arg, Value};
 use hb_wasm64_engine::{
     Access, CallOptions, CallRequest, Caller, FuncName, GivenUp, Instance, Progress, Request, Response, Scope, Slice,
@@ -34,7 +35,7 @@ fn resume(guest: &Guest, ticket: TicketId) -> Step<&'static str> {
 
 fn guest(wat: &str) -> Guest {
     let bytes = wat::parse_str(wat).unwrap();
-    let guest = Guest::new(Arc::new(Image::compile(hash(&bytes), &bytes).unwrap()));
+    let guest = Guest::new(Arc::new(LinkedImage::compile(hash(&bytes), &bytes).unwrap()));
     let ticket = TicketId::fresh();
     let step = guest.start(caller(None, ticket, "caller"), StartRequest::default(), Slice::Long);
     assert!(matches!(finish(&guest, ticket, step), Ok(values) if values.is_empty()));
@@ -332,7 +333,7 @@ fn a_nested_call_spends_the_fuel_of_the_call_around_it() {
 #[test]
 fn growth_beyond_the_limit_is_refused_and_what_the_module_declares_is_minus_one() {
     let bytes = wat::parse_str(r#"(module (memory (export "memory") i64 300000))"#).unwrap();
-    let large = Guest::new(Arc::new(Image::compile(hash(&bytes), &bytes).unwrap()));
+    let large = Guest::new(Arc::new(LinkedImage::compile(hash(&bytes), &bytes).unwrap()));
     let ticket = TicketId::fresh();
     let step = large.start(caller(None, ticket, "caller"), StartRequest::default(), Slice::Long);
     assert_eq!(finish(&large, ticket, step), Err(Error::Limit(Limit::Memory)));

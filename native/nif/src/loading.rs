@@ -2,8 +2,8 @@
 
 use crate::atoms;
 use crate::terms;
+use hb_wasm64_engine::LinkedImage;
 use hb_wasm64_engine::error::Error;
-use hb_wasm64_engine::image::Image;
 use hb_wasm64_engine::images::{self, Prepared, Request, Source};
 use parking_lot::Mutex;
 use rustler::env::SavedTerm;
@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock, Weak};
 
 /// An image as Erlang holds it between loading and instantiating.
-pub struct Loaded(pub Arc<Image>);
+pub struct Loaded(pub Arc<LinkedImage>);
 
 #[rustler::resource_impl]
 impl Resource for Loaded {}
@@ -38,7 +38,7 @@ pub fn load<'a>(env: Env<'a>, reference: Term<'a>, binary: Term<'a>) -> NifResul
     let mut reply = Reply::new(env.pid(), reference, asker.clone());
     let place = (bytes.as_ptr() as usize, bytes.len());
     let kept = Kept::new(binary);
-    let done = move |result: Result<Arc<Image>, Error>| {
+    let done = move |result: Result<Arc<LinkedImage>, Error>| {
         if let Ok(image) = &result {
             remember(place, kept, image);
         }
@@ -63,7 +63,7 @@ pub fn load<'a>(env: Env<'a>, reference: Term<'a>, binary: Term<'a>) -> NifResul
 
 /// What [`load`] has found.
 pub enum Found {
-    Image(Arc<Image>),
+    Image(Arc<LinkedImage>),
     Waiting(ResourceArc<Asker>),
 }
 
@@ -147,7 +147,7 @@ impl Reply {
         Reply { env, pid, reference, asker }
     }
 
-    fn deliver(&mut self, result: &Result<Arc<Image>, Error>) {
+    fn deliver(&mut self, result: &Result<Arc<LinkedImage>, Error>) {
         if let Some(monitor) = self.asker.monitor.get() {
             self.asker.demonitor(None, monitor);
         }
@@ -187,19 +187,19 @@ struct Known {
     size: usize,
     /// Frees the place when it goes.
     _kept: Kept,
-    image: Weak<Image>,
+    image: Weak<LinkedImage>,
 }
 
 static KNOWN: Mutex<VecDeque<Known>> = Mutex::new(VecDeque::new());
 
 /// The image of a binary that has been seen before, at the same place.
-pub fn recall(binary: &Binary<'_>) -> Option<Arc<Image>> {
+pub fn recall(binary: &Binary<'_>) -> Option<Arc<LinkedImage>> {
     let (start, size) = (binary.as_ptr() as usize, binary.len());
     let known = KNOWN.lock();
     known.iter().find(|known| known.start == start && known.size == size).and_then(|known| known.image.upgrade())
 }
 
-fn remember((start, size): (usize, usize), kept: Kept, image: &Arc<Image>) {
+fn remember((start, size): (usize, usize), kept: Kept, image: &Arc<LinkedImage>) {
     if size < LARGE_BYTES {
         return;
     }

@@ -2,9 +2,9 @@
 
 use crate::decode::Snapshot;
 use crate::error::{Result, SnapshotError};
-use crate::layout::{IdHasher, PageEntry, PageHash, WHOLE, ZEROED, hash_page};
-use crate::pages::{PageRef, is_zero, touched};
-use crate::records::{File, InOrder, Record};
+use crate::layout::{IdHasher, PageEntry, PageHash, WHOLE, ZEROED};
+use crate::pages::{is_zero, touched};
+use crate::records::{File, InOrder, PageRef, Place, Record};
 use crate::{Cancellation, Hash, PAGE, Skeleton, StateId, room};
 use std::ops::Range;
 use std::sync::Arc;
@@ -203,13 +203,9 @@ impl<'a> Resolved<'a> {
         self.memories.get(memory).map_or(&[], Vec::as_slice)
     }
 
-    pub(crate) fn files(&self) -> &[File<'a>] {
-        &self.files
-    }
-
-    /// The records that make a page, the last one first.
-    pub(crate) fn layers(&self, page: &PageRef) -> impl Iterator<Item = Record> {
-        std::iter::successors(Some(page.record), |record| self.under.get(record.under?).copied())
+    /// Its pages, to be read in their order.
+    pub(crate) fn in_order(&self) -> Result<InOrder<'_, 'a>> {
+        InOrder::new(&self.files, &self.under)
     }
 
     fn places(&self) -> impl Iterator<Item = (Place, &PageRef<'a>)> {
@@ -220,7 +216,7 @@ impl<'a> Resolved<'a> {
 
     /// Hands on every page in order, checked.
     pub(crate) fn for_each_page(&self, mut take: impl FnMut(&[u8; PAGE]) -> Result<()>) -> Result<()> {
-        let mut pages = InOrder::new(self)?;
+        let mut pages = self.in_order()?;
         self.places().try_for_each(|(place, page)| {
             self.cancellation.check()?;
             let contents = pages.page(place, page)?;
@@ -242,7 +238,7 @@ impl<'a> Resolved<'a> {
         for (place, page) in self.places().filter(|(place, _)| only.is_none_or(|only| only == place.memory)) {
             // With the last record the page is what it was hashed as.
             let hashes = std::iter::once(Some(page.hash)).chain(std::iter::repeat(None));
-            for (record, hash) in self.layers(page).zip(hashes) {
+            for (record, hash) in page.record.layers(&self.under).zip(hashes) {
                 room::push(steps.get_mut(record.file).ok_or(place.damaged())?, (place, record, hash))?;
             }
         }
@@ -257,31 +253,5 @@ impl<'a> Resolved<'a> {
             }
         }
         Ok(())
-    }
-}
-
-/// Where a page belongs.
-#[derive(Clone, Copy)]
-pub(crate) struct Place {
-    pub(crate) memory: usize,
-    pub(crate) page: u64,
-    /// How many pages of the state belong before it.
-    pub(crate) number: usize,
-}
-
-impl Place {
-    fn check(&self, contents: &[u8; PAGE], hash: &PageHash) -> Result<()> {
-        if hash_page(contents) != *hash {
-            return Err(self.damaged());
-        }
-        if is_zero(contents) {
-            let what = "is zero, but stored";
-            return Err(SnapshotError::MalformedPage { memory: self.memory, page: self.page, what });
-        }
-        Ok(())
-    }
-
-    pub(crate) fn damaged(&self) -> SnapshotError {
-        SnapshotError::DamagedPage { memory: self.memory, page: self.page }
     }
 }

@@ -2,17 +2,10 @@
 
 use crate::error::{Result, SnapshotError};
 use crate::layout::{ENTRY, HASH, HEADER, Header, PAGE_HASH, PageEntry, Reader, WHOLE, ZEROED};
+use crate::skeleton::Limits;
 use crate::{Hash, PAGE, Skeleton, StateId, frame, room, skeleton};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
-
-/// What a reader is willing to hold. Pages need no limit of their own: they are no more than fit into the memories,
-/// whose sizes ([`Skeleton::memories`]) the caller compares with its limits before it makes room for them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Entries of all stored tables together.
-    pub table_entries: u64,
-}
 
 /// One file. It borrows the bytes; nothing in it is larger than they are.
 #[derive(Clone, Debug)]

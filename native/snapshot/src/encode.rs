@@ -1,11 +1,12 @@
 //! From a state to a file.
 
-use crate::chain::{Place, Resolved};
+use crate::chain::Resolved;
 use crate::error::{Result, SnapshotError};
 use crate::frame::Compressor;
 use crate::layout::{ENTRY, HASH, HEADER, Header, IdHasher, PAGE_HASH, PageEntry, PageHash, WHOLE, ZEROED, hash_page};
+use crate::output::Output;
 use crate::pages::{is_zero, touched};
-use crate::records::InOrder;
+use crate::records::{InOrder, Place};
 use crate::{Cancellation, Hash, PAGE, Skeleton, StateId, patch, room, skeleton};
 use sha2::{Digest, Sha256};
 use std::ops::Range;
@@ -17,28 +18,6 @@ pub struct Memory<'a> {
     pub bytes: &'a [u8],
     /// Ascending ranges of bytes that may differ from zero: everything outside is known to be zero.
     pub candidates: &'a [Range<usize>],
-}
-
-/// Where a compressed snapshot goes. Its size is not known before.
-pub trait Output {
-    /// Adds bytes at the end.
-    ///
-    /// # Errors
-    /// [`SnapshotError::Host`] where there is no room for them.
-    fn append(&mut self, bytes: &[u8]) -> Result<()>;
-
-    /// All bytes.
-    fn bytes(&mut self) -> &mut [u8];
-}
-
-impl Output for Vec<u8> {
-    fn append(&mut self, bytes: &[u8]) -> Result<()> {
-        Ok(room::append(self, bytes)?)
-    }
-
-    fn bytes(&mut self) -> &mut [u8] {
-        self
-    }
 }
 
 /// What is to be written.
@@ -158,7 +137,7 @@ impl<'a> Plan<'a> {
         let encoded = skeleton::encode(skeleton)?;
         let mut planned = room::empty(count)?;
         let mut patches = Vec::new();
-        let mut before = base.map(|base| InOrder::new(base).map(|pages| (base, pages))).transpose()?;
+        let mut before = base.map(|base| base.in_order().map(|pages| (base, pages))).transpose()?;
         for (index, (memory, size)) in memories.iter().zip(&skeleton.memories).enumerate() {
             if partial && index == 0 {
                 planned.push(Pages { bytes: &[], planned: Vec::new() });

@@ -1,8 +1,8 @@
 //! The page data of a compressed snapshot: one zstd frame.
 
 use crate::PAGE;
-use crate::encode::Output;
 use crate::error::{Result, SnapshotError};
+use crate::output::Output;
 use crate::room;
 use zstd::zstd_safe::{self, CCtx, CParameter, DCtx, DParameter, ErrorCode, InBuffer, OutBuffer};
 

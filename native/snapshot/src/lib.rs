@@ -22,6 +22,7 @@ mod error;
 mod frame;
 mod layout;
 mod merge;
+mod output;
 mod pages;
 mod patch;
 mod records;
@@ -30,11 +31,13 @@ mod skeleton;
 
 pub use cancellation::Cancellation;
 pub use chain::{Resolved, resolve};
-pub use decode::{Limits, Snapshot};
-pub use encode::{Kind, Memory, Output, Plan};
+pub use decode::Snapshot;
+pub use encode::{Kind, Memory, Plan};
 pub use entries::Entries;
 pub use error::{Code, SnapshotError};
 pub use layout::VERSION;
+pub use output::Output;
+pub use skeleton::Limits;
 
 /// A SHA-256 hash: of an image, which names the image, or of what makes a [`StateId`].
 pub type Hash = [u8; 32];

@@ -2,11 +2,12 @@
 
 use crate::PAGE;
 use crate::chain::Resolved;
-use crate::encode::{Output, Sizes, write_head};
+use crate::encode::{Sizes, write_head};
 use crate::error::{Result, SnapshotError};
 use crate::frame::Compressor;
 use crate::layout::{Header, PageEntry, WHOLE};
-use crate::pages::PageRef;
+use crate::output::Output;
+use crate::records::PageRef;
 use crate::room;
 
 impl Resolved<'_> {

@@ -2,8 +2,6 @@
 
 use crate::PAGE;
 use crate::error::{Result, SnapshotError};
-use crate::layout::PageHash;
-use crate::records::Record;
 use std::ops::Range;
 
 /// The pages that some ranges of bytes touch, each once, ascending.
@@ -45,15 +43,6 @@ pub(crate) fn is_zero(page: &[u8; PAGE]) -> bool {
         let (words, _) = block.as_chunks::<8>();
         words.iter().fold(0, |all, word| all | u64::from_ne_bytes(*word)) == 0
     })
-}
-
-/// A page that is not zero, of a state that snapshots hold.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct PageRef<'a> {
-    /// Its index in its memory.
-    pub(crate) page: u64,
-    pub(crate) hash: &'a PageHash,
-    pub(crate) record: Record,
 }
 
 #[cfg(test)]

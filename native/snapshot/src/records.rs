@@ -1,10 +1,10 @@
 //! Records, as files have them of pages, and how pages come of them.
 
 use crate::PAGE;
-use crate::chain::{Place, Resolved};
-use crate::error::Result;
+use crate::error::{Result, SnapshotError};
 use crate::frame::Unreadable;
-use crate::pages::PageRef;
+use crate::layout::{PageHash, hash_page};
+use crate::pages::is_zero;
 use crate::{frame, patch, room};
 
 /// Where the contents of a page are, or a patch.
@@ -15,7 +15,7 @@ pub(crate) struct Record {
     /// Where in its page data, as that is without compression.
     pub(crate) start: u64,
     pub(crate) length: u16,
-    /// Of a patch: which of the [records of the state](Resolved::under) it is a patch of. None: of a page of zeros.
+    /// Of a patch: which of the records under patches it is a patch of. None: of a page of zeros.
     pub(crate) under: Option<usize>,
 }
 
@@ -32,9 +32,49 @@ impl Record {
         patch::apply(bytes, page)
     }
 
+    /// The records that make the page, the last one first, with those that patches lie on.
+    pub(crate) fn layers(self, under: &[Record]) -> impl Iterator<Item = Record> {
+        std::iter::successors(Some(self), |record| under.get(record.under?).copied())
+    }
+
     fn of<'a>(&self, data: &'a [u8]) -> Option<&'a [u8]> {
         let start = usize::try_from(self.start).ok()?;
         data.get(start..)?.get(..usize::from(self.length))
+    }
+}
+
+/// A page that is not zero, of a state that snapshots hold.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PageRef<'a> {
+    /// Its index in its memory.
+    pub(crate) page: u64,
+    pub(crate) hash: &'a PageHash,
+    pub(crate) record: Record,
+}
+
+/// Where a page belongs.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) memory: usize,
+    pub(crate) page: u64,
+    /// How many pages of the state belong before it.
+    pub(crate) number: usize,
+}
+
+impl Place {
+    pub(crate) fn check(&self, contents: &[u8; PAGE], hash: &PageHash) -> Result<()> {
+        if hash_page(contents) != *hash {
+            return Err(self.damaged());
+        }
+        if is_zero(contents) {
+            let what = "is zero, but stored";
+            return Err(SnapshotError::MalformedPage { memory: self.memory, page: self.page, what });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn damaged(&self) -> SnapshotError {
+        SnapshotError::DamagedPage { memory: self.memory, page: self.page }
     }
 }
 
@@ -93,17 +133,19 @@ impl Open<'_> {
 /// Yields pages of a state in their order, holding one at a time. The records of each file are in the same order, so
 /// that each compressed file is decompressed at most once.
 pub(crate) struct InOrder<'r, 'a> {
-    state: &'r Resolved<'a>,
+    files: &'r [File<'a>],
+    /// What patches are patches of.
+    under: &'r [Record],
     open: Vec<Option<Open<'a>>>,
     page: [u8; PAGE],
     layers: Vec<Record>,
 }
 
 impl<'r, 'a> InOrder<'r, 'a> {
-    pub(crate) fn new(state: &'r Resolved<'a>) -> Result<InOrder<'r, 'a>> {
-        let mut open = room::empty(state.files().len())?;
-        open.extend(state.files().iter().map(|_| None));
-        Ok(InOrder { state, open, page: [0; PAGE], layers: Vec::new() })
+    pub(crate) fn new(files: &'r [File<'a>], under: &'r [Record]) -> Result<InOrder<'r, 'a>> {
+        let mut open = room::empty(files.len())?;
+        open.extend(files.iter().map(|_| None));
+        Ok(InOrder { files, under, open, page: [0; PAGE], layers: Vec::new() })
     }
 
     /// The contents of a page, not checked against its hash.
@@ -112,11 +154,11 @@ impl<'r, 'a> InOrder<'r, 'a> {
             return Ok(whole);
         }
         self.layers.clear();
-        for record in self.state.layers(page) {
+        for record in page.record.layers(self.under) {
             room::push(&mut self.layers, record)?;
         }
         for record in self.layers.iter().rev() {
-            let file = self.state.files().get(record.file).zip(self.open.get_mut(record.file));
+            let file = self.files.get(record.file).zip(self.open.get_mut(record.file));
             let (file, open) = file.ok_or(place.damaged())?;
             let open = match open {
                 Some(open) => open,
@@ -130,7 +172,7 @@ impl<'r, 'a> InOrder<'r, 'a> {
 
     /// The contents of a page where they stand in a file as they are.
     fn whole(&self, record: &Record) -> Option<&'a [u8; PAGE]> {
-        let file = self.state.files().get(record.file).filter(|file| !file.compressed)?;
+        let file = self.files.get(record.file).filter(|file| !file.compressed)?;
         record.of(file.data)?.try_into().ok()
     }
 }

@@ -3,7 +3,15 @@
 use crate::entries::Entries;
 use crate::error::{Result, SnapshotError};
 use crate::layout::Reader;
-use crate::{GlobalValue, Limits, Segment, Skeleton, room};
+use crate::{GlobalValue, Segment, Skeleton, room};
+
+/// What a reader is willing to hold. Pages need no limit of their own: they are no more than fit into the memories,
+/// whose sizes ([`Skeleton::memories`]) the caller compares with its limits before it makes room for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Entries of all stored tables together.
+    pub table_entries: u64,
+}
 
 /// Memories grow in pages of this size; custom page sizes are off.
 const WASM_PAGE: u64 = 65_536;

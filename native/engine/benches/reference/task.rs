@@ -1,11 +1,11 @@
 //! The engine's own instances: what the NIF and Erlang add to these is what `make bench` wants to know.
 
 use crate::Result;
-use hb_wasm64_engine::image::{self, Image};
 use hb_wasm64_engine::value::{Arg, Value};
 use hb_wasm64_engine::{
     CallOptions, CallRequest, Caller, FuncName, Instance, Progress, Response, Slice, StartRequest, Step, TicketId,
 };
+use hb_wasm64_engine::{LinkedImage, image};
 use std::sync::Arc;
 
 /// An instance whose owner and answerer is this program.
@@ -14,7 +14,7 @@ pub struct Task(Instance<(), ()>);
 impl Task {
     pub fn load(path: &str) -> Result<Task> {
         let bytes = std::fs::read(path)?;
-        let task = Task(Instance::new(Arc::new(Image::compile(image::hash(&bytes), &bytes)?)));
+        let task = Task(Instance::new(Arc::new(LinkedImage::compile(image::hash(&bytes), &bytes)?)));
         let ticket = TicketId::fresh();
         task.finish(ticket, task.0.start(caller(ticket), StartRequest::default(), Slice::Short))?;
         Ok(task)

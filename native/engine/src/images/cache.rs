@@ -1,8 +1,9 @@
 //! The images that are kept for those who ask again.
 
-use crate::image::{Hash, Image};
+use crate::image::Hash;
 use crate::limits::{CACHED_BYTES, CACHED_IMAGES};
 use crate::reaper;
+use crate::task::LinkedImage;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -17,20 +18,20 @@ pub(super) struct Cache {
 }
 
 struct Entry {
-    image: Arc<Image>,
+    image: Arc<LinkedImage>,
     bytes: usize,
     used: u64,
 }
 
 impl Cache {
-    pub(super) fn get(&mut self, hash: &Hash) -> Option<Arc<Image>> {
+    pub(super) fn get(&mut self, hash: &Hash) -> Option<Arc<LinkedImage>> {
         self.time += 1;
         let entry = self.entries.get_mut(hash)?;
         entry.used = self.time;
         Some(entry.image.clone())
     }
 
-    pub(super) fn keep(&mut self, image: Arc<Image>) {
+    pub(super) fn keep(&mut self, image: Arc<LinkedImage>) {
         self.time += 1;
         let (newest, bytes, used) = (*image.hash(), image.resident_bytes(), self.time);
         self.forget(&newest);

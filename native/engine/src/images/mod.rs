@@ -6,9 +6,10 @@ mod lanes;
 mod queue;
 
 use crate::error::{Error, Limit};
-use crate::image::{self, Abandoned, Hash, Image};
+use crate::image::{self, Abandoned, Hash};
 use crate::limits::NODE_IMAGE_BYTES;
 use crate::reaper;
+use crate::task::LinkedImage;
 use cache::Cache;
 use lanes::Lane;
 use once_cell::sync::OnceCell;
@@ -37,12 +38,12 @@ impl Source for Arc<[u8]> {
 }
 
 /// Gets the image, or why there is none, on a thread that compiles. Dropped without where its request was withdrawn.
-pub type Done = Box<dyn FnOnce(Result<Arc<Image>, Error>) + Send>;
+pub type Done = Box<dyn FnOnce(Result<Arc<LinkedImage>, Error>) + Send>;
 
 /// What [`prepare`] has found.
 pub enum Prepared {
     /// The image, as it was known. Nobody else will be told.
-    Ready(Arc<Image>),
+    Ready(Arc<LinkedImage>),
     /// The image is compiled, or waits for that.
     Waiting(Request),
 }
@@ -96,7 +97,7 @@ static IMAGES: LazyLock<Mutex<Images>> = LazyLock::new(|| {
 static QUEUED: Condvar = Condvar::new();
 
 /// The image of that hash, if it is there.
-pub fn cached(hash: &Hash) -> Option<Arc<Image>> {
+pub fn cached(hash: &Hash) -> Option<Arc<LinkedImage>> {
     IMAGES.lock().cache.get(hash)
 }
 
@@ -191,7 +192,7 @@ impl Images {
     }
 
     /// The hash of a job has been found out. `Err` where another one has the image, or makes it already.
-    fn identify(&mut self, number: u64, hash: Hash) -> Result<(), Vec<(Done, Arc<Image>)>> {
+    fn identify(&mut self, number: u64, hash: Hash) -> Result<(), Vec<(Done, Arc<LinkedImage>)>> {
         if let Some(image) = self.cache.get(&hash) {
             return Err(self.end(number).into_iter().map(|done| (done, image.clone())).collect());
         }
@@ -279,7 +280,7 @@ fn process(lane: &Lane, queued: &Queued) {
     let (mut size, mut compiled, abandoned) = (0, Err(Error::Cancelled), &queued.abandoned);
     queued.source.with(&mut |bytes| {
         size = bytes.len();
-        compiled = lane.run(abandoned, || Image::compile_while(hash, bytes, abandoned));
+        compiled = lane.run(abandoned, || LinkedImage::compile_while(hash, bytes, abandoned));
     });
     let elapsed = began.elapsed().as_millis();
     let compiled = compiled.map(Arc::new);

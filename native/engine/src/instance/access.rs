@@ -1,10 +1,10 @@
 //! Operations that look into an instance without running its code, and leave what they find in a slot.
 
-use super::{Access, Caller, Instance, Pending, Progress, Slice, StartRequest, Step, Turn};
+use super::{Access, Caller, Instance, Pending, Progress, Slice, Step, Turn};
 use crate::error::Error;
 use crate::queue::{Notifications, Scope, TicketId};
-use crate::state::{Contents, View};
-use crate::task::{Command, LongAccessing, Starting};
+use crate::state::View;
+use crate::task::{Command, Contents, LongAccessing, StartRequest, Starting};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

@@ -9,16 +9,15 @@ mod inner;
 mod request;
 mod step;
 
-pub use request::{CallRequest, Caller, FuncName, Response, Slice, StartRequest};
+pub use request::{CallRequest, Caller, FuncName, Response, Slice};
 pub use step::{Access, GivenUp, Progress, Request, Step};
 
 use crate::error::{Error, ImportFailure};
-use crate::image::Image;
 use crate::import::Reply;
 use crate::queue::{Entry, Notifications, Ownership, Queue, Resume, Scope, Status, TicketId};
 use crate::reaper;
 use crate::state::Snapshots;
-use crate::task::{self, Call, Command, Outcome, Port, Starting, Target, TaskFuture};
+use crate::task::{self, Call, Command, LinkedImage, Outcome, Port, StartRequest, Starting, Target, TaskFuture};
 use crate::ticker::Running;
 use inner::{Inner, Pending, Task, Work};
 use parking_lot::{Mutex, MutexGuard};
@@ -52,14 +51,14 @@ impl<O> NoTurn<O> {
 ///
 /// `P` identifies a process; `O` is the owner of an operation, through which its process is woken.
 pub struct Instance<O, P> {
-    image: Arc<Image>,
+    image: Arc<LinkedImage>,
     port: Arc<Port>,
     inner: Mutex<Inner<O, P>>,
 }
 
 impl<O: Clone, P: Copy + PartialEq> Instance<O, P> {
     /// An instance that has yet to be started with [`start`](Self::start).
-    pub fn new(image: Arc<Image>) -> Instance<O, P> {
+    pub fn new(image: Arc<LinkedImage>) -> Instance<O, P> {
         let port = Arc::new(Port::new());
         let task: TaskFuture = Box::pin(task::run(image.clone(), port.clone()));
         let (queue, task) = (Queue::new(), Task::Ready(task));
@@ -68,7 +67,7 @@ impl<O: Clone, P: Copy + PartialEq> Instance<O, P> {
     }
 
     /// The image.
-    pub fn image(&self) -> &Arc<Image> {
+    pub fn image(&self) -> &Arc<LinkedImage> {
         &self.image
     }
 

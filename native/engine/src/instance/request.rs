@@ -1,11 +1,9 @@
 //! Requests to an instance.
 
 use crate::error::ImportFailure;
-use crate::limits::Bounds;
 use crate::queue::{Scope, TicketId};
 use crate::task::CallOptions;
 use crate::value::Arg;
-use hb_wasm64_host::emscripten::Initialize;
 
 /// A process that requests an operation.
 pub struct Caller<'a, P, F> {
@@ -39,26 +37,6 @@ pub struct CallRequest<'a> {
     pub args: Vec<Arg>,
     /// What the caller has chosen.
     pub options: CallOptions,
-}
-
-/// How to start an instance.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct StartRequest {
-    /// Fuel that the start function and what is initialized may use; `None` is no limit.
-    pub fuel: Option<u64>,
-    /// What of a program runs.
-    pub initialize: Initialize,
-    /// What its clock shows meanwhile, in milliseconds since 1970. The start function of the module has no clock.
-    pub time: u64,
-    /// What the instance may have, from then on.
-    pub bounds: Bounds,
-}
-
-impl StartRequest {
-    /// A start in which nothing of a program runs.
-    pub(crate) fn nothing() -> StartRequest {
-        StartRequest { initialize: Initialize::Nothing, ..StartRequest::default() }
-    }
 }
 
 /// The answer to an import.

@@ -1,11 +1,9 @@
 //! The items of an instance that hold state: memories, globals, tables, dropped segments.
 
-use super::exports::StateExports;
 use super::pages::{union, whole};
-use super::{View, invalid};
+use super::{Surroundings, View, invalid};
 use crate::error::{Error, Limit};
-use crate::image::Image;
-use crate::task::Data;
+use crate::image::{Image, StateExports};
 use crate::touched::touched;
 use hb_wasm64_snapshot::{self as snapshot, Cancellation, Entries, GlobalValue, Segment, Skeleton};
 use std::collections::HashMap;
@@ -29,7 +27,7 @@ pub(super) struct Items {
 }
 
 impl Items {
-    pub(super) fn of(store: &mut StoreContextMut<'_, Data>) -> Result<Items, Error> {
+    pub(super) fn of(store: &mut StoreContextMut<'_, impl Surroundings>) -> Result<Items, Error> {
         let image = store.data().image().clone();
         let instance = store.data().instance()?;
         let mut find = |export: &ModuleExport| instance.get_module_export(&mut *store, export).ok_or_else(missing);
@@ -63,7 +61,10 @@ impl Items {
     ///
     /// # Errors
     /// [`Error::Host`] where there is no room for the lists.
-    pub(super) fn candidates(&self, store: &StoreContextMut<'_, Data>) -> Result<Vec<Vec<Range<usize>>>, Error> {
+    pub(super) fn candidates(
+        &self,
+        store: &StoreContextMut<'_, impl Surroundings>,
+    ) -> Result<Vec<Vec<Range<usize>>>, Error> {
         let of = |(index, memory): (usize, &Memory)| {
             let bytes = memory.data(store);
             Ok(match self.image.state().data(index, bytes.len()) {
@@ -75,13 +76,13 @@ impl Items {
     }
 
     /// How many entries all tables have.
-    pub(super) fn entries(&self, store: &StoreContextMut<'_, Data>) -> u64 {
+    pub(super) fn entries(&self, store: &StoreContextMut<'_, impl Surroundings>) -> u64 {
         self.tables.iter().map(|(_, table)| table.size(store)).sum()
     }
 
     pub(super) fn memories<'a>(
         &'a self,
-        store: &'a StoreContextMut<'_, Data>,
+        store: &'a StoreContextMut<'_, impl Surroundings>,
         candidates: &'a [Vec<Range<usize>>],
     ) -> impl Iterator<Item = snapshot::Memory<'a>> {
         let all = self.memories.iter().zip(candidates);
@@ -91,7 +92,7 @@ impl Items {
     /// A memory of a fresh instance, and where it may hold anything but zeros.
     pub(super) fn memory_mut<'a>(
         &self,
-        store: &'a mut StoreContextMut<'_, Data>,
+        store: &'a mut StoreContextMut<'_, impl Surroundings>,
         index: usize,
         is_initialized: bool,
     ) -> Result<(&'a mut [u8], Vec<Range<usize>>), Error> {
@@ -107,13 +108,13 @@ impl Items {
 
     pub(super) fn look<T>(
         &self,
-        store: &StoreContextMut<'_, Data>,
+        store: &StoreContextMut<'_, impl Surroundings>,
         skeleton: Skeleton,
         candidates: &[Vec<Range<usize>>],
         cancellation: Cancellation<'_>,
         look: impl FnOnce(&View<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let host = match &store.data().host {
+        let host = match store.data().host() {
             Some(host) => host.encode()?,
             None => Vec::new(),
         };
@@ -125,10 +126,10 @@ impl Items {
 
     pub(super) fn skeleton(
         &self,
-        store: &mut StoreContextMut<'_, Data>,
+        store: &mut StoreContextMut<'_, impl Surroundings>,
         cancellation: Cancellation<'_>,
     ) -> Result<Skeleton, Error> {
-        let host = self.has_host.then(|| store.data().host.as_ref().map_or(0, |host| host.encoded_size() as u64));
+        let host = self.has_host.then(|| store.data().host().map_or(0, |host| host.encoded_size() as u64));
         let memories = self.memories.iter().map(|memory| memory.data_size(&*store) as u64).chain(host).collect();
         let names = self.names(store);
         let mut globals = Vec::with_capacity(self.globals.len());
@@ -145,14 +146,17 @@ impl Items {
             })?;
             tables.push((*index, entries));
         }
-        let is_up =
-            |flag: &Global, store: &mut StoreContextMut<'_, Data>| matches!(flag.get(store), Val::I32(n) if n != 0);
-        let dropped = self.flags.iter().filter(|(_, flag)| is_up(flag, store)).map(|(segment, _)| *segment).collect();
+        let dropped = self
+            .flags
+            .iter()
+            .filter(|(_, flag)| matches!(flag.get(&mut *store), Val::I32(up) if up != 0))
+            .map(|(segment, _)| *segment)
+            .collect();
         Ok(Skeleton { memories, globals, tables, dropped })
     }
 
     /// The functions that references can lead to, by what tells them apart.
-    fn names(&self, store: &mut StoreContextMut<'_, Data>) -> HashMap<usize, u32> {
+    fn names(&self, store: &mut StoreContextMut<'_, impl Surroundings>) -> HashMap<usize, u32> {
         let Some(table) = &self.functions else { return HashMap::new() };
         let mut names = HashMap::new();
         for (entry, function) in self.image.layout().functions.iter().enumerate() {
@@ -165,7 +169,7 @@ impl Items {
 
     pub(super) async fn put_skeleton(
         &self,
-        store: &mut StoreContextMut<'_, Data>,
+        store: &mut StoreContextMut<'_, impl Surroundings>,
         skeleton: &Skeleton,
         cancellation: Cancellation<'_>,
     ) -> Result<(), Error> {
@@ -202,7 +206,7 @@ impl Items {
 
     async fn put_table(
         &self,
-        store: &mut StoreContextMut<'_, Data>,
+        store: &mut StoreContextMut<'_, impl Surroundings>,
         table: &Table,
         entries: &Entries,
         cancellation: Cancellation<'_>,
@@ -227,7 +231,7 @@ impl Items {
         Ok(())
     }
 
-    fn function(&self, store: &mut StoreContextMut<'_, Data>, index: u32) -> Result<Func, Error> {
+    fn function(&self, store: &mut StoreContextMut<'_, impl Surroundings>, index: u32) -> Result<Func, Error> {
         let entry = self.image.layout().functions.binary_search(&index).ok();
         let found = entry.zip(self.functions).and_then(|(entry, table)| table.get(&mut *store, entry as u64));
         match found {
@@ -236,7 +240,12 @@ impl Items {
         }
     }
 
-    fn val(&self, store: &mut StoreContextMut<'_, Data>, global: &Global, value: GlobalValue) -> Result<Val, Error> {
+    fn val(
+        &self,
+        store: &mut StoreContextMut<'_, impl Surroundings>,
+        global: &Global,
+        value: GlobalValue,
+    ) -> Result<Val, Error> {
         Ok(match value {
             GlobalValue::I32(bits) => Val::I32(bits as i32),
             GlobalValue::I64(bits) => Val::I64(bits as i64),
@@ -255,7 +264,7 @@ impl Items {
 
 /// Grows a memory to at least `bytes`.
 pub(crate) async fn grow_memory(
-    store: &mut StoreContextMut<'_, Data>,
+    store: &mut StoreContextMut<'_, impl Surroundings>,
     memory: &Memory,
     bytes: u64,
 ) -> Result<(), Error> {
@@ -293,7 +302,7 @@ const FOREIGN_FUNCTION: &str = "a function that is not the image's own";
 const FOREIGN: &str = "an object of the host, or an exception";
 
 fn global_value(
-    store: &mut StoreContextMut<'_, Data>,
+    store: &mut StoreContextMut<'_, impl Surroundings>,
     global: &Global,
     names: &HashMap<usize, u32>,
 ) -> Result<GlobalValue, &'static str> {
@@ -323,7 +332,7 @@ enum Unreadable {
 }
 
 fn entries(
-    store: &mut StoreContextMut<'_, Data>,
+    store: &mut StoreContextMut<'_, impl Surroundings>,
     table: &Table,
     names: &HashMap<usize, u32>,
     cancellation: Cancellation<'_>,

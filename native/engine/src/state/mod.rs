@@ -3,27 +3,38 @@
 //! What a module keeps to itself is reached through the exports that `expose` has added. References to functions are stored
 //! as the numbers of the functions; the table of all functions that a reference can lead to is one of those exports.
 
-mod contents;
-mod exports;
 mod items;
 mod pages;
 mod snapshots;
 
-pub use contents::Contents;
-pub(crate) use contents::contents;
-pub(crate) use exports::StateExports;
 use items::Items;
 pub(crate) use items::grow_memory;
-use pages::put_pages;
+use pages::{put_pages, put_raw};
 pub use snapshots::{Files, Snapshots};
 
 use crate::error::{Error, Limit};
-use crate::image::Image;
-use crate::task::Data;
+use crate::image::{Fresh, Image};
+use hb_wasm64_host::State;
 use hb_wasm64_snapshot::{self as snapshot, Cancellation, Entries, Kind, PAGE, Plan, Skeleton, room};
 use std::ops::Range;
 use std::sync::Arc;
-use wasmtime::StoreContextMut;
+use wasmtime::{Instance, Memory, StoreContextMut};
+
+/// What is around an instance in its store, as far as its state is concerned.
+pub(crate) trait Surroundings: Send + 'static {
+    fn image(&self) -> &Arc<Image>;
+
+    /// # Errors
+    /// [`Error::Stopped`] before it has been started.
+    fn instance(&self) -> Result<Instance, Error>;
+
+    /// The memory that callers read and write.
+    fn memory(&self) -> Option<Memory>;
+
+    fn host(&self) -> Option<&State>;
+
+    fn set_host(&mut self, host: State);
+}
 
 /// The state of an instance at one moment, between two calls.
 pub struct View<'a> {
@@ -94,20 +105,6 @@ pub(crate) enum Outline {
     Memory(u64),
 }
 
-/// What a fresh instance of an image is like.
-pub(crate) struct Fresh {
-    tables: Vec<(u32, Entries)>,
-    /// Its partial snapshot.
-    partial: Vec<u8>,
-}
-
-impl Fresh {
-    /// Where constructors fail: no state is as after a start.
-    pub(crate) fn unknown(tables: Vec<(u32, Entries)>) -> Fresh {
-        Fresh { tables, partial: Vec::new() }
-    }
-}
-
 /// An instance whose state is being read: where it is, and which pages have to be looked at.
 pub(crate) struct Reading {
     items: Items,
@@ -116,7 +113,7 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
-    pub(crate) fn new(store: &mut StoreContextMut<'_, Data>) -> Result<Reading, Error> {
+    pub(crate) fn new(store: &mut StoreContextMut<'_, impl Surroundings>) -> Result<Reading, Error> {
         let items = Items::of(store)?;
         let candidates = items.candidates(store)?;
         let entries = items.entries(store);
@@ -136,7 +133,7 @@ impl Reading {
     /// `look`.
     pub(crate) fn view<T>(
         &self,
-        store: &mut StoreContextMut<'_, Data>,
+        store: &mut StoreContextMut<'_, impl Surroundings>,
         cancellation: Cancellation<'_>,
         look: impl FnOnce(&View<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
@@ -152,7 +149,7 @@ impl Reading {
 const ENTRY_BYTES: u64 = 64;
 
 /// Bytes that finding out which pages of all memories to look at costs: the kernel keeps a word for each page.
-pub(crate) fn lookup_bytes(store: &mut StoreContextMut<'_, Data>) -> Result<u64, Error> {
+pub(crate) fn lookup_bytes(store: &mut StoreContextMut<'_, impl Surroundings>) -> Result<u64, Error> {
     const PAGES_BYTES: u64 = 64;
 
     let items = Items::of(store)?;
@@ -165,7 +162,7 @@ pub(crate) fn lookup_bytes(store: &mut StoreContextMut<'_, Data>) -> Result<u64,
 /// # Errors
 /// [`Error::Uncapturable`] where an entry means nothing outside of this instance; [`Error::Cancelled`].
 pub(crate) fn tables(
-    store: &mut StoreContextMut<'_, Data>,
+    store: &mut StoreContextMut<'_, impl Surroundings>,
     cancellation: Cancellation<'_>,
 ) -> Result<Vec<(u32, Entries)>, Error> {
     Ok(Items::of(store)?.skeleton(store, cancellation)?.tables)
@@ -173,7 +170,7 @@ pub(crate) fn tables(
 
 /// What an instance is like that has been started and initialized, with tables that were like these before the latter.
 pub(crate) fn fresh(
-    store: &mut StoreContextMut<'_, Data>,
+    store: &mut StoreContextMut<'_, impl Surroundings>,
     tables: Vec<(u32, Entries)>,
     cancellation: Cancellation<'_>,
 ) -> Result<Fresh, Error> {
@@ -186,7 +183,7 @@ pub(crate) fn fresh(
 
 /// Everything but the contents of memories, tables as they are.
 pub(crate) fn skeleton(
-    store: &mut StoreContextMut<'_, Data>,
+    store: &mut StoreContextMut<'_, impl Surroundings>,
     cancellation: Cancellation<'_>,
 ) -> Result<Skeleton, Error> {
     Items::of(store)?.skeleton(store, cancellation)
@@ -198,7 +195,7 @@ pub(crate) fn skeleton(
 /// [`Error::InvalidSnapshot`] where the image has no such state, [`Error::Limit`] where it is too large,
 /// [`Error::Cancelled`].
 pub(crate) async fn put(
-    store: &mut StoreContextMut<'_, Data>,
+    store: &mut StoreContextMut<'_, impl Surroundings>,
     outline: &Outline,
     cancellation: Cancellation<'_>,
 ) -> Result<(), Error> {
@@ -231,8 +228,8 @@ pub(crate) async fn put(
 /// [`Error::Host`] where there is no room to find out what to copy; [`Error::Cancelled`].
 pub(crate) fn copy_memories(
     reading: &Reading,
-    from: &mut StoreContextMut<'_, Data>,
-    to: &mut StoreContextMut<'_, Data>,
+    from: &mut StoreContextMut<'_, impl Surroundings>,
+    to: &mut StoreContextMut<'_, impl Surroundings>,
     cancellation: Cancellation<'_>,
 ) -> Result<(), Error> {
     let target = Items::of(to)?;
@@ -245,6 +242,34 @@ pub(crate) fn copy_memories(
         }
     }
     Ok(())
+}
+
+/// Copies all of the linear memory to `out`, which is as large. Pages that nobody has touched are not read.
+///
+/// # Errors
+/// [`Error::Host`] where there is no room to find out which these are; [`Error::Cancelled`].
+pub(crate) fn copy_linear(
+    store: &mut StoreContextMut<'_, impl Surroundings>,
+    out: &mut [u8],
+    cancellation: Cancellation<'_>,
+) -> Result<(), Error> {
+    let items = Items::of(store)?;
+    let Some(index) = items.linear else { return Ok(()) };
+    let (memory, initial) = items.memory_mut(store, index, true)?;
+    pages::copy(memory, out, &initial, cancellation)
+}
+
+/// Makes `raw` all of the linear memory, which is as large or larger, with zeros behind. What is zeros already is not
+/// written, and what nobody has touched is not looked at.
+///
+/// # Errors
+/// [`Error::Host`] where there is no room to find out what was touched. The memory is as it was then.
+pub(crate) fn overwrite_linear(store: &mut StoreContextMut<'_, impl Surroundings>, raw: &[u8]) -> Result<(), Error> {
+    let items = Items::of(store)?;
+    let Some(index) = items.linear else { return Ok(()) };
+    let (memory, initial) = items.memory_mut(store, index, true)?;
+    // Half of it would be worse than all of it.
+    put_raw(memory, raw, &initial, Cancellation::never())
 }
 
 fn invalid(text: &str) -> Error {

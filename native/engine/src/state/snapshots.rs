@@ -2,11 +2,10 @@
 
 use super::items::Items;
 use super::pages::put_raw;
-use super::{ENTRY_BYTES, Outline};
+use super::{ENTRY_BYTES, Outline, Surroundings};
 use crate::error::{Error, Limit};
 use crate::image::Image;
 use crate::limits::{MEMORY_BYTES, TABLE_ELEMENTS};
-use crate::task::Data;
 use hb_wasm64_host::State;
 use hb_wasm64_snapshot::{self as snapshot, Cancellation, Code, PAGE, Resolved, Snapshot, SnapshotError, room};
 use wasmtime::StoreContextMut;
@@ -138,7 +137,7 @@ impl Snapshots {
     /// Fills the memories of an instance that has been made as the outline says.
     pub(crate) fn put_memories(
         &self,
-        store: &mut StoreContextMut<'_, Data>,
+        store: &mut StoreContextMut<'_, impl Surroundings>,
         cancellation: Cancellation<'_>,
     ) -> Result<(), Error> {
         self.with(cancellation, |given| {
@@ -189,11 +188,15 @@ fn other_memory() -> Error {
 }
 
 /// Gives the host the state that is the memory of this index.
-fn put_host(store: &mut StoreContextMut<'_, Data>, state: &Resolved<'_>, index: usize) -> Result<(), Error> {
+fn put_host(
+    store: &mut StoreContextMut<'_, impl Surroundings>,
+    state: &Resolved<'_>,
+    index: usize,
+) -> Result<(), Error> {
     let size = state.skeleton().memories.get(index).copied().unwrap_or_default();
     let mut bytes = State::room(size, state.page_count(index))?;
     state.restore_into(index, &mut bytes, &[]).map_err(Error::from)?;
     let host = State::decode(&bytes)?;
-    store.data_mut().host = Some(Box::new(host));
+    store.data_mut().set_host(host);
     Ok(())
 }

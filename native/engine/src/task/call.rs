@@ -132,7 +132,7 @@ async fn invoke(
 }
 
 fn resolve(store: &mut StoreContextMut<'_, Data>, target: &Target) -> Result<(Func, Arc<Signature>), Error> {
-    let instance = store.data().instance()?;
+    let instance = store.data().instance.ok_or(Error::Stopped)?;
     match target {
         Target::Export(export) => {
             let func = instance.get_module_export(&mut *store, &export.index).and_then(wasmtime::Extern::into_func);

@@ -1,13 +1,14 @@
 //! What a task is told to do, and what it tells when it stops.
 
-use super::{CallOptions, Port};
+use super::{CallOptions, Contents, Port};
 use crate::error::Error;
 use crate::image::FuncExport;
 use crate::import::{Answer, ImportInfo};
-use crate::instance::StartRequest;
+use crate::limits::Bounds;
 use crate::queue::TicketId;
-use crate::state::{Contents, Snapshots, View};
+use crate::state::{Snapshots, View};
 use crate::value::{Arg, Value};
+use hb_wasm64_host::emscripten::Initialize;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -53,6 +54,26 @@ pub(crate) struct LongAccessing {
     pub(crate) cancelled: Arc<AtomicBool>,
     /// Bytes that it handles, as far as the caller can tell.
     pub(crate) bytes: u64,
+}
+
+/// How to start an instance.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StartRequest {
+    /// Fuel that the start function and what is initialized may use; `None` is no limit.
+    pub fuel: Option<u64>,
+    /// What of a program runs.
+    pub initialize: Initialize,
+    /// What its clock shows meanwhile, in milliseconds since 1970. The start function of the module has no clock.
+    pub time: u64,
+    /// What the instance may have, from then on.
+    pub bounds: Bounds,
+}
+
+impl StartRequest {
+    /// A start in which nothing of a program runs.
+    pub(crate) fn nothing() -> StartRequest {
+        StartRequest { initialize: Initialize::Nothing, ..StartRequest::default() }
+    }
 }
 
 /// What a start needs.

@@ -1,14 +1,16 @@
-//! What the host requires of its surroundings, as a task provides it.
+//! What the host and the state require of their surroundings, as a task provides it.
 
 use super::ask::ask;
 use super::{Data, leave_scheduler};
-use crate::error::LimitReached;
+use crate::error::{Error, LimitReached};
+use crate::image::Image;
 use crate::import::ImportInfo;
 use crate::limits;
 use crate::pace::yield_once;
+use crate::state::Surroundings;
 use hb_wasm64_host::{Embedder, Failure, Intercepted, State, Width};
 use std::sync::Arc;
-use wasmtime::{Func, Memory, StoreContextMut, Val};
+use wasmtime::{Func, Instance, Memory, StoreContextMut, Val};
 
 impl Embedder for Data {
     type Import = Arc<ImportInfo>;
@@ -68,5 +70,27 @@ impl Embedder for Data {
 
     async fn pause() {
         yield_once().await;
+    }
+}
+
+impl Surroundings for Data {
+    fn image(&self) -> &Arc<Image> {
+        self.image.image()
+    }
+
+    fn instance(&self) -> Result<Instance, Error> {
+        self.instance.ok_or(Error::Stopped)
+    }
+
+    fn memory(&self) -> Option<Memory> {
+        self.memory
+    }
+
+    fn host(&self) -> Option<&State> {
+        self.host.as_deref()
+    }
+
+    fn set_host(&mut self, host: State) {
+        self.host = Some(Box::new(host));
     }
 }

@@ -6,20 +6,24 @@
 mod ask;
 mod call;
 mod command;
+mod contents;
 mod embedder;
+mod link;
 mod port;
 mod start;
 mod uncaught;
 
 pub(crate) use ask::suspend;
 pub use call::CallOptions;
+pub use command::StartRequest;
 pub(crate) use command::{Call, Command, LongAccessing, Outcome, Starting, Target};
+pub use contents::Contents;
+pub use link::LinkedImage;
 pub(crate) use port::Port;
 use start::{fork, restore, start, view};
 
 use crate::declared::AddressSpace;
 use crate::error::{Error, Limit};
-use crate::image::Image;
 use crate::limiter::Limiter;
 use crate::pace::yield_once;
 use crate::queue::TicketId;
@@ -39,7 +43,7 @@ pub(crate) type TaskFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// What the store holds besides the instance.
 pub(crate) struct Data {
     port: Arc<Port>,
-    image: Arc<Image>,
+    image: Arc<LinkedImage>,
     limiter: Limiter,
     /// That of the memories, once there are some.
     address_space: Option<AddressSpace>,
@@ -58,24 +62,7 @@ pub(crate) struct Data {
     /// Functions of the host that call the guest, each within a call of the one before.
     guest_calls: usize,
     /// The state of the host, once there is some.
-    pub(crate) host: Option<Box<State>>,
-}
-
-impl Data {
-    pub(crate) fn image(&self) -> &Arc<Image> {
-        &self.image
-    }
-
-    /// The memory that callers read and write.
-    pub(crate) fn memory(&self) -> Option<Memory> {
-        self.memory
-    }
-
-    /// # Errors
-    /// [`Error::Stopped`] before it has been started.
-    pub(crate) fn instance(&self) -> Result<wasmtime::Instance, Error> {
-        self.instance.ok_or(Error::Stopped)
-    }
+    host: Option<Box<State>>,
 }
 
 /// Lets the task go on where nobody minds how long that takes.
@@ -87,7 +74,7 @@ pub(crate) async fn leave_scheduler(store: &StoreContextMut<'_, Data>) {
 }
 
 /// The task itself. Its future is dropped to end it.
-pub(crate) async fn run(image: Arc<Image>, port: Arc<Port>) {
+pub(crate) async fn run(image: Arc<LinkedImage>, port: Arc<Port>) {
     let mut store = new_store(&image, &port);
     loop {
         let command = port.next().await;
@@ -128,7 +115,7 @@ pub(crate) async fn run(image: Arc<Image>, port: Arc<Port>) {
     }
 }
 
-fn new_store(image: &Arc<Image>, port: &Arc<Port>) -> Store<Data> {
+fn new_store(image: &Arc<LinkedImage>, port: &Arc<Port>) -> Store<Data> {
     let data = Data {
         limiter: Limiter::new(
             port.pace.clone(),
@@ -173,7 +160,7 @@ async fn serve(mut store: StoreContextMut<'_, Data>, command: Command) {
         Command::LongAccess(work, access) => {
             let port = store.data().port.clone();
             let result = port.background(work.ticket, &work.cancelled, work.bytes).await;
-            let result = result.and_then(|()| access(&mut state::contents(&mut store), &work.cancelled));
+            let result = result.and_then(|()| access(&mut contents::contents(&mut store), &work.cancelled));
             (work.ticket, result.map(|()| Vec::new()))
         }
         Command::Output(look) => {

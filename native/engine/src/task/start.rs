@@ -4,13 +4,12 @@
 //! one. So a snapshot that is refused half way leaves the instance as it was.
 
 use super::uncaught::uncaught;
-use super::{Data, Port, Starting, new_store, publish_size, unless_cancelled};
+use super::{Data, LinkedImage, Port, StartRequest, Starting, new_store, publish_size, unless_cancelled};
 use crate::error::{Error, Limit};
-use crate::image::Image;
-use crate::instance::StartRequest;
+use crate::image::Fresh;
 use crate::limits::SURVEY_FUEL;
 use crate::reaper;
-use crate::state::{self, Fresh, Outline, Reading, Snapshots, View};
+use crate::state::{self, Outline, Reading, Snapshots, View};
 use crate::ticker::SLICE_TICKS;
 use hb_wasm64_host::emscripten::{self, Initialize};
 use hb_wasm64_snapshot::Cancellation;
@@ -18,7 +17,7 @@ use std::sync::Arc;
 use wasmtime::{AsContextMut, Store, StoreContextMut};
 
 /// A store with a fresh instance.
-async fn fresh(image: &Arc<Image>, port: &Arc<Port>, starting: &Starting) -> Result<Store<Data>, Error> {
+async fn fresh(image: &Arc<LinkedImage>, port: &Arc<Port>, starting: &Starting) -> Result<Store<Data>, Error> {
     let mut store = new_store(image, port);
     let started = start(&mut store.as_context_mut(), starting).await;
     done(store, started)
@@ -40,7 +39,7 @@ fn done(mut store: Store<Data>, result: Result<(), Error>) -> Result<Store<Data>
 
 /// Lets `look` see the state, as soon as it is known what a fresh instance of the image is like.
 pub(super) async fn view(
-    image: &Arc<Image>,
+    image: &Arc<LinkedImage>,
     mut store: StoreContextMut<'_, Data>,
     starting: &Starting,
     look: impl FnOnce(&View<'_>) -> Result<(), Error>,
@@ -61,7 +60,7 @@ async fn read(port: &Port, store: &mut StoreContextMut<'_, Data>, starting: &Sta
 }
 
 /// Finds out what a fresh instance of the image is like, unless that is known.
-async fn survey(image: &Arc<Image>, own: &Port, starting: &Starting) -> Result<(), Error> {
+async fn survey(image: &Arc<LinkedImage>, own: &Port, starting: &Starting) -> Result<(), Error> {
     if image.fresh().is_none() {
         let port = Arc::new(Port::new());
         let cancellation = Cancellation::by(&starting.cancelled);
@@ -92,7 +91,7 @@ async fn survey(image: &Arc<Image>, own: &Port, starting: &Starting) -> Result<(
 }
 
 pub(super) async fn restore(
-    image: &Arc<Image>,
+    image: &Arc<LinkedImage>,
     port: &Arc<Port>,
     mut starting: Starting,
     snapshots: Snapshots,

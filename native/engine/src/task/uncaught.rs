@@ -42,7 +42,7 @@ fn pointer_to(thrown: Thrown, data: &Data) -> Option<Value> {
         return None;
     }
     let exception = data.host.as_ref().map_or(0, |host| host.uncaught());
-    Some(match data.image().width() {
+    Some(match data.image.width() {
         Width::Narrow => Value::I32(exception as i32),
         Width::Wide => Value::I64(exception as i64),
     })

@@ -9,16 +9,16 @@ use wasmtime::{Module, ModuleExport};
 
 /// Where the state of an instance is, as exports of its module.
 pub(crate) struct StateExports {
-    pub(super) memories: Vec<MemoryExport>,
-    pub(super) globals: Vec<(u32, ModuleExport)>,
-    pub(super) tables: Vec<(u32, ModuleExport)>,
-    pub(super) flags: Vec<(Segment, ModuleExport)>,
-    pub(super) functions: Option<ModuleExport>,
-    pub(super) drop: Option<ModuleExport>,
+    pub(crate) memories: Vec<MemoryExport>,
+    pub(crate) globals: Vec<(u32, ModuleExport)>,
+    pub(crate) tables: Vec<(u32, ModuleExport)>,
+    pub(crate) flags: Vec<(Segment, ModuleExport)>,
+    pub(crate) functions: Option<ModuleExport>,
+    pub(crate) drop: Option<ModuleExport>,
 }
 
-pub(super) struct MemoryExport {
-    pub(super) export: ModuleExport,
+pub(crate) struct MemoryExport {
+    pub(crate) export: ModuleExport,
     /// What the data segments of the module fill, if that is known.
     data: Option<Vec<Range<usize>>>,
     /// Whether they are all that instantiation writes.
@@ -53,13 +53,13 @@ impl StateExports {
     }
 
     /// Where a memory of `bytes` bytes holds what the data segments of the module filled.
-    pub(super) fn data(&self, index: usize, bytes: usize) -> Option<&[Range<usize>]> {
+    pub(crate) fn data(&self, index: usize, bytes: usize) -> Option<&[Range<usize>]> {
         let data = self.memories.get(index)?.data.as_deref();
         data.filter(|ranges| ranges.last().is_none_or(|last| last.end <= bytes))
     }
 
     /// Whether that is all that instantiation writes.
-    pub(super) fn is_all(&self, index: usize) -> bool {
+    pub(crate) fn is_all(&self, index: usize) -> bool {
         self.memories.get(index).is_some_and(|memory| memory.is_all)
     }
 }

@@ -1,9 +1,8 @@
 //! The linear memory that callers read and write, for work on all of it.
 
-use super::items::Items;
-use super::pages::{copy, put_raw};
+use super::Data;
 use crate::error::Error;
-use crate::task::Data;
+use crate::state;
 use hb_wasm64_snapshot::Cancellation;
 use wasmtime::StoreContextMut;
 
@@ -12,14 +11,14 @@ pub struct Contents<'a, 's> {
     store: &'a mut StoreContextMut<'s, Data>,
 }
 
-pub(crate) fn contents<'a, 's>(store: &'a mut StoreContextMut<'s, Data>) -> Contents<'a, 's> {
+pub(super) fn contents<'a, 's>(store: &'a mut StoreContextMut<'s, Data>) -> Contents<'a, 's> {
     Contents { store }
 }
 
 impl Contents<'_, '_> {
     /// Its bytes, none where the image has no such memory.
     pub fn bytes(&mut self) -> &mut [u8] {
-        match self.store.data().memory() {
+        match self.store.data().memory {
             Some(memory) => memory.data_mut(&mut *self.store),
             None => &mut [],
         }
@@ -30,14 +29,7 @@ impl Contents<'_, '_> {
     /// # Errors
     /// [`Error::Host`] where there is no room to find out which these are; [`Error::Cancelled`].
     pub fn copy_to(&mut self, out: &mut [u8], cancellation: Cancellation<'_>) -> Result<(), Error> {
-        let items = Items::of(self.store)?;
-        match items.linear {
-            Some(index) => {
-                let (memory, initial) = items.memory_mut(self.store, index, true)?;
-                copy(memory, out, &initial, cancellation)
-            }
-            None => Ok(()),
-        }
+        state::copy_linear(self.store, out, cancellation)
     }
 
     /// Makes `raw` all of it, with zeros behind. What is zeros already is not written, and what nobody has touched is not
@@ -51,14 +43,6 @@ impl Contents<'_, '_> {
         if size > memory {
             return Err(Error::OutOfBounds { offset: 0, size, memory });
         }
-        let items = Items::of(self.store)?;
-        match items.linear {
-            Some(index) => {
-                let (memory, initial) = items.memory_mut(self.store, index, true)?;
-                // Half of it would be worse than all of it.
-                put_raw(memory, raw, &initial, Cancellation::never())
-            }
-            None => Ok(()),
-        }
+        state::overwrite_linear(self.store, raw)
     }
 }
