@@ -54,12 +54,12 @@
     func := string(),
     args := [value()],
     func_sig := string(),
-    native => true
+    interceptable => true
 }.
-%% `native' stands for an import that the host of the engine serves where nobody else does.
+%% `interceptable' stands for an import that the host of the engine serves where nobody else does.
 -type import_fun() :: fun(
     (State :: term(), request(), User :: term()) ->
-        {ok, [value()], term()} | {native, term()} | {error, term()} | {error, term(), term()}
+        {ok, [value()], term()} | {pass, term()} | {error, term()} | {error, term(), term()}
 ).
 %% `User' is the value of the option `user'.
 -type description() :: #{
@@ -184,12 +184,12 @@ call(Handle, Func, Args, Options) ->
 %% The import function may read, write and call: with the plain handle, too, it works while its import is pending, and
 %% within the deadline of this call.
 %%
-%% An import that the engine serves itself comes only where `override' names its module, and with `native => true'; the
-%% answer `{native, State}' leaves it to the engine.
+%% An import that the engine serves itself comes only where `intercept' names its module, and with `interceptable => true'; the
+%% answer `{pass, State}' leaves it to the engine.
 %%
 %% Surplus results of an import are dropped; missing or ill-typed ones, an error and an exception end the innermost
 %% guest call with `{import_failed, Why}', where `Why' is the reason given, `{raised, Class, Reason, Stacktrace}',
-%% `{invalid_results, Map}', or `{not_native, Map}' for an import that is left to the engine and not served there; both maps
+%% `{invalid_results, Map}', or `{not_interceptable, Map}' for an import that is left to the engine and not served there; both maps
 %% have `module' and `func'. The instance lives on.
 -spec call(handle(), func(), [value()], import_fun(), State, hb_wasm64_options:call_with_imports()) ->
     {ok, [value()], State1 :: term()} | {error, reason(), State1 :: term()}
@@ -236,10 +236,10 @@ call_async(Handle, Func, Args, Options) ->
             Error
     end.
 
-%% @doc Answers an import of {@link call_async/4}, from any process. `native' leaves an import to the engine that it serves
+%% @doc Answers an import of {@link call_async/4}, from any process. `pass' leaves an import to the engine that it serves
 %% itself. An answer that does not fit fails the import.
--spec respond(import_ref(), {ok, [value()]} | native | {error, term()}) ->
-    ok | {error, no_pending_import | not_native}.
+-spec respond(import_ref(), {ok, [value()]} | pass | {error, term()}) ->
+    ok | {error, no_pending_import | not_interceptable}.
 respond(ImportRef, Answer) ->
     case hb_wasm64_call:answer(Answer) of
         Reason when is_binary(Reason), byte_size(Reason) > ?SHORT_BYTES ->

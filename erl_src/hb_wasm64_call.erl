@@ -227,8 +227,8 @@ import(Fun, State, Request, #call{deadline = Deadline, user = User}) ->
 import_now(Fun, State, Request, User) ->
     try Fun(State, Request, User) of
         {ok, Results, State1} -> results(Results, State1);
-        {native, State1} when is_map_key(native, Request) -> {native, State1};
-        {native, State1} -> {failure, {not_native, maps:with([module, func], Request)}, State1};
+        {pass, State1} when is_map_key(interceptable, Request) -> {pass, State1};
+        {pass, State1} -> {failure, {not_interceptable, maps:with([module, func], Request)}, State1};
         {error, Reason} -> {failure, Reason, State};
         {error, Reason, State1} -> {failure, Reason, State1};
         Other -> {failure, {invalid_answer, Other}, State}
@@ -244,9 +244,9 @@ results(Results, State) ->
 
 %% @doc The answer of a handler as the native library expects it: results, or the reason of a failure in a form that it
 %% passes through unread.
--spec answer(term()) -> list() | binary() | native.
-answer(native) ->
-    native;
+-spec answer(term()) -> list() | binary() | pass.
+answer(pass) ->
+    pass;
 answer({ok, Results}) ->
     case hb_wasm64_args:values(Results) of
         {ok, Values} -> Values;

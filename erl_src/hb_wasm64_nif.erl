@@ -31,10 +31,10 @@
 -type options() :: #{
     fuel => non_neg_integer() | infinity,
     time => non_neg_integer(),
-    override => [binary()],
+    intercept => [binary()],
     initialize => nothing | constructors | main
 }.
-%% Those of {@link hb_wasm64_options} that are the engine's business. A start has no `override', a call no `initialize'.
+%% Those of {@link hb_wasm64_options} that are the engine's business. A start has no `intercept', a call no `initialize'.
 -type deadline() :: hb_wasm64_deadline:deadline().
 -opaque job() :: reference().
 %% Work that belongs to no instance. It sends `{hb_wasm64, Ref, {done, Result}}', or nothing once it has been given up.
@@ -103,10 +103,10 @@ call(_Handle, _Ref, _Ticket, _Func, _Args, _Options, _Responder) -> erlang:nif_e
 -spec resume(handle(), reference(), ticket(), deadline(), responder()) -> step().
 resume(_Handle, _Ref, _Ticket, _Deadline, _Responder) -> erlang:nif_error(nif_not_loaded).
 
--spec answer(handle(), reference(), ticket(), handle(), list() | binary() | native) -> step().
+-spec answer(handle(), reference(), ticket(), handle(), list() | binary() | pass) -> step().
 answer(_Handle, _Ref, _Ticket, _Scope, _Answer) -> erlang:nif_error(nif_not_loaded).
 
--spec respond(handle(), list() | binary() | native) -> ok | {error, no_pending_import | not_native}.
+-spec respond(handle(), list() | binary() | pass) -> ok | {error, no_pending_import | not_interceptable}.
 respond(_Scope, _Answer) -> erlang:nif_error(nif_not_loaded).
 
 -spec respond_dirty(handle(), list() | binary()) -> ok | {error, no_pending_import}.

@@ -15,7 +15,7 @@
 %%     too</td></tr>
 %% <tr><td>`time'</td><td>calls, `start'</td><td>that of the call around it, or 0</td><td>what the clock of a guest built
 %%     with Emscripten shows, in milliseconds since 1970. In `start' it is that of constructors and of `main'</td></tr>
-%% <tr><td>`override'</td><td>`call/6', `call_async'</td><td>`[]'</td><td>modules whose imports go to the import function or
+%% <tr><td>`intercept'</td><td>`call/6', `call_async'</td><td>`[]'</td><td>modules whose imports go to the import function or
 %%     handler though the engine could serve them</td></tr>
 %% <tr><td>`user'</td><td>`call/6'</td><td>`#{}'</td><td>any term: the third argument of the import function</td></tr>
 %% <tr><td>`handler'</td><td>`call_async'</td><td>the caller</td><td>the process that answers the imports</td></tr>
@@ -54,7 +54,7 @@
     on_timeout => keep | stop,
     fuel => non_neg_integer() | infinity,
     time => non_neg_integer(),
-    override => [binary() | string()],
+    intercept => [binary() | string()],
     user => term()
 }.
 -type call_async() :: #{
@@ -62,7 +62,7 @@
     on_timeout => keep | stop,
     fuel => non_neg_integer() | infinity,
     time => non_neg_integer(),
-    override => [binary() | string()],
+    intercept => [binary() | string()],
     handler => pid()
 }.
 -type start() :: #{
@@ -105,7 +105,7 @@ option(timeout) -> {all, deadline, infinity, fun timeout/1};
 option(on_timeout) -> {?CALLS, erlang, keep, fun on_timeout/1};
 option(fuel) -> {[start | ?CALLS], engine, infinity, fun fuel/1};
 option(time) -> {[start | ?CALLS], engine, 0, fun time/1};
-option(override) -> {[call_with_imports, call_async], engine, [], fun override/1};
+option(intercept) -> {[call_with_imports, call_async], engine, [], fun intercept/1};
 option(user) -> {[call_with_imports], erlang, #{}, fun user/1};
 option(handler) -> {[call_async], erlang, self(), fun handler/1};
 option(snapshot) -> {[start], erlang, none, fun state/1};
@@ -132,7 +132,7 @@ fuel(_Other) -> error.
 time(Time) when is_integer(Time), Time >= 0, Time =< ?MAX_TIME -> {ok, Time};
 time(_Other) -> error.
 
-override(Modules) ->
+intercept(Modules) ->
     try lists:map(fun unicode:characters_to_binary/1, Modules) of
         Names ->
             case lists:all(fun is_binary/1, Names) of

@@ -39,9 +39,9 @@ a_call_within_an_import_has_the_time_of_the_call_around_it_unless_it_says_otherw
     Import = fun(_, #{func := "emscripten_date_now", instance := Scope}, _) ->
         {ok, [Inner]} = hb_wasm64:call(Scope, "date_now", []),
         {ok, [Other]} = hb_wasm64:call(Scope, "date_now", [], #{time => 7}),
-        {native, [Inner, Other]}
+        {pass, [Inner, Other]}
     end,
-    Options = #{time => ?TIME, override => [<<"env">>]},
+    Options = #{time => ?TIME, intercept => [<<"env">>]},
     ?assertEqual({ok, [?TIME * 1.0], [?TIME * 1.0, 7.0]}, hb_wasm64:call(H, "date_now", [], Import, none, Options)).
 
 a_time_that_is_none_is_refused_and_names_what_it_was_test() ->
@@ -109,7 +109,7 @@ there_is_no_randomness_and_who_asks_is_told_test_() ->
         ?assertEqual({ok, <<"untouched">>}, hb_wasm64:read(H, To, 9)),
         %% Whoever has some can give it.
         Import = fun(Asked, #{func := Func}, _) -> {ok, [0], [Func | Asked]} end,
-        Options = #{override => ["env", "wasi_snapshot_preview1"]},
+        Options = #{intercept => ["env", "wasi_snapshot_preview1"]},
         ?assertEqual({ok, [0], ["random_get"]}, hb_wasm64:call(H, "random", [To, 9], Import, [], Options)),
         ?assertEqual({ok, [0], ["getentropy"]}, hb_wasm64:call(H, "entropy", [To, 9], Import, [], Options))
     end).
@@ -135,44 +135,44 @@ a_call_takes_the_same_fuel_on_every_way_to_an_instance_test_() ->
 
 an_import_of_a_named_module_goes_to_the_import_function_first_test_() ->
     each("clock", fun(H) ->
-        Import = fun(Asked, #{func := Func, native := true}, _) -> {ok, [5.0], [Func | Asked]} end,
+        Import = fun(Asked, #{func := Func, interceptable := true}, _) -> {ok, [5.0], [Func | Asked]} end,
         ?assertEqual(
             {ok, [5.0], ["emscripten_date_now"]},
-            hb_wasm64:call(H, "date_now", [], Import, [], #{override => ["env"], time => 3})
+            hb_wasm64:call(H, "date_now", [], Import, [], #{intercept => ["env"], time => 3})
         ),
-        ?assertEqual({ok, [3.0], []}, hb_wasm64:call(H, "date_now", [], Import, [], #{override => ["other"], time => 3})),
+        ?assertEqual({ok, [3.0], []}, hb_wasm64:call(H, "date_now", [], Import, [], #{intercept => ["other"], time => 3})),
         ?assertEqual({ok, [3.0], []}, hb_wasm64:call(H, "date_now", [], Import, [], #{time => 3}))
     end).
 
 what_the_import_function_leaves_the_host_serves_test_() ->
     each("clock", fun(H) ->
-        Import = fun(Asked, #{func := Func}, _) -> {native, [Func | Asked]} end,
+        Import = fun(Asked, #{func := Func}, _) -> {pass, [Func | Asked]} end,
         ?assertEqual(
             {ok, [3.0], ["emscripten_date_now"]},
-            hb_wasm64:call(H, "date_now", [], Import, [], #{override => [<<"env">>], time => 3})
+            hb_wasm64:call(H, "date_now", [], Import, [], #{intercept => [<<"env">>], time => 3})
         )
     end).
 
 a_handler_can_leave_an_import_to_the_host_test() ->
     H = start("emscripten/clock64"),
-    {ok, Ref} = hb_wasm64:call_async(H, "date_now", [], #{override => [<<"env">>], time => 3}),
-    ok = receive {hb_wasm64, Ref, {import, Import, #{native := true}}} -> hb_wasm64:respond(Import, native) end,
+    {ok, Ref} = hb_wasm64:call_async(H, "date_now", [], #{intercept => [<<"env">>], time => 3}),
+    ok = receive {hb_wasm64, Ref, {import, Import, #{interceptable := true}}} -> hb_wasm64:respond(Import, pass) end,
     ?assertEqual({ok, [3.0]}, receive {hb_wasm64, Ref, {done, Result}} -> Result end).
 
 an_import_that_the_host_does_not_serve_cannot_be_left_to_it_test() ->
     H = start("emscripten/longjmp64"),
     Import = fun(State, Request, _) ->
-        ?assertNot(is_map_key(native, Request)),
-        {native, State}
+        ?assertNot(is_map_key(interceptable, Request)),
+        {pass, State}
     end,
     ?assertEqual(
-        {error, {import_failed, {not_native, #{module => "env", func => "host_call"}}}, state},
-        hb_wasm64:call(H, "import_in_invoke", [1], Import, state, #{override => [<<"env">>]})
+        {error, {import_failed, {not_interceptable, #{module => "env", func => "host_call"}}}, state},
+        hb_wasm64:call(H, "import_in_invoke", [1], Import, state, #{intercept => [<<"env">>]})
     ),
     {ok, Ref} = hb_wasm64:call_async(H, "import_in_invoke", [1], #{}),
     receive
         {hb_wasm64, Ref, {import, Pending, _}} ->
-            ?assertEqual({error, not_native}, hb_wasm64:respond(Pending, native)),
+            ?assertEqual({error, not_interceptable}, hb_wasm64:respond(Pending, pass)),
             ?assertEqual(ok, hb_wasm64:respond(Pending, {ok, [4]}))
     end,
     ?assertEqual({ok, [4]}, receive {hb_wasm64, Ref, {done, Result}} -> Result end).
@@ -181,8 +181,8 @@ an_import_that_the_host_does_not_serve_cannot_be_left_to_it_test() ->
 %% terminal.
 a_descriptor_on_a_file_of_the_host_is_never_asked_for_test_() ->
     each("files", fun(H) ->
-        Import = fun(Asked, #{func := Func, args := [Descriptor | _]}, _) -> {native, [{Func, Descriptor} | Asked]} end,
-        Options = #{override => [<<"wasi_snapshot_preview1">>]},
+        Import = fun(Asked, #{func := Func, args := [Descriptor | _]}, _) -> {pass, [{Func, Descriptor} | Asked]} end,
+        Options = #{intercept => [<<"wasi_snapshot_preview1">>]},
         {ok, From} = hb_wasm64:malloc(H, 16),
         ok = hb_wasm64:write(H, From, <<"text">>),
         Write = fun(Descriptor) ->
@@ -204,12 +204,12 @@ a_descriptor_on_a_file_of_the_host_is_never_asked_for_test_() ->
 what_unwinds_or_allocates_is_never_asked_for_test() ->
     H = start("emscripten/throw64"),
     Import = fun(_, #{func := Func}, _) -> error({asked_for, Func}) end,
-    ?assertMatch({ok, [_], none}, hb_wasm64:call(H, "throw_int", [5], Import, none, #{override => [<<"env">>]})),
-    ?assertMatch({ok, [_], none}, hb_wasm64:call(H, "rethrow", [5], Import, none, #{override => [<<"env">>]})).
+    ?assertMatch({ok, [_], none}, hb_wasm64:call(H, "throw_int", [5], Import, none, #{intercept => [<<"env">>]})),
+    ?assertMatch({ok, [_], none}, hb_wasm64:call(H, "rethrow", [5], Import, none, #{intercept => [<<"env">>]})).
 
 names_of_modules_that_are_none_are_refused_test() ->
     H = start("emscripten/clock64"),
-    [?assertEqual({error, {invalid_option, override, Names}}, hb_wasm64:call(H, "now", [], #{override => Names}))
+    [?assertEqual({error, {invalid_option, intercept, Names}}, hb_wasm64:call(H, "now", [], #{intercept => Names}))
      || Names <- [env, <<"env">>, [env], [<<255>>], ["a" | <<"b">>], [[-1]]]].
 
 an_image_says_whether_it_has_the_host_test() ->
@@ -220,10 +220,10 @@ an_image_says_whether_it_has_the_host_test() ->
 other_images_have_none_of_it_test() ->
     H = start("imports"),
     Import = fun(State, Request, _) ->
-        ?assertNot(is_map_key(native, Request)),
+        ?assertNot(is_map_key(interceptable, Request)),
         {ok, [1], State}
     end,
-    ?assertEqual({ok, [1], none}, hb_wasm64:call(H, "call_add", [1, 2], Import, none, #{override => [<<"env">>], time => 1})),
+    ?assertEqual({ok, [1], none}, hb_wasm64:call(H, "call_add", [1, 2], Import, none, #{intercept => [<<"env">>], time => 1})),
     ?assertEqual({ok, #{stdout => <<>>, stderr => <<>>}}, hb_wasm64:output(H)).
 
 %%% What a program says

@@ -352,7 +352,7 @@ a_call_whose_driver_exceeds_its_heap_is_done_test_() ->
         Default = erlang:system_flag(max_heap_size, #{size => 10_000, kill => true, error_logger => false}),
         Started =
             try
-                hb_wasm64:call_async(H, "call_many", [1_000_000], #{handler => Handler, override => Long})
+                hb_wasm64:call_async(H, "call_many", [1_000_000], #{handler => Handler, intercept => Long})
             after
                 erlang:system_flag(max_heap_size, Default)
             end,

@@ -5,7 +5,7 @@
 
 %% A good value of every option there is.
 -define(GOOD, #{
-    timeout => 10_000, on_timeout => keep, fuel => 1_000_000, time => 5, override => [], user => user, handler => self(),
+    timeout => 10_000, on_timeout => keep, fuel => 1_000_000, time => 5, intercept => [], user => user, handler => self(),
     snapshot => {raw, <<>>, none}, initialize => true, compress => false, base => [], max => 100, holder => none
 }).
 
@@ -58,10 +58,10 @@ functions() ->
     [
         {start, [timeout, fuel, time, initialize, snapshot], fun(_, O) -> hb_wasm64:start(hb_support:guest("imports"), O) end},
         {call, Call, fun(H, O) -> hb_wasm64:call(H, "peek", [0], O) end},
-        {call_with_imports, Call ++ [override, user], fun(H, O) ->
+        {call_with_imports, Call ++ [intercept, user], fun(H, O) ->
             hb_wasm64:call(H, "peek", [0], fun(S, _, _) -> {ok, [], S} end, state, O)
         end},
-        {call_async, Call ++ [override, handler], fun(H, O) -> done(hb_wasm64:call_async(H, "peek", [0], O)) end},
+        {call_async, Call ++ [intercept, handler], fun(H, O) -> done(hb_wasm64:call_async(H, "peek", [0], O)) end},
         {malloc, Call, fun(H, O) -> hb_wasm64:malloc(H, 8, O) end},
         {free, Call, fun(H, O) -> hb_wasm64:free(H, 8, O) end},
         {write_string, Call, fun(H, O) -> hb_wasm64:write_string(H, "text", O) end},

@@ -124,8 +124,8 @@ find_parameters(Body, Request, Base, Opts) ->
 host(Handle, Prefix, Body, Request, Base, Opts) ->
     case hb_wasm64:host(Handle) of
         {ok, emscripten} ->
-            Overridden = dev_wasm64_import:overridden(Prefix, Base, Opts),
-            #{time => time(Body, Request, Opts), override => Overridden};
+            Intercepted = dev_wasm64_import:intercepted(Prefix, Base, Opts),
+            #{time => time(Body, Request, Opts), intercept => Intercepted};
         _ ->
             #{}
     end.

@@ -86,7 +86,7 @@ describe({exception, #{tag := undefined}}) -> "uncaught exception";
 describe({exception, #{tag := Tag}}) -> ["uncaught exception: ", Tag];
 describe({import_failed, {invalid_results, #{module := Module, func := Name, signature := Signature}}}) ->
     io_lib:format("import failed: ~ts.~ts: the results do not fit ~ts", [Module, Name, Signature]);
-describe({import_failed, {not_native, #{module := Module, func := Name}}}) ->
+describe({import_failed, {not_interceptable, #{module := Module, func := Name}}}) ->
     io_lib:format("import failed: ~ts.~ts: the engine does not implement this function", [Module, Name]);
 describe({import_failed, {of_node, Text}}) -> ["import failed: ", Text];
 describe({import_failed, Text}) when is_binary(Text) -> ["import failed: ", Text];

@@ -1,7 +1,7 @@
 %% @doc The imports of a guest, answered by the devices in the message's `stdlib'.
 -module(dev_wasm64_import).
 
--export([resolve/3, import/3, checked/1, overridden/3]).
+-export([resolve/3, import/3, checked/1, intercepted/3]).
 
 -include_lib("kernel/include/logger.hrl").
 
@@ -14,8 +14,8 @@
 -define(MAX_UNDEFINED_CALLS, 1000).
 
 %% @doc Of the modules whose imports the engine can serve, those for which there is a device: it is asked first.
--spec overridden([binary()], message(), opts()) -> [binary()].
-overridden(Prefix, Base, Opts) ->
+-spec intercepted([binary()], message(), opts()) -> [binary()].
+intercepted(Prefix, Base, Opts) ->
     case dev_wasm64_message:find(Prefix ++ [<<"stdlib">>], Base, Opts) of
         {ok, Libraries} when is_map(Libraries) -> [Module || Module <- ?NATIVE, dev_wasm64_message:has(Module, Libraries)];
         _ -> []
@@ -30,7 +30,7 @@ checked(Answer) -> Answer.
 %% @doc The import function of a call: {@link import/3} on the state so far, with the handle that is bound to the pending
 %% import in its private state.
 -spec resolve(message(), hb_wasm64:request(), opts()) ->
-    {ok, list(), message()} | {native, message()} | {error, term(), message()}.
+    {ok, list(), message()} | {pass, message()} | {error, term(), message()}.
 resolve(State, Import, Opts) ->
     #{instance := Scope, module := Module, func := Func, args := Args, func_sig := Signature} = Import,
     Waiting = dev_wasm64_instance:put(dev_wasm64_instance:access(Scope, Opts), State, Opts),
@@ -56,8 +56,8 @@ resolve(State, Import, Opts) ->
 
 served(Import, Waiting, Request, State, Opts) ->
     case {from_library(Waiting, Request, Opts), Import} of
-        {undefined, #{native := true}} ->
-            {native, State};
+        {undefined, #{interceptable := true}} ->
+            {pass, State};
         {undefined, _} ->
             case unserved(Waiting, Request, Opts) of
                 {{results, Results}, Recorded} -> {ok, Results, Recorded};

@@ -128,7 +128,7 @@ impl<'a, 'h> Operation<'a, 'h> {
         if !import.interceptable {
             return request;
         }
-        request.map_put(atoms::native(), true).unwrap_or(request)
+        request.map_put(atoms::interceptable(), true).unwrap_or(request)
     }
 
     /// Runs a closure on the linear memory and encodes what it gives.

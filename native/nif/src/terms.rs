@@ -155,7 +155,7 @@ pub fn reason<'a>(env: Env<'a>, error: &Error) -> Term<'a> {
         Error::WouldDeadlock => atoms::would_deadlock().to_term(env),
         Error::Stopped => atoms::stopped().to_term(env),
         Error::Exit(status) => (atoms::exit(), status).encode(env),
-        Error::NotInterceptable => atoms::not_native().to_term(env),
+        Error::NotInterceptable => atoms::not_interceptable().to_term(env),
         Error::NoPendingImport => atoms::no_pending_import().to_term(env),
         Error::InvalidSnapshot(code, text) => {
             let code = (atoms::code(), snapshot_code(*code).to_term(env));
