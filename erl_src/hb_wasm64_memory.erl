@@ -186,6 +186,8 @@ out_of_bounds(Handle, Offset, Size, Api, Options) ->
 within(Options, Operation) ->
     within(operation, Options, Operation).
 
+within(_Api, Options, Operation) when Options =:= #{} ->
+    Operation(hb_wasm64_deadline:inherited());
 within(Api, Options, Operation) ->
     case hb_wasm64_options:parse(Api, Options) of
         {ok, Parsed} -> Operation(hb_wasm64_options:deadline(Parsed));
