@@ -150,3 +150,45 @@ an_image_has_256_mib_at_most_test_() ->
         Image = <<"\0asm", 1, 0, 0, 0, 0:((256 bsl 20) * 8)>>,
         ?assertEqual({error, {limit, image}}, hb_wasm64:start(Image))
     end}.
+
+%% Names are lists in every request of an import, and in errors.
+a_name_of_an_import_or_export_has_a_bound_test_() ->
+    Import = fun(Module, Name) ->
+        module([section(1, <<1, 16#60, 0, 0>>), section(2, [1, name(Module), name(Name), <<0, 0>>])])
+    end,
+    Export = fun(Name) ->
+        module([
+            section(1, <<1, 16#60, 0, 0>>), section(3, <<1, 0>>), section(7, [1, name(Name), <<0, 0>>]),
+            section(10, <<1, 2, 0, 16#0b>>)
+        ])
+    end,
+    Long = binary:copy(<<"n">>, 8192),
+    Refused = fun(Of) ->
+        Text = <<"the name of an ", Of/binary, " has 8193 bytes; the most are 8192">>,
+        {error, {unsupported, Text}}
+    end,
+    [
+        ?_assertMatch({ok, _}, hb_wasm64:start(Import(Long, Long))),
+        ?_assertMatch({ok, _}, hb_wasm64:start(Export(Long))),
+        ?_assertEqual(Refused(<<"import">>), hb_wasm64:start(Import(<<Long/binary, "n">>, <<"f">>))),
+        ?_assertEqual(Refused(<<"import">>), hb_wasm64:start(Import(<<"m">>, <<Long/binary, "n">>))),
+        ?_assertEqual(Refused(<<"export">>), hb_wasm64:start(Export(<<Long/binary, "n">>)))
+    ].
+
+%% A guest chooses how its functions are called.
+the_name_of_a_function_in_a_backtrace_is_cut_off_test() ->
+    Names = [leb(1), 0, name(binary:copy(<<"ab">>, 50_000))],
+    Custom = section(0, [name(<<"name">>), 1, leb(iolist_size(Names)), Names]),
+    Image = module([
+        section(1, <<1, 16#60, 0, 0>>), section(3, <<1, 0>>), section(7, [1, name(<<"f">>), <<0, 0>>]),
+        section(10, <<1, 3, 0, 0, 16#0b>>), Custom
+    ]),
+    {ok, H} = hb_wasm64:start(Image),
+    {error, {trap, #{code := unreachable, backtrace := [#{name := Name}]}}} = hb_wasm64:call(H, "f", []),
+    ?assertEqual(lists:flatten(lists:duplicate(128, "ab")), Name).
+
+module(Sections) ->
+    iolist_to_binary([<<0, "asm", 1:32/little>>, Sections]).
+
+name(Name) ->
+    [leb(byte_size(Name)), Name].

@@ -1,5 +1,6 @@
 //! What can go wrong, as values with a stable shape.
 
+use crate::limits::FRAME_NAME_BYTES;
 use crate::value::Value;
 use hb_wasm64_host::{DecodeError, Failure};
 use hb_wasm64_snapshot::{Code, SnapshotError};
@@ -240,7 +241,7 @@ impl Error {
         let backtrace = error.downcast_ref::<WasmBacktrace>().map_or_else(Vec::new, |backtrace| {
             let frame = |frame: &wasmtime::FrameInfo| Frame {
                 function: frame.func_index(),
-                name: frame.func_name().map(str::to_owned),
+                name: frame.func_name().map(|name| beginning(name, FRAME_NAME_BYTES).to_owned()),
                 offset: frame.module_offset(),
             };
             backtrace.frames().iter().map(frame).collect()
@@ -249,6 +250,11 @@ impl Error {
         let message = message.strip_prefix("wasm trap: ").unwrap_or(&message).to_owned();
         Error::Trap(Box::new(TrapInfo { code, message, backtrace }))
     }
+}
+
+/// As much of a text as fits into so many bytes.
+fn beginning(text: &str, most: usize) -> &str {
+    text.get(..text.floor_char_boundary(most)).unwrap_or_default()
 }
 
 fn trap_code(trap: Trap) -> &'static str {
@@ -279,6 +285,13 @@ mod tests {
         let error = Error::from_call(&wasmtime::Error::from(Trap::IntegerOverflow));
         let Error::Trap(info) = error else { panic!("{error:?}") };
         assert_eq!((info.code, info.message.as_str()), ("integer_overflow", "integer overflow"));
+    }
+
+    #[test]
+    fn a_long_text_is_cut_off_between_two_characters() {
+        assert_eq!(beginning("short", 256), "short");
+        assert_eq!(beginning("ééé", 3), "é");
+        assert_eq!(beginning("", 0), "");
     }
 
     #[test]

@@ -276,7 +276,7 @@ fn refuse_other_formats(bytes: &[u8]) -> Result<(), Error> {
 fn validate(bytes: &[u8], go_on: &impl Fn() -> Result<(), Error>) -> Result<bool, Error> {
     let ours = config::features() | WasmFeatures::LEGACY_EXCEPTIONS;
     match validate_with(ours, bytes, go_on)? {
-        Ok(is_simple) => refuse_exact_types(bytes).map(|()| is_simple),
+        Ok(is_simple) => refuse_imports_and_exports(bytes).map(|()| is_simple),
         Err(error) => {
             let text = format!("{} (at offset {})", error.message(), error.offset());
             match validate_with(WasmFeatures::all(), bytes, go_on)? {
@@ -350,24 +350,39 @@ fn validate_function(
     Ok(operators.finish())
 }
 
-/// The validator takes imports of an exact type for others, whatever the features are; the compiler does not.
-fn refuse_exact_types(bytes: &[u8]) -> Result<(), Error> {
+/// The validator accepts imports of an exact function type, whatever the features are; the compiler does not. Long names
+/// would be built anew for each request and each error that has them.
+fn refuse_imports_and_exports(bytes: &[u8]) -> Result<(), Error> {
     let malformed = |error: wasmparser::Error| Error::InvalidModule(error.to_string());
     for payload in Parser::new(0).parse_all(bytes) {
         match payload.map_err(malformed)? {
             Payload::ImportSection(imports) => {
                 for import in imports.into_imports() {
-                    if matches!(import.map_err(malformed)?.ty, TypeRef::FuncExact(_)) {
+                    let import = import.map_err(malformed)?;
+                    if matches!(import.ty, TypeRef::FuncExact(_)) {
                         return Err(Error::Unsupported("an import of an exact function type".into()));
                     }
+                    refuse_long_name("import", import.module)?;
+                    refuse_long_name("import", import.name)?;
                 }
             }
-            // Imports come before all of these.
-            Payload::FunctionSection(_) | Payload::CodeSectionStart { .. } => break,
+            Payload::ExportSection(exports) => {
+                for export in exports {
+                    refuse_long_name("export", export.map_err(malformed)?.name)?;
+                }
+            }
+            // All of these come before it.
+            Payload::CodeSectionStart { .. } => break,
             _ => {}
         }
     }
     Ok(())
+}
+
+fn refuse_long_name(of: &str, name: &str) -> Result<(), Error> {
+    let (bytes, most) = (name.len(), limits::NAME_BYTES);
+    let text = || format!("the name of an {of} has {bytes} bytes; the most are {most}");
+    if bytes > most { Err(Error::Unsupported(text())) } else { Ok(()) }
 }
 
 /// A bound of the compiler is one of every node; what else goes wrong there is this node's.

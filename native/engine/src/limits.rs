@@ -9,6 +9,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Bytes that an image may have: to compile it takes ten times as much of the host.
 pub(crate) const IMAGE_BYTES: usize = 256 << 20;
 
+/// Bytes that the name of an import or export may have: Erlang gets them as lists.
+pub(crate) const NAME_BYTES: usize = 8 << 10;
+
+/// Bytes of a function's name in a backtrace; longer names are cut off.
+pub(crate) const FRAME_NAME_BYTES: usize = 256;
+
 /// Bytes that the memories of an instance may have together. Growth beyond is refused (`-1`), on every node.
 pub const MEMORY_BYTES: u64 = 16 << 30;
 
