@@ -4,10 +4,11 @@
 -include_lib("eunit/include/eunit.hrl").
 
 %% A good value of every option there is.
--define(GOOD, #{
-    timeout => 10_000, on_timeout => keep, fuel => 1_000_000, time => 5, intercept => [], user => user, handler => self(),
-    snapshot => {raw, <<>>, none}, initialize => true, compress => false, base => [], max => 100, holder => none
-}).
+good() ->
+    #{
+        timeout => 10_000, on_timeout => keep, fuel => 1_000_000, time => 5, intercept => [], user => user, handler => self(),
+        snapshot => {raw, <<>>, none}, initialize => true, compress => false, base => [], max => 100, holder => none
+    }.
 
 an_option_is_refused_by_every_function_that_does_not_accept_it_test_() ->
     {timeout, 60, fun() ->
@@ -17,7 +18,7 @@ an_option_is_refused_by_every_function_that_does_not_accept_it_test_() ->
              ?assertEqual({Name, Key, Refused}, {Name, Key, brief(Function(H, #{Key => Value}))})
          end
          || {Name, Accepted, Function} <- functions(),
-            {Key, Value} <- maps:to_list(maps:without(Accepted, (?GOOD)#{
+            {Key, Value} <- maps:to_list(maps:without(Accepted, (good())#{
                 fule => 10, time_out => 5, <<"fuel">> => 10, store => [], 7 => 8
             }))],
         ?assertEqual([], hb_support:flush())
@@ -26,7 +27,7 @@ an_option_is_refused_by_every_function_that_does_not_accept_it_test_() ->
 an_option_is_accepted_where_it_belongs_test_() ->
     {timeout, 60, fun() ->
         H = hb_support:start("imports"),
-        [?assertMatch({Name, _, Key}, {Name, not_refused(brief(Function(H, maps:with([Key], ?GOOD)))), Key})
+        [?assertMatch({Name, _, Key}, {Name, not_refused(brief(Function(H, maps:with([Key], good())))), Key})
          || {Name, Accepted, Function} <- functions(), Key <- Accepted]
     end}.
 
