@@ -7,7 +7,7 @@
 %% The callbacks of another application, and of a logger's handler.
 -export([start/2, stop/1, log/2]).
 %% Called on a peer.
--export([records_of/1]).
+-export([records_of/1, sum_of_a_guest/1]).
 
 %% As every release does it: all modules are loaded before the code server runs, in embedded mode.
 a_release_boots_with_the_application_test_() ->
@@ -20,11 +20,9 @@ a_release_boots_with_the_application_test_() ->
                 [hb_wasm64_sup, hb_wasm64_log, hb_wasm64_runners, hb_wasm64_keepers]
             )),
             ?assertMatch({hb_wasm64, _, _}, lists:keyfind(hb_wasm64, 1, peer:call(Peer, application, which_applications, []))),
-            Image = hb_support:guest("numbers"),
-            {ok, H} = peer:call(Peer, hb_wasm64, start, [Image], 60_000),
-            ?assertEqual({ok, [3]}, peer:call(Peer, hb_wasm64, call, [H, "add_i32", [1, 2]], 60_000)),
             %% Nothing else is loaded by itself there.
             {module, ?MODULE} = peer:call(Peer, code, load_file, [?MODULE]),
+            ?assertEqual({ok, [3]}, peer:call(Peer, ?MODULE, sum_of_a_guest, [hb_support:guest("numbers")], 60_000)),
             ?assertEqual(3, peer:call(Peer, ?MODULE, records_of, [3], 60_000)),
             ok = peer:stop(Peer)
         end)
@@ -73,6 +71,11 @@ start(_Type, Test) ->
     {ok, spawn_link(fun() -> receive never -> ok end end), Test}.
 
 stop(Test) -> Test ! {stop, three()}.
+
+%% In one process: an instance ends with the last reference to it.
+sum_of_a_guest(Image) ->
+    {ok, H} = hb_wasm64:start(Image),
+    hb_wasm64:call(H, "add_i32", [1, 2]).
 
 three() ->
     {ok, [3] = Three} = hb_wasm64:call(hb_support:start("numbers"), "add_i32", [1, 2]),
