@@ -154,7 +154,7 @@ status(Handle) ->
 
 %% @doc Which host of the engine serves imports of an instance's image. An image is Emscripten's where it imports what only
 %% Emscripten's runtime gives, such as `env.invoke_*' or `env._abort_js'; see `docs/emscripten.md'.
--spec host(handle()) -> {ok, emscripten | none} | {error, not_local}.
+-spec host(handle()) -> {ok, emscripten | wasi | none} | {error, not_local}.
 host(Handle) ->
     hb_wasm64_nif:host(Handle).
 

@@ -11,8 +11,7 @@ use crate::error::Error;
 use crate::import::{self, Import, ImportInfo};
 use crate::limits;
 use crate::value::Signature;
-use hb_wasm64_host::Width;
-use hb_wasm64_host::emscripten::{self, Functions};
+use hb_wasm64_host::{Functions, Runtime, Width};
 use hb_wasm64_rewrite::expose::{self, Layout};
 use hb_wasm64_rewrite::unwind::Thrown;
 use hb_wasm64_rewrite::{Options, Rewritten, rewrite};
@@ -51,7 +50,7 @@ pub struct Image {
     layout: Layout,
     state: StateExports,
     fresh: OnceLock<Fresh>,
-    is_emscripten: bool,
+    runtime: Option<Runtime>,
     width: Width,
     thrown: Vec<(ModuleExport, Thrown)>,
     stack_pointer: Option<ModuleExport>,
@@ -111,8 +110,9 @@ impl Image {
         // The memory image is made here, or the first instance would make it on a scheduler.
         module.initialize_copy_on_write_image().map_err(|error| Error::Host(format!("memory image: {error:#}")))?;
 
-        let named = || module.imports().map(|import| (import.module(), import.name()));
-        let functions = emscripten::is_emscripten(named()).then(|| Functions::new(width, facts.can_catch));
+        let imported: Vec<_> = module.imports().map(|import| (import.module(), import.name())).collect();
+        let runtime = Runtime::of(imported.iter().copied());
+        let functions = runtime.map(|runtime| Functions::new(runtime, width, facts.can_catch));
         let found = import::all(&module, functions.as_ref())?;
         let imports: Vec<_> = found.iter().map(|import| import.info.clone()).collect();
         let mut interceptable_modules: Vec<Arc<str>> = Vec::new();
@@ -132,7 +132,7 @@ impl Image {
         let table = default_table(&module, &layout);
         let state = StateExports::of(&module, &layout);
         let (source, fresh) = (bytes.into(), OnceLock::new());
-        let is_emscripten = functions.is_some();
+        let is_emscripten = runtime == Some(Runtime::Emscripten);
         let stack_pointer =
             layout.globals.iter().find(|global| Some(global.index) == facts.stack_pointer && is_emscripten);
         let stack_pointer = stack_pointer.and_then(|global| module.get_export_index(&global.name));
@@ -150,7 +150,7 @@ impl Image {
             layout,
             state,
             fresh,
-            is_emscripten,
+            runtime,
             width,
             thrown,
             stack_pointer,
@@ -191,9 +191,9 @@ impl Image {
         &self.exports
     }
 
-    /// Whether Emscripten's host serves imports of the image.
-    pub fn is_emscripten(&self) -> bool {
-        self.is_emscripten
+    /// The runtime that the image was built for, of those that the host serves.
+    pub fn runtime(&self) -> Option<Runtime> {
+        self.runtime
     }
 
     /// How wide pointers are.

@@ -5,8 +5,7 @@
 
 use crate::error::{Error, ImportFailure};
 use crate::value::{Arg, Signature, ValType, Value, coerce_some};
-use hb_wasm64_host::Unserved;
-use hb_wasm64_host::emscripten::{Binding, Functions};
+use hb_wasm64_host::{Binding, Functions, Unserved};
 use std::collections::HashMap;
 use std::sync::Arc;
 use wasmtime::{ExternType, FuncType, Module};

@@ -8,8 +8,8 @@ use hb_wasm64_engine::error::Error;
 use hb_wasm64_engine::image::hash;
 use hb_wasm64_engine::value::{Arg, Value};
 use hb_wasm64_engine::{
-    Access, CallOptions, CallRequest, Caller, FuncName, Initialize, Instance, Progress, Response, Slice, StartRequest,
-    TicketId,
+    Access, CallOptions, CallRequest, Caller, FuncName, Initialize, Instance, Progress, Response, Runtime, Slice,
+    StartRequest, TicketId,
 };
 use std::sync::Arc;
 
@@ -308,7 +308,7 @@ fn a_description_shows_the_imports_and_exports_that_the_module_has() {
     let names: Vec<&str> = image.imports().iter().map(|import| &*import.name).collect();
     assert_eq!(names, ["_emscripten_throw_longjmp", "invoke_vi", "invoke_ij", "invoke_d", "unknown"]);
     assert!(image.exports().iter().all(|export| export.kind != "tag" && !export.name.contains("hb_wasm64")));
-    assert!(image.is_emscripten());
+    assert_eq!(image.runtime(), Some(Runtime::Emscripten));
 }
 
 const STARTING: &str = r#"(module
@@ -392,7 +392,7 @@ fn an_image_that_only_uses_wasi_is_not_emscriptens() {
             (memory (export "memory") 1))"#,
     );
     let standalone = standalone.unwrap();
-    assert!(!standalone.is_emscripten());
+    assert_ne!(standalone.runtime(), Some(Runtime::Emscripten));
     assert!(standalone.imports().iter().all(|import| !import.interceptable));
 }
 
@@ -510,7 +510,7 @@ fn a_standalone_image_that_tells_of_growth_is_not_emscriptens() {
         (import "env" "emscripten_notify_memory_growth" (func (param i32)))
         (import "wasi_snapshot_preview1" "fd_write" (func (param i32 i32 i32 i32) (result i32)))
         (memory (export "memory") 1))"#;
-    assert!(!image(growing).unwrap().is_emscripten());
+    assert_ne!(image(growing).unwrap().runtime(), Some(Runtime::Emscripten));
 }
 
 #[test]

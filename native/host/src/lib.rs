@@ -7,7 +7,13 @@
 //! | module | responsibility |
 //! |---|---|
 //! | [`embedder`](Embedder) | what the host requires of its surroundings |
+//! | [`runtime`](Runtime) | which runtime an image was built for |
 //! | `emscripten/` | the functions that images built with Emscripten import |
+//! | `wasi/` | the functions of WASI preview 1 |
+//! | `function` | what is known of a function: a row |
+//! | [`bind`](Functions) | which function serves an import, and how arguments are passed |
+//! | [`serve`] | one call of a function |
+//! | `program`, [`startup`](initialize) | what a program is given as it starts, and what of it runs |
 //! | [`unserved`](Unserved) | what an import returns that nobody serves |
 //! | `files/` | the file system, without wasmtime |
 //! | `exceptions` | C++ exceptions that are thrown and caught |
@@ -18,24 +24,36 @@
 
 #![deny(missing_docs)]
 
+mod bind;
 mod context;
 mod embedder;
-pub mod emscripten;
+mod emscripten;
 mod encoding;
 mod errno;
 mod exceptions;
 mod failure;
 mod files;
+mod function;
 mod guest;
 pub mod limits;
 mod memory;
+mod program;
+mod runtime;
+mod serve;
+mod startup;
 mod state;
 mod unserved;
+mod wasi;
 
+pub use bind::{Binding, Functions};
 pub use embedder::{Embedder, Intercepted};
 pub use encoding::DecodeError;
 pub use exceptions::Mark;
 pub use failure::Failure;
 pub use memory::Width;
+pub use program::Initialize;
+pub use runtime::Runtime;
+pub use serve::serve;
+pub use startup::initialize;
 pub use state::State;
 pub use unserved::Unserved;

@@ -101,6 +101,7 @@ rustler::atoms! {
     zeros,
     interceptable,
     emscripten,
+    wasi,
     idle,
     running,
     suspended,

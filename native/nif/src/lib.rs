@@ -27,7 +27,7 @@ use hb_wasm64_engine::error::{Error, ImportFailure};
 use hb_wasm64_engine::image::Image;
 use hb_wasm64_engine::limits::{self, Setting};
 use hb_wasm64_engine::{CallRequest, FuncName, GivenUp, Instance, Notifications, Response, Slice, Status, TicketId};
-use hb_wasm64_engine::{SLICES, Unserved, set_slice};
+use hb_wasm64_engine::{Runtime, SLICES, Unserved, set_slice};
 use rustler::{Atom, Binary, Encoder, Env, LocalPid, NifResult, ResourceArc, Term};
 use std::sync::Arc;
 
@@ -246,11 +246,15 @@ fn status_atom(handle: &Handle) -> Option<Atom> {
     }
 }
 
-/// `emscripten`, or `none`: the host that serves imports of the instance's image.
+/// `emscripten`, `wasi` or `none`: the host that serves imports of the instance's image.
 #[rustler::nif]
 fn host<'a>(env: Env<'a>, handle: Term<'a>) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
-    let host = if handle.instance.image().is_emscripten() { atoms::emscripten() } else { atoms::none() };
+    let host = match handle.instance.image().runtime() {
+        Some(Runtime::Emscripten) => atoms::emscripten(),
+        Some(Runtime::Wasi) => atoms::wasi(),
+        None => atoms::none(),
+    };
     Ok((atoms::ok(), host).encode(env))
 }
 

@@ -48,7 +48,7 @@ impl Items {
             linear.is_some_and(|linear| linear.data_ptr(&*store) == memory.data_ptr(&*store))
         };
         let linear = memories.iter().position(is_linear);
-        let has_host = image.is_emscripten();
+        let has_host = image.runtime().is_some();
         Ok(Items { image: image.clone(), memories, globals, tables, flags, functions, drop, has_host, linear })
     }
 

@@ -143,7 +143,7 @@ impl Snapshots {
         self.with(cancellation, |given| {
             let items = Items::of(store)?;
             // Raw memory alone goes into an instance that has been initialized, so that everything else is as the image has it.
-            let is_initialized = given.state.is_none() && items.image.is_emscripten();
+            let is_initialized = given.state.is_none() && items.image.runtime().is_some();
             for index in 0..items.memories.len() {
                 let (memory, initial) = items.memory_mut(store, index, is_initialized)?;
                 match (given.raw, &given.state) {

@@ -8,7 +8,7 @@ use crate::limits::Bounds;
 use crate::queue::TicketId;
 use crate::state::{Snapshots, View};
 use crate::value::{Arg, Value};
-use hb_wasm64_host::emscripten::Initialize;
+use hb_wasm64_host::Initialize;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 

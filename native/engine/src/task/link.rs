@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::image::{Abandoned, Hash, Image};
 use crate::import::Import;
 use crate::reaper;
-use hb_wasm64_host::emscripten::serve;
+use hb_wasm64_host::serve;
 use std::collections::HashSet;
 use std::ops::Deref;
 use std::sync::Arc;

@@ -11,7 +11,7 @@ use crate::limits::SURVEY_FUEL;
 use crate::reaper;
 use crate::state::{self, Outline, Reading, Snapshots, View};
 use crate::ticker::SLICE_TICKS;
-use hb_wasm64_host::emscripten::{self, Initialize};
+use hb_wasm64_host::{self as host, Initialize};
 use hb_wasm64_snapshot::Cancellation;
 use std::sync::Arc;
 use wasmtime::{AsContextMut, Store, StoreContextMut};
@@ -172,19 +172,17 @@ pub(super) async fn start(store: &mut StoreContextMut<'_, Data>, starting: &Star
     store.set_fuel(u64::MAX).map_err(|error| Error::from_call(&error))
 }
 
-/// Does what Emscripten's loader does with a program that has been instantiated.
+/// Does what the host does with a program that has been instantiated.
 async fn initialize(
     store: &mut StoreContextMut<'_, Data>,
     starting: &Starting,
     initialize: Initialize,
 ) -> Result<(), Error> {
-    if !store.data().image.is_emscripten() {
-        return Ok(());
-    }
+    let Some(runtime) = store.data().image.runtime() else { return Ok(()) };
     let data = store.data_mut();
     // The start function of the module runs in every instance, whatever state that is to have, and has no clock.
     (data.depth, data.now) = (1, starting.request.time);
-    let result = unless_cancelled(&starting.cancelled, emscripten::initialize(store, initialize)).await;
+    let result = unless_cancelled(&starting.cancelled, host::initialize(store, runtime, initialize)).await;
     store.data_mut().depth = 0;
     match result {
         Some(Ok(())) => Ok(()),

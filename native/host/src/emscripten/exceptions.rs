@@ -5,11 +5,11 @@
 //! `cxa_exception.h`), of which the host writes the type, the destructor, the address that a handler is given, and whether
 //! it is caught or thrown again.
 
-use super::function::Call::{self, Plain};
-use super::function::{Function, OWN, Operation, env};
 use crate::context::{Args, HostCtx, int};
 use crate::embedder::Embedder;
 use crate::failure::Fault;
+use crate::function::Call::{self, Plain};
+use crate::function::{Function, OWN, Operation, env};
 use crate::guest::{call_export, with_host};
 use crate::memory::{Memory, Width};
 use wasmtime::StoreContextMut;

@@ -1,12 +1,12 @@
 //! The heap of the guest, and files mapped into it.
 
-use super::function::Call::Operation as Do;
-use super::function::{Function, OWN, OWN_FILE, Operation, env};
 use crate::context::{Args, HostCtx, int};
 use crate::embedder::Embedder;
 use crate::errno::Errno;
 use crate::failure::{Failure, Fault};
 use crate::files::Place;
+use crate::function::Call::Operation as Do;
+use crate::function::{Function, OWN, OWN_FILE, Operation, env};
 use crate::guest::{call_export, with_host};
 use crate::limits::{HEAP_SPARE_BYTES, PAGE, STEP_BYTES, WASM_PAGE};
 use wasmtime::StoreContextMut;

@@ -6,38 +6,47 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `function` | what is known of a function: a row |
-//! | `bind` | which function serves an import, and how arguments are passed |
-//! | `serve` | one call of a function |
+//! | `operate` | functions that call the guest or take long |
 //! | `startup` | constructors and `main` |
 //! | `exceptions` | C++ exceptions |
 //! | `heap` | the heap, and mappings |
 //! | `process` | exit, abort, system, randomness |
 //! | `time/` | clocks and the calendar |
-//! | `syscalls/`, `wasi` | files and descriptors |
+//! | `syscalls/` | files and descriptors, beside the functions of WASI |
 
-mod bind;
 mod exceptions;
-mod function;
 mod heap;
+mod operate;
 mod process;
-mod serve;
 mod startup;
 mod syscalls;
 #[cfg(test)]
 mod tests;
 mod time;
-mod wasi;
 
-pub use bind::{Binding, Functions};
-pub use serve::serve;
-pub use startup::{Initialize, initialize};
+pub(crate) use operate::{operate, set_temp_ret};
+pub(crate) use startup::initialize;
 
-use function::ENV;
+use crate::function::{Call, ENV, Flags, Function, OWN, Operation};
+
+/// All of them. A function whose type differs between versions of Emscripten has a row for each type.
+pub(crate) const FUNCTIONS: [&[Function]; 5] =
+    [time::FUNCTIONS, exceptions::FUNCTIONS, heap::FUNCTIONS, process::FUNCTIONS, syscalls::FUNCTIONS];
+
+/// What serves a name that has any number of parameters.
+pub(crate) fn variadic(module: &str, name: &str, params: usize) -> Option<(String, Flags, Call)> {
+    let is_variadic = module == ENV && name.starts_with(exceptions::FIND_MATCHING_CATCH);
+    is_variadic.then(|| ("p".repeat(params) + ":p", OWN, Call::Operation(Operation::FindMatchingCatch)))
+}
+
+/// What a function does in an image that is built without catching C++ exceptions.
+pub(crate) fn without_catching(name: &str, call: Call) -> Call {
+    if name == exceptions::THROW { exceptions::THROW_FOR_GOOD } else { call }
+}
 
 /// Whether an image that imports these functions runs on Emscripten's JavaScript runtime, and not only on WASI: the
 /// imports of a standalone image mean the same on any host.
-pub fn is_emscripten<'a>(imports: impl IntoIterator<Item = (&'a str, &'a str)>) -> bool {
+pub(crate) fn is_emscripten<'a>(imports: impl IntoIterator<Item = (&'a str, &'a str)>) -> bool {
     imports.into_iter().any(|(module, name)| module == ENV && is_of_the_runtime(name))
 }
 

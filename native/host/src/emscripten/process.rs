@@ -1,11 +1,11 @@
 //! The end of a program, and what else it may ask about its process and its system.
 
-use super::function::Call::{self, Plain};
-use super::function::{FILE, Function, OPEN, OWN, Operation, env};
 use crate::context::{Args, HostCtx, int};
 use crate::embedder::Embedder;
 use crate::errno::Errno;
 use crate::failure::Fault;
+use crate::function::Call::{self, Plain};
+use crate::function::{FILE, Function, OPEN, OWN, Operation, env};
 use crate::guest::{call_export, with_host};
 use crate::limits::{LINE_BYTES, MESSAGE_BYTES};
 use wasmtime::StoreContextMut;

@@ -4,28 +4,14 @@ use crate::context::int;
 use crate::embedder::Embedder;
 use crate::failure::Failure;
 use crate::guest::{call_export, with_host};
+use crate::program::{Initialize, PROGRAM};
 use wasmtime::StoreContextMut;
-
-/// What a program is called, and its NUL.
-pub(super) const PROGRAM: &[u8] = b"./this.program\0";
-
-/// What of a program runs when it is started.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Initialize {
-    /// Nothing.
-    Nothing,
-    /// The constructors of its global objects, as AO's loader does.
-    #[default]
-    Constructors,
-    /// These, and then `main`.
-    Main,
-}
 
 /// Initializes a program that has been instantiated.
 ///
 /// # Errors
 /// Those of the guest; [`Failure::Exit`] where `main` returns another status than 0.
-pub async fn initialize<T: Embedder>(
+pub(crate) async fn initialize<T: Embedder>(
     store: &mut StoreContextMut<'_, T>,
     initialize: Initialize,
 ) -> wasmtime::Result<()> {

@@ -1,14 +1,15 @@
 //! The calls that programs make, on memories of both widths.
 
-use super::function::{Call, FUNCTIONS};
-use super::{syscalls, wasi};
+use super::{FUNCTIONS, syscalls};
 use crate::context::{Args, HostCtx};
 use crate::errno::Errno;
 use crate::failure::Fault;
 use crate::files::flags::*;
 use crate::files::tests::{check, contents};
+use crate::function::Call;
 use crate::memory::{Memory, Width};
 use crate::state::State;
+use crate::wasi;
 
 const NOW: u64 = 1_700_000_000_123;
 const HERE: i32 = AT_FDCWD;
@@ -36,7 +37,7 @@ impl Guest {
     }
 
     fn try_call(&mut self, name: &str, args: &[i64]) -> Result<i32, Fault> {
-        let mut functions = FUNCTIONS.iter().copied().flatten();
+        let mut functions = FUNCTIONS.iter().copied().chain([wasi::FUNCTIONS]).flatten();
         let fits = |shape: &str| shape.find(':') == Some(args.len());
         let function = functions.find(|function| function.name == name && fits(function.shape)).unwrap();
         let args: Vec<u64> = args.iter().map(|arg| *arg as u64).collect();

@@ -4,13 +4,13 @@
 mod control;
 mod layout;
 
-use super::function::Call::Syscall;
-use super::function::{DESCRIPTOR, FILE, Function, OPEN, env};
 use crate::context::{Args, HostCtx};
 use crate::errno::Errno;
 use crate::failure::Fault;
 use crate::files::flags::{AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_NOFOLLOW, O_CREAT};
 use crate::files::{SetTime, Time};
+use crate::function::Call::Syscall;
+use crate::function::{DESCRIPTOR, FILE, Function, OPEN, env};
 use crate::limits::{PATH_BYTES, STEP_BYTES};
 use crate::memory::Memory;
 use control::{fcntl, ioctl, poll};

@@ -8,9 +8,9 @@ use super::layout::{self, IS_DST, WEEKDAY, YEARDAY, field};
 use super::strftime::strftime;
 use super::strptime::strptime;
 use crate::context::{Args, HostCtx, int};
-use crate::emscripten::function::Call::{self, Plain};
-use crate::emscripten::function::{Function, OPEN, OWN, Operation, env};
 use crate::failure::Fault;
+use crate::function::Call::{self, Plain};
+use crate::function::{Function, OPEN, OWN, Operation, env};
 use crate::limits::TIME_BYTES;
 
 pub(crate) const FUNCTIONS: &[Function] = &[

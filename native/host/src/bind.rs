@@ -1,9 +1,11 @@
 //! Which function of the host serves an import: by its name, and by its type, as an import that is called like one of
 //! Emscripten's and is of another type is something else.
 
-use super::exceptions;
-use super::function::{Call, ENV, FUNCTIONS, Flags, OWN, Operation};
+use crate::emscripten;
+use crate::function::{Call, Flags, Function};
 use crate::memory::Width;
+use crate::runtime::Runtime;
+use crate::wasi;
 use wasmtime::{Val, ValType};
 
 /// The result of a function, as the image has it.
@@ -20,9 +22,9 @@ enum Returned {
 /// A function of the host, as an image imports it.
 pub struct Binding {
     /// Both names of the import.
-    pub(super) name: Box<str>,
-    pub(super) call: Call,
-    pub(super) flags: Flags,
+    pub(crate) name: Box<str>,
+    pub(crate) call: Call,
+    pub(crate) flags: Flags,
     params: Box<[Param]>,
     returned: Returned,
 }
@@ -39,29 +41,37 @@ enum Param {
 
 /// The functions that an image gets.
 pub struct Functions {
+    runtime: Runtime,
     width: Width,
     can_catch: bool,
 }
 
 impl Functions {
-    /// For an image whose pointers are so wide, and which can catch C++ exceptions or not.
-    pub fn new(width: Width, can_catch: bool) -> Functions {
-        Functions { width, can_catch }
+    /// For an image of a runtime, whose pointers are so wide, and which can catch C++ exceptions or not.
+    pub fn new(runtime: Runtime, width: Width, can_catch: bool) -> Functions {
+        Functions { runtime, width, can_catch }
     }
 
     /// The function that serves an import, if there is one of its names and its type.
     pub fn bind(&self, module: &str, name: &str, params: &[ValType], results: &[ValType]) -> Option<Binding> {
         let binding = |shape: &str, flags: Flags, call: Call| {
             let (params, returned) = self.fit(shape, params, results)?;
-            let call = if name == exceptions::THROW && !self.can_catch { exceptions::THROW_FOR_GOOD } else { call };
+            let call = if self.can_catch { call } else { emscripten::without_catching(name, call) };
             Some(Binding { name: format!("{module}.{name}").into(), call, flags, params, returned })
         };
-        if module == ENV && name.starts_with(exceptions::FIND_MATCHING_CATCH) {
-            let shape = "p".repeat(params.len()) + ":p";
-            return binding(&shape, OWN, Call::Operation(Operation::FindMatchingCatch));
+        if self.runtime == Runtime::Emscripten
+            && let Some((shape, flags, call)) = emscripten::variadic(module, name, params.len())
+        {
+            return binding(&shape, flags, call);
         }
-        let rows = FUNCTIONS.iter().copied().flatten().filter(|row| row.module == module && row.name == name);
-        rows.into_iter().find_map(|row| binding(row.shape, row.flags, row.call))
+        let mut rows = self.rows().filter(|row| row.module == module && row.name == name);
+        rows.find_map(|row| binding(row.shape, row.flags, row.call))
+    }
+
+    fn rows(&self) -> impl Iterator<Item = &'static Function> + use<> {
+        let of_emscripten: &[&[Function]] =
+            if self.runtime == Runtime::Emscripten { &emscripten::FUNCTIONS } else { &[] };
+        of_emscripten.iter().copied().chain([wasi::FUNCTIONS]).flatten()
     }
 
     /// How arguments and the result are passed, where a shape fits a type.
@@ -107,7 +117,7 @@ impl Binding {
     }
 
     /// What a guest has passed, as functions of the host see it.
-    pub(super) fn args(&self, given: &[Val]) -> Vec<u64> {
+    pub(crate) fn args(&self, given: &[Val]) -> Vec<u64> {
         let mut given = given.iter().map(bits);
         // As many as the type that was looked at has.
         let mut next = || given.next().unwrap_or_default();
@@ -120,12 +130,12 @@ impl Binding {
     }
 
     /// Whether the upper half of the result goes another way.
-    pub(super) fn is_halved(&self) -> bool {
+    pub(crate) fn is_halved(&self) -> bool {
         self.returned == Returned::Halves
     }
 
     /// A result as the guest has it.
-    pub(super) fn result(&self, bits: u64) -> Option<Val> {
+    pub(crate) fn result(&self, bits: u64) -> Option<Val> {
         match self.returned {
             Returned::Nothing => None,
             Returned::I32 | Returned::Halves => Some(Val::I32(bits as i32)),
@@ -147,6 +157,31 @@ fn bits(val: &Val) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::function::ENV;
+    use std::collections::HashSet;
+
+    fn all() -> impl Iterator<Item = &'static Function> {
+        Functions::new(Runtime::Emscripten, Width::Narrow, true).rows()
+    }
+
+    /// The first of two that are the same would hide the other.
+    #[test]
+    fn no_function_has_two_rows() {
+        let mut rows = HashSet::new();
+        for row in all() {
+            assert!(rows.insert((row.module, row.name, row.shape)), "{} {}", row.name, row.shape);
+        }
+    }
+
+    #[test]
+    fn what_works_on_a_descriptor_has_it_first() {
+        for function in all() {
+            let on_descriptor = function.flags.on_descriptor;
+            assert!(!on_descriptor || function.shape.starts_with('i'), "{}", function.name);
+            let is_of_wasi = function.module != ENV;
+            assert!(!is_of_wasi || on_descriptor == function.name.starts_with("fd_"), "{}", function.name);
+        }
+    }
 
     #[test]
     fn an_offset_may_be_wide_or_in_halves_or_as_wide_as_a_pointer() {
@@ -160,7 +195,7 @@ mod tests {
             (Width::Narrow, &[I32], &[Val::I32(pages as i32)]),
         ];
         for (width, offset, given) in cases {
-            let functions = Functions::new(width, true);
+            let functions = Functions::new(Runtime::Emscripten, width, true);
             let (pointer, zero) = if width == Width::Wide { (I64, Val::I64(0)) } else { (I32, Val::I32(0)) };
             let pointers = [pointer.clone(), pointer.clone()];
             let params = [&[pointer, I32, I32, I32], offset, &pointers[..]].concat();

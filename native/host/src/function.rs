@@ -1,38 +1,33 @@
 //! The functions that programs import: all that is known of each is a row.
 
-use super::{exceptions, heap, process, syscalls, time, wasi};
 use crate::context::{Args, HostCtx};
 use crate::errno::Errno;
 use crate::failure::Fault;
 
 /// The module of the imports that Emscripten's runtime serves.
-pub(super) const ENV: &str = "env";
-
-/// All of them. A function whose type differs between versions of Emscripten has a row for each type.
-pub(super) const FUNCTIONS: [&[Function]; 6] =
-    [time::FUNCTIONS, exceptions::FUNCTIONS, heap::FUNCTIONS, process::FUNCTIONS, syscalls::FUNCTIONS, wasi::FUNCTIONS];
+pub(crate) const ENV: &str = "env";
 
 /// A function of the host.
 ///
 /// `shape` is its type: a letter for each parameter, a colon, and a letter for the result or none. `i` is an `i32`, `j` an
 /// `i64` (which images with legalized 64-bit integers pass as two `i32`, the lower half first), `p` a pointer or size, `d`
 /// an `f64`.
-pub(super) struct Function {
-    pub(super) module: &'static str,
-    pub(super) name: &'static str,
-    pub(super) shape: &'static str,
-    pub(super) flags: Flags,
-    pub(super) call: Call,
+pub(crate) struct Function {
+    pub(crate) module: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) shape: &'static str,
+    pub(crate) flags: Flags,
+    pub(crate) call: Call,
 }
 
 /// A function of the module that most are in.
-pub(super) const fn env(name: &'static str, shape: &'static str, flags: Flags, call: Call) -> Function {
+pub(crate) const fn env(name: &'static str, shape: &'static str, flags: Flags, call: Call) -> Function {
     Function { module: ENV, name, shape, flags, call }
 }
 
 /// What a function does, and how its result is passed.
 #[derive(Clone, Copy)]
-pub(super) enum Call {
+pub(crate) enum Call {
     /// It works on the guest's memory and the host's state. The result is bits, as [`Args`] has them.
     Plain(fn(&mut HostCtx<'_>, Args<'_>) -> Result<u64, Fault>),
     /// The same; the result is an `i32`, or the negative number of an error.
@@ -45,7 +40,7 @@ pub(super) enum Call {
 
 /// What is more than a function on the memory and the state.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Operation {
+pub(crate) enum Operation {
     BeginCatch,
     EndCatch,
     FindMatchingCatch,
@@ -65,48 +60,23 @@ pub(super) enum Operation {
 
 /// Who may serve a function in the place of the host, and how long it takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Flags {
+pub(crate) struct Flags {
     /// Whether it may be intercepted. Not what throws, allocates, or keeps something for another function of the host.
-    pub(super) interceptable: bool,
+    pub(crate) interceptable: bool,
     /// Whether it may move as much as a file holds.
-    pub(super) takes_long: bool,
+    pub(crate) takes_long: bool,
     /// Whether its first argument is the descriptor that it works on. Then it is intercepted only where that is not a file
     /// of the host. Where a path starts at a descriptor, that does not count.
-    pub(super) on_descriptor: bool,
+    pub(crate) on_descriptor: bool,
 }
 
 /// Nobody else may serve it.
-pub(super) const OWN: Flags = Flags { interceptable: false, takes_long: false, on_descriptor: false };
+pub(crate) const OWN: Flags = Flags { interceptable: false, takes_long: false, on_descriptor: false };
 /// Nobody else may serve it, and it reaches files.
-pub(super) const OWN_FILE: Flags = Flags { takes_long: true, ..OWN };
+pub(crate) const OWN_FILE: Flags = Flags { takes_long: true, ..OWN };
 /// It may be intercepted.
-pub(super) const OPEN: Flags = Flags { interceptable: true, ..OWN };
+pub(crate) const OPEN: Flags = Flags { interceptable: true, ..OWN };
 /// It may be intercepted, and reaches files.
-pub(super) const FILE: Flags = Flags { takes_long: true, ..OPEN };
+pub(crate) const FILE: Flags = Flags { takes_long: true, ..OPEN };
 /// The same for a descriptor.
-pub(super) const DESCRIPTOR: Flags = Flags { on_descriptor: true, ..FILE };
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::HashSet;
-
-    /// The first of two that are the same would hide the other.
-    #[test]
-    fn no_function_has_two_rows() {
-        let mut rows = HashSet::new();
-        for row in FUNCTIONS.iter().copied().flatten() {
-            assert!(rows.insert((row.module, row.name, row.shape)), "{} {}", row.name, row.shape);
-        }
-    }
-
-    #[test]
-    fn what_works_on_a_descriptor_has_it_first() {
-        for function in FUNCTIONS.iter().copied().flatten() {
-            let on_descriptor = function.flags.on_descriptor;
-            assert!(!on_descriptor || function.shape.starts_with('i'), "{}", function.name);
-            let is_of_wasi = function.module != ENV;
-            assert!(!is_of_wasi || on_descriptor == function.name.starts_with("fd_"), "{}", function.name);
-        }
-    }
-}
+pub(crate) const DESCRIPTOR: Flags = Flags { on_descriptor: true, ..FILE };

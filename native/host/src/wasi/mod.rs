@@ -1,17 +1,21 @@
 //! The functions of WASI preview 1 that programs import: on descriptors, arguments, the environment, the clock and the
 //! end of the program. They return 0 or an error's number. An address outside of the memory is `EFAULT`.
 
-use super::function::Call::{self, Plain, Wasi};
-use super::function::{DESCRIPTOR, Flags, Function, OPEN};
-use super::startup::PROGRAM;
 use crate::context::{Args, HostCtx};
 use crate::errno::Errno;
 use crate::failure::Fault;
 use crate::files::Files;
 use crate::files::flags::{O_APPEND, O_DSYNC, O_NONBLOCK, O_SYNC_ONLY, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT};
+use crate::function::Call::{self, Plain, Wasi};
+use crate::function::{DESCRIPTOR, Flags, Function, OPEN};
 use crate::limits::{BUFFERS, STEP_BYTES};
+use crate::program::PROGRAM;
 
-pub(super) const FUNCTIONS: &[Function] = &[
+mod startup;
+
+pub(crate) use startup::initialize;
+
+pub(crate) const FUNCTIONS: &[Function] = &[
     wasi("args_get", "pp:i", OPEN, Wasi(args_get)),
     wasi("args_sizes_get", "pp:i", OPEN, Wasi(args_sizes_get)),
     wasi("clock_res_get", "ip:i", OPEN, Wasi(clock_res_get)),
