@@ -37,7 +37,7 @@
 -export([migrate/2, migrate/3]).
 -export([log_level/1, time_slice/1]).
 -export_type([handle/0, import_ref/0, func/0, value/0, request/0, import_fun/0, description/0]).
--export_type([snapshot/0, snapshot_code/0, reason/0]).
+-export_type([snapshot/0, snapshot_code/0, usage/0, reason/0]).
 
 -type handle() :: hb_wasm64_nif:handle().
 %% An instance. The one in a {@link request()} is bound to the pending import: while that waits for its answer, whoever
@@ -70,6 +70,7 @@
     memory := non_neg_integer(),
     status := idle | running | suspended
 }.
+-type usage() :: hb_wasm64_call:usage().
 -type snapshot() :: binary() | [binary()].
 %% A snapshot, or a whole one and deltas, each against the one before. `docs/snapshot.md' has the format.
 -type snapshot_code() ::
@@ -172,11 +173,15 @@ call(Handle, Func, Args) ->
 %% (`wasi_snapshot_preview1', `wasi_unstable') then report an error: `EBADF' those on descriptors (`fd_*'), `ENOSYS' the
 %% others, but `clock_time_get' returns 0; `proc_exit' ends the call with `{exit, Status}'. `env.__syscall_*' return
 %% `-ENOSYS'. All other functions, and these with another type of result, return zeros of the right types.
--spec call(handle(), func(), [value()], hb_wasm64_options:call()) -> {ok, [value()]} | {error, reason()}.
+%%
+%% With `usage => true' the result ends with what the call has used, whether it has returned or failed.
+-spec call(handle(), func(), [value()], hb_wasm64_options:call()) ->
+    {ok, [value()]} | {error, reason()} | {ok, [value()], usage()} | {error, reason(), usage()}.
 call(Handle, Func, Args, Options) ->
-    case new_call(call, Handle, Func, Args, zero, Options) of
-        {ok, Call} -> hb_wasm64_call:run(Call);
-        {error, _} = Error -> Error
+    case {new_call(call, Handle, Func, Args, zero, Options), Options} of
+        {{ok, Call}, _} -> hb_wasm64_call:run(Call);
+        {{error, Reason}, #{usage := true}} -> {error, Reason, #{}};
+        {{error, _} = Error, _} -> Error
     end.
 
 %% @doc Calls a function and answers its imports with `ImportFun', in this process, with the state threaded through.
@@ -191,18 +196,26 @@ call(Handle, Func, Args, Options) ->
 %% guest call with `{import_failed, Why}', where `Why' is the reason given, `{raised, Class, Reason, Stacktrace}',
 %% `{invalid_results, Map}', or `{not_interceptable, Map}' for an import that is left to the engine and not served there; both maps
 %% have `module' and `func'. The instance lives on.
+%%
+%% With `usage => true' the tuple ends with what the call has used.
 -spec call(handle(), func(), [value()], import_fun(), State, hb_wasm64_options:call_with_imports()) ->
-    {ok, [value()], State1 :: term()} | {error, reason(), State1 :: term()}
+    {ok, [value()], State1 :: term()}
+    | {error, reason(), State1 :: term()}
+    | {ok, [value()], State1 :: term(), usage()}
+    | {error, reason(), State1 :: term(), usage()}
 when
     State :: term().
 call(Handle, Func, Args, ImportFun, State, Options) when is_function(ImportFun, 3) ->
     case new_call(call_with_imports, Handle, Func, Args, {function, ImportFun}, Options) of
         {ok, Call} -> hb_wasm64_call:run(Call, State);
-        {error, Reason} -> {error, Reason, State}
+        {error, Reason} -> refused(Reason, State, Options)
     end;
 call(Handle, Func, Args, ImportFun, State, Options) ->
     Given = [Handle, Func, Args, ImportFun, State, Options],
-    {error, hb_wasm64_args:error("call(Handle, Func, Args, ImportFun, State, Options)", Given, 4), State}.
+    refused(hb_wasm64_args:error("call(Handle, Func, Args, ImportFun, State, Options)", Given, 4), State, Options).
+
+refused(Reason, State, #{usage := true}) -> {error, Reason, State, #{}};
+refused(Reason, State, _Options) -> {error, Reason, State}.
 
 new_call(Api, Handle, Func, Args, Imports, Options) ->
     case hb_wasm64_options:parse(Api, Options) of
@@ -213,7 +226,8 @@ new_call(Api, Handle, Func, Args, Imports, Options) ->
 %% @doc Calls a function without waiting for it. The process named by `handler', the calling one by default, gets
 %% `{hb_wasm64, Ref, {import, ImportRef, Request}}' for each import, to be answered with {@link respond/2}. The calling
 %% process gets `{hb_wasm64, Ref, {done, {ok, Results} | {error, Reason}}}', exactly once, whatever process dies meanwhile:
-%% if it is the one that drives the call, the reason is `{host, _}'.
+%% if it is the one that drives the call, it is `{error, {host, _}}'. With `usage => true' every other `done' has what the call
+%% has used: `{ok, Results, Usage} | {error, Reason, Usage}'.
 %%
 %% The call ends when the calling process dies, with `{import_failed, handler_down}' when the handler dies while an
 %% import waits for it, and with {@link cancel/1}.
@@ -316,7 +330,7 @@ write_string(Handle, Iodata) ->
 
 %% @doc Writes a string with a NUL behind it into memory that the guest's `malloc' gives. The options are those of the
 %% call of `malloc'; `timeout' is for both.
--spec write_string(handle(), iodata(), hb_wasm64_options:call()) -> {ok, Pointer :: pos_integer()} | {error, reason()}.
+-spec write_string(handle(), iodata(), hb_wasm64_options:allocation()) -> {ok, Pointer :: pos_integer()} | {error, reason()}.
 write_string(Handle, Iodata, Options) ->
     hb_wasm64_memory:write_string(Handle, Iodata, Options).
 
@@ -326,7 +340,7 @@ malloc(Handle, Size) ->
     malloc(Handle, Size, #{}).
 
 %% @doc Calls the guest's `malloc'.
--spec malloc(handle(), Size :: non_neg_integer(), hb_wasm64_options:call()) ->
+-spec malloc(handle(), Size :: non_neg_integer(), hb_wasm64_options:allocation()) ->
     {ok, Pointer :: pos_integer()} | {error, reason()}.
 malloc(Handle, Size, Options) ->
     hb_wasm64_memory:malloc(Handle, Size, Options).
@@ -337,7 +351,7 @@ free(Handle, Pointer) ->
     free(Handle, Pointer, #{}).
 
 %% @doc Calls the guest's `free'.
--spec free(handle(), Pointer :: non_neg_integer(), hb_wasm64_options:call()) -> ok | {error, reason()}.
+-spec free(handle(), Pointer :: non_neg_integer(), hb_wasm64_options:allocation()) -> ok | {error, reason()}.
 free(Handle, Pointer, Options) ->
     hb_wasm64_memory:free(Handle, Pointer, Options).
 

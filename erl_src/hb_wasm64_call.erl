@@ -6,7 +6,7 @@
 
 -export([new/5, new/3, run/1, run/2, async/1, cancel/1, single_step/3, job/2]).
 -export([answer/1]).
--export_type([call/0, operation/0, imports/0]).
+-export_type([call/0, operation/0, imports/0, usage/0, result/0]).
 
 -type operation() ::
     {call, binary() | non_neg_integer(), Args :: list(), Options :: map()}
@@ -29,10 +29,24 @@
     user = #{} :: term(),
     deadline = infinity :: hb_wasm64_deadline:deadline(),
     on_timeout = keep :: keep | stop,
+    %% Whether the result ends with what the call has used.
+    usage = false :: boolean(),
     %% Where another process waits for the result: the reference of the call, and the monitor of that process.
     async = none :: none | {reference(), reference()}
 }).
 -opaque call() :: #call{}.
+-type usage() :: #{fuel_used => non_neg_integer()}.
+%% What a call has used: the same on every node, whatever the time slices, and whatever imports the guest waited for. A call
+%% that is nested in an import counts to the call around it, too. Of a call that ends with `{limit, fuel}' it is all the fuel
+%% that the call had. A call that fails in other ways has used what it had until then; what the innermost function had executed
+%% since its last call or branch may be missing. The map is empty where a call was refused, so that nothing has run, and where it
+%% was ended from outside (`timeout', `cancelled', `stopped'), as that is at another point in each run.
+-type result() ::
+    {ok, [hb_wasm64:value()]}
+    | {error, hb_wasm64:reason()}
+    | {ok, [hb_wasm64:value()], usage()}
+    | {error, hb_wasm64:reason(), usage()}.
+%% The longer ones of calls with the option `usage'.
 -type single_step(Result) ::
     fun((reference(), hb_wasm64_nif:ticket()) -> {wait | yielded, hb_wasm64_nif:ticket()} | Result).
 
@@ -59,8 +73,15 @@ new(Handle, Func, Args, Imports, Options) ->
                 imports = Imports,
                 user = hb_wasm64_options:value(user, Options),
                 deadline = hb_wasm64_options:deadline(Options),
-                on_timeout = hb_wasm64_options:value(on_timeout, Options)
+                on_timeout = hb_wasm64_options:value(on_timeout, Options),
+                usage = usage(Options)
             }}
+    end.
+
+usage(Options) ->
+    case hb_wasm64_options:engine(Options) of
+        #{usage := Usage} -> Usage;
+        #{} -> false
     end.
 
 %% @doc Another operation, which has no imports answered.
@@ -69,16 +90,22 @@ new(Handle, Operation, Deadline) ->
     #call{handle = Handle, operation = Operation, deadline = Deadline}.
 
 %% @doc Drives an operation in the calling process, without an import function.
--spec run(call()) -> {ok, [hb_wasm64:value()]} | {error, hb_wasm64:reason()}.
+-spec run(call()) -> result().
 run(Call) ->
-    case run(Call, none) of
-        {ok, Results, none} -> {ok, Results};
-        {error, Reason, none} -> {error, Reason}
-    end.
+    Ref = make_ref(),
+    without_state(drive(enter(Call, Ref, 0), Ref, queued, Call, none, none)).
+
+without_state({ok, Results, none}) -> {ok, Results};
+without_state({error, Reason, none}) -> {error, Reason};
+without_state({Outcome, Given, none, Usage}) -> {Outcome, Given, Usage};
+without_state(caller_down) -> caller_down.
 
 %% @doc Drives an operation in the calling process. `State' is that of the import function.
 -spec run(call(), State :: term()) ->
-    {ok, [hb_wasm64:value()], State :: term()} | {error, hb_wasm64:reason(), State :: term()}.
+    {ok, [hb_wasm64:value()], State :: term()}
+    | {error, hb_wasm64:reason(), State :: term()}
+    | {ok, [hb_wasm64:value()], State :: term(), usage()}
+    | {error, hb_wasm64:reason(), State :: term(), usage()}.
 run(Call, State) ->
     Ref = make_ref(),
     drive(enter(Call, Ref, 0), Ref, queued, Call, none, State).
@@ -108,7 +135,11 @@ drive({ok, Results}, _Ref, _Phase, _Call, _Failure, State) ->
 drive({error, timeout}, _Ref, Phase, Call, _Failure, State) ->
     timed_out(Phase, Call, State);
 drive({error, Reason}, _Ref, _Phase, Call, Failure, State) ->
-    {error, reason(Reason, Failure, Call), State};
+    failed(reason(Reason, Failure, Call), Call, State);
+drive({ok, Results, Usage}, _Ref, _Phase, _Call, _Failure, State) ->
+    {ok, Results, State, Usage};
+drive({error, Reason, Usage}, _Ref, _Phase, Call, Failure, State) ->
+    {error, reason(Reason, Failure, Call), State, Usage};
 drive({yielded, Ticket}, Ref, _Phase, Call, Failure, State) ->
     next_slice(Ticket, Ref, running, Call, Failure, State);
 drive({deferred, Ticket}, Ref, Phase, Call, Failure, State) ->
@@ -142,6 +173,10 @@ drive({import, Ticket, #{instance := Scope} = Request}, Ref, _Phase, Call, Failu
         caller_down ->
             caller_down
     end.
+
+%% A call that has not run to an end of its own: it was refused, or ended by others at a point that differs from run to run.
+failed(Reason, #call{usage = false}, State) -> {error, Reason, State};
+failed(Reason, #call{usage = true}, State) -> {error, Reason, State, #{}}.
 
 next_slice(Ticket, Ref, Phase, Call, Failure, State) ->
     case {caller_is_down(Call), hb_wasm64_deadline:left(Call#call.deadline)} of
@@ -194,11 +229,11 @@ stop_waiting(Ticket, Ref, Phase, #call{handle = Handle} = Call, Failure, State) 
         done -> drive(enter(Call, Ref, Ticket), Ref, Phase, Call, Failure, State)
     end.
 
-timed_out(running, #call{on_timeout = stop, handle = Handle}, State) ->
+timed_out(running, #call{on_timeout = stop, handle = Handle} = Call, State) ->
     _ = hb_wasm64_nif:stop(Handle),
-    {error, timeout, State};
-timed_out(_Phase, _Call, State) ->
-    {error, timeout, State}.
+    failed(timeout, Call, State);
+timed_out(_Phase, Call, State) ->
+    failed(timeout, Call, State).
 
 %% Takes back a ticket whose owner waits for the message of its turn; `done': a background thread has finished the operation.
 leave_queue(Handle, Ref, Ticket) ->
@@ -348,16 +383,16 @@ run_async(Call, AsyncRef, Alias) ->
     First = enter(Call, Ref, 0),
     Alias ! {Alias, queued},
     ok = end_with_application(First),
-    case drive(First, Ref, queued, Call, none, none) of
-        {ok, Results, none} -> hb_wasm64_nif:async_done(AsyncRef, {ok, Results});
-        {error, Reason, none} -> hb_wasm64_nif:async_done(AsyncRef, {error, Reason});
+    case without_state(drive(First, Ref, queued, Call, none, none)) of
         %% The library sees this process end, and stops the guest.
-        caller_down -> ok
+        caller_down -> ok;
+        Result -> hb_wasm64_nif:async_done(AsyncRef, Result)
     end.
 
 %% A call that is over needs nobody to end it.
 end_with_application({ok, _}) -> ok;
 end_with_application({error, _}) -> ok;
+end_with_application({Ended, _, _}) when Ended =:= ok; Ended =:= error -> ok;
 end_with_application(_Step) -> hb_wasm64_group:join(hb_wasm64_runners).
 
 %% @doc Ends a call of {@link async/1}. No message of it comes to this process afterwards.

@@ -195,7 +195,7 @@ within(Api, Options, Operation) ->
     end.
 
 parsed(Options, Operation) ->
-    case hb_wasm64_options:parse(call, Options) of
+    case hb_wasm64_options:parse(allocation, Options) of
         {ok, Parsed} -> Operation(Parsed);
         {error, _} = Error -> Error
     end.

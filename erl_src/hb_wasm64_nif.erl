@@ -32,9 +32,10 @@
     fuel => non_neg_integer() | infinity,
     time => non_neg_integer(),
     intercept => [binary()],
+    usage => boolean(),
     initialize => nothing | constructors | main
 }.
-%% Those of {@link hb_wasm64_options} that are the engine's business. A start has no `intercept', a call no `initialize'.
+%% Those of {@link hb_wasm64_options} that are the engine's business. A start has neither `intercept' nor `usage', a call no `initialize'.
 -type deadline() :: hb_wasm64_deadline:deadline().
 -opaque job() :: reference().
 %% Work that belongs to no instance. It sends `{hb_wasm64, Ref, {done, Result}}', or nothing once it has been given up.
@@ -42,6 +43,8 @@
 -type step() ::
     {ok, list()}
     | {error, term()}
+    | {ok, list(), hb_wasm64_call:usage()}
+    | {error, term(), hb_wasm64_call:usage()}
     | {import, ticket(), map()}
     | {yielded, ticket()}
     | {deferred, ticket()}
@@ -202,7 +205,7 @@ fork(_Handle, _Ref, _Ticket, _Deadline, _Other) -> erlang:nif_error(nif_not_load
 -spec async_new(Driver :: pid()) -> reference().
 async_new(_Driver) -> erlang:nif_error(nif_not_loaded).
 
--spec async_done(reference(), Result :: {ok, list()} | {error, term()}) -> ok.
+-spec async_done(reference(), hb_wasm64_call:result()) -> ok.
 async_done(_Ref, _Result) -> erlang:nif_error(nif_not_loaded).
 
 %% The driver; `undefined' for a reference that is none of {@link async_new/1}.

@@ -17,6 +17,8 @@
 %%     with Emscripten shows, in milliseconds since 1970. In `start' it is that of constructors and of `main'</td></tr>
 %% <tr><td>`intercept'</td><td>`call/6', `call_async'</td><td>`[]'</td><td>modules whose imports go to the import function or
 %%     handler though the engine could serve them</td></tr>
+%% <tr><td>`usage'</td><td>`call/4', `call/6', `call_async'</td><td>`false'</td><td>whether the result ends with what the call
+%%     has used: {@link hb_wasm64_call:usage()}</td></tr>
 %% <tr><td>`user'</td><td>`call/6'</td><td>`#{}'</td><td>any term: the third argument of the import function</td></tr>
 %% <tr><td>`handler'</td><td>`call_async'</td><td>the caller</td><td>the process that answers the imports</td></tr>
 %% <tr><td>`snapshot'</td><td>`start'</td><td>none</td><td>the state to start in</td></tr>
@@ -39,21 +41,30 @@
 
 -export([parse/2, deadline/1, engine/1, value/2, snapshots/1, state/1]).
 -export_type([api/0, parsed/0]).
--export_type([operation/0, call/0, call_with_imports/0, call_async/0, start/0, snapshot/0, read_string/0, migrate/0]).
+-export_type([operation/0, allocation/0, call/0, call_with_imports/0, call_async/0, start/0, snapshot/0, read_string/0, migrate/0]).
 
 -type operation() :: #{timeout => timeout()}.
 %% Options of every function that is not named below.
--type call() :: #{
+-type allocation() :: #{
     timeout => timeout(),
     on_timeout => keep | stop,
     fuel => non_neg_integer() | infinity,
     time => non_neg_integer()
+}.
+%% Options of `malloc', `free' and `write_string'.
+-type call() :: #{
+    timeout => timeout(),
+    on_timeout => keep | stop,
+    fuel => non_neg_integer() | infinity,
+    time => non_neg_integer(),
+    usage => boolean()
 }.
 -type call_with_imports() :: #{
     timeout => timeout(),
     on_timeout => keep | stop,
     fuel => non_neg_integer() | infinity,
     time => non_neg_integer(),
+    usage => boolean(),
     intercept => [binary() | string()],
     user => term()
 }.
@@ -62,6 +73,7 @@
     on_timeout => keep | stop,
     fuel => non_neg_integer() | infinity,
     time => non_neg_integer(),
+    usage => boolean(),
     intercept => [binary() | string()],
     handler => pid()
 }.
@@ -78,7 +90,8 @@
 -type migrate() :: #{timeout => timeout(), holder => pid() | none}.
 -type read_string() :: #{timeout => timeout(), max => non_neg_integer()}.
 
--type api() :: operation | call | call_with_imports | call_async | start | snapshot | read_string | migrate.
+-type api() ::
+    operation | allocation | call | call_with_imports | call_async | start | snapshot | read_string | migrate.
 %% The functions of the API, as far as their options differ.
 
 -record(parsed, {
@@ -92,6 +105,7 @@
 %% The options of one use of a function, checked.
 
 -define(CALLS, [call, call_with_imports, call_async]).
+-define(RUNS, [allocation | ?CALLS]).
 -define(MAX_FUEL, ((1 bsl 64) - 1)).
 %% The latest time that a float still represents to the millisecond.
 -define(MAX_TIME, (1 bsl 53)).
@@ -102,9 +116,10 @@
 %% An option: the functions that accept it, the side that uses it, its default and its check. The check returns the value in
 %% the form in which it is used.
 option(timeout) -> {all, deadline, infinity, fun timeout/1};
-option(on_timeout) -> {?CALLS, erlang, keep, fun on_timeout/1};
-option(fuel) -> {[start | ?CALLS], engine, infinity, fun fuel/1};
-option(time) -> {[start | ?CALLS], engine, 0, fun time/1};
+option(on_timeout) -> {?RUNS, erlang, keep, fun on_timeout/1};
+option(fuel) -> {[start | ?RUNS], engine, infinity, fun fuel/1};
+option(time) -> {[start | ?RUNS], engine, 0, fun time/1};
+option(usage) -> {?CALLS, engine, false, fun boolean/1};
 option(intercept) -> {[call_with_imports, call_async], engine, [], fun intercept/1};
 option(user) -> {[call_with_imports], erlang, #{}, fun user/1};
 option(handler) -> {[call_async], erlang, self(), fun handler/1};
@@ -112,7 +127,7 @@ option(snapshot) -> {[start], erlang, none, fun state/1};
 option(initialize) -> {[start], engine, constructors, fun initialize/1};
 option(memory) -> {[start], engine, none, fun limit/1};
 option(table) -> {[start], engine, none, fun limit/1};
-option(compress) -> {[snapshot], erlang, false, fun compress/1};
+option(compress) -> {[snapshot], erlang, false, fun boolean/1};
 option(base) -> {[snapshot], erlang, [], fun snapshots/1};
 option(holder) -> {[migrate], erlang, self(), fun holder/1};
 option(max) -> {[read_string], erlang, ?MAX_STRING_BYTES, fun max/1};
@@ -166,8 +181,8 @@ initialize(_Other) -> error.
 limit(Limit) when is_integer(Limit), Limit >= 0, Limit < (1 bsl 64) -> {ok, Limit};
 limit(_Other) -> error.
 
-compress(Value) when is_boolean(Value) -> {ok, Value};
-compress(_Other) -> error.
+boolean(Value) when is_boolean(Value) -> {ok, Value};
+boolean(_Other) -> error.
 
 holder(Holder) when is_pid(Holder); Holder =:= none -> {ok, Holder};
 holder(_Other) -> error.

@@ -341,3 +341,49 @@ parameters_of_no_type_are_invalid_arguments_test_() ->
          || Value <- [<<"5">>, five, #{}, [], [5], {5}, fun() -> 5 end, 1 bsl 2000]
         ]
     end).
+
+%%% What a call has used
+
+%% Catches keys that are there unasked: they would change the results of every process.
+what_a_call_has_used_is_reported_only_where_the_process_asks_test_() ->
+    on_both(?FUNCTION_NAME, fun() ->
+        {ok, _, #{fuel_used := Used}} =
+            hb_wasm64:call(hb_support:start("numbers"), "fac", [5.0], #{usage => true}),
+        [
+            begin
+                Computed = ok(compute(started("numbers", Keys), <<"fac">>, [5.0])),
+                ?assertEqual(Expected, get(<<"results/fuel-used">>, Computed)),
+                ?assertEqual([120.0], get(<<"results/output">>, Computed))
+            end
+         || {Keys, Expected} <- [
+                {#{}, not_found},
+                {#{<<"report-usage">> => false}, not_found},
+                {#{<<"report-usage">> => <<"false">>}, not_found},
+                {#{<<"report-usage">> => true}, Used},
+                {#{<<"report-usage">> => <<"true">>}, Used}
+            ]
+        ]
+    end).
+
+%% Catches what an earlier call had used.
+a_call_that_fails_reports_what_it_has_used_too_test_() ->
+    on_both(?FUNCTION_NAME, fun() ->
+        M0 = started("traps", #{<<"report-usage">> => true}),
+        Fuel = fun(M, Function, Args) ->
+            Computed = ok(compute(M, Function, Args)),
+            ?assertEqual(error, get(<<"results/type">>, Computed)),
+            {get(<<"results/fuel-used">>, Computed), Computed}
+        end,
+        {Trapped, M1} = Fuel(M0, <<"unreachable">>, []),
+        ?assert(Trapped > 0),
+        ?assertMatch({0, _}, Fuel(M1, <<"nosuch">>, [])),
+        ?assertMatch({0, _}, Fuel(M1, <<"divide">>, [1]))
+    end).
+
+with_an_output_prefix_it_is_asked_for_and_reported_below_test_() ->
+    on_both(?FUNCTION_NAME, fun() ->
+        Keys = #{<<"output-prefix">> => <<"wasm">>, <<"wasm">> => #{<<"report-usage">> => true}},
+        Computed = ok(compute(started("numbers", Keys), <<"fac">>, [5.0])),
+        ?assert(is_integer(get(<<"results/wasm/fuel-used">>, Computed))),
+        ?assertEqual([120.0], get(<<"results/wasm/output">>, Computed))
+    end).

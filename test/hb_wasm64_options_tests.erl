@@ -7,7 +7,8 @@
 good() ->
     #{
         timeout => 10_000, on_timeout => keep, fuel => 1_000_000, time => 5, intercept => [], user => user, handler => self(),
-        snapshot => {raw, <<>>, none}, initialize => true, compress => false, base => [], max => 100, holder => none
+        snapshot => {raw, <<>>, none}, initialize => true, compress => false, base => [], max => 100, holder => none,
+        usage => true
     }.
 
 an_option_is_refused_by_every_function_that_does_not_accept_it_test_() ->
@@ -53,7 +54,8 @@ import_functions_get_what_the_option_user_carries_test() ->
 
 %% Each with the options that it accepts.
 functions() ->
-    Call = [timeout, on_timeout, fuel, time],
+    Run = [timeout, on_timeout, fuel, time],
+    Call = [usage | Run],
     Only = [timeout],
     {ok, Snapshot} = hb_wasm64:snapshot(hb_support:start("imports")),
     [
@@ -63,9 +65,9 @@ functions() ->
             hb_wasm64:call(H, "peek", [0], fun(S, _, _) -> {ok, [], S} end, state, O)
         end},
         {call_async, Call ++ [intercept, handler], fun(H, O) -> done(hb_wasm64:call_async(H, "peek", [0], O)) end},
-        {malloc, Call, fun(H, O) -> hb_wasm64:malloc(H, 8, O) end},
-        {free, Call, fun(H, O) -> hb_wasm64:free(H, 8, O) end},
-        {write_string, Call, fun(H, O) -> hb_wasm64:write_string(H, "text", O) end},
+        {malloc, Run, fun(H, O) -> hb_wasm64:malloc(H, 8, O) end},
+        {free, Run, fun(H, O) -> hb_wasm64:free(H, 8, O) end},
+        {write_string, Run, fun(H, O) -> hb_wasm64:write_string(H, "text", O) end},
         {read_string, [timeout, max], fun(H, O) -> hb_wasm64:read_string(H, 0, O) end},
         {read_string_nowhere, [timeout, max], fun(H, O) -> hb_wasm64:read_string(H, -1, O) end},
         {snapshot, [timeout, compress, base], fun(H, O) -> hb_wasm64:snapshot(H, O) end},

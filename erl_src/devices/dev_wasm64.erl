@@ -10,7 +10,8 @@
 %%     `P/read' (a function from a pointer, or a list of one, to `{ok, Binary}') and `P/import-resolver'</td></tr>
 %% <tr><td>`compute'</td><td>`function' and `parameters': each from the request's `body', the request, or the base</td>
 %%     <td>the base with `results/P/type' (`ok' or `error') and `results/P/output' (a list, or the text of the error). Without
-%%     a function, and in the second pass of a stack and later ones, the base unchanged</td></tr>
+%%     a function, and in the second pass of a stack and later ones, the base unchanged. Where the base has `P/report-usage' with
+%%     the value `true', also `results/P/fuel-used': see {@link hb_wasm64_call:usage()}; 0 for a call that was refused</td></tr>
 %% <tr><td>`import'</td><td>`module', `func', `args', `func-sig' of the request</td>
 %%     <td>what the device at `P/stdlib/MODULE' returns for FUNC: `state' and `results'. Without such a device, functions of
 %%     WASI and Linux (`env.__syscall_*') return the number of an error, `proc_exit' ends the call, and others return zeros;
@@ -157,27 +158,45 @@ call(Prefix, Function, Parameters, Body, Request, Base, Opts) ->
     Import = fun(State, Import, _) -> dev_wasm64_import:checked(Resolver(State, Import, Opts)) end,
     Bounds = dev_wasm64_instance:bounds(Opts),
     Options = maps:merge(Bounds#{on_timeout => stop}, host(Handle, Prefix, Body, Request, Base, Opts)),
-    case hb_wasm64:call(Handle, Function, Parameters, Import, Base, Options) of
-        {ok, Results, State} ->
-            {ok, finish(Prefix, Access, ok, Results, State, Opts)};
-        {error, Why, State} ->
-            Reason = ended(Why),
-            _ = dev_wasm64_error:spoils(Reason) andalso hb_wasm64:stop(Handle),
-            case dev_wasm64_error:is_of_node(Reason) of
-                false -> {ok, finish(Prefix, Access, error, dev_wasm64_error:text(Reason), State, Opts)};
-                true -> {error, dev_wasm64_error:message(<<"function">>, Reason)}
-            end
+    case reports_usage(Prefix, Base, Opts) of
+        false ->
+            Ended = hb_wasm64:call(Handle, Function, Parameters, Import, Base, Options),
+            ended(Ended, #{}, Prefix, Access, Opts);
+        true ->
+            Call = hb_wasm64:call(Handle, Function, Parameters, Import, Base, Options#{usage => true}),
+            {Outcome, Given, State, Usage} = Call,
+            ended({Outcome, Given, State}, used(Usage), Prefix, Access, Opts)
+    end.
+
+reports_usage(Prefix, Base, Opts) ->
+    case dev_wasm64_message:find(Prefix ++ [<<"report-usage">>], Base, Opts) of
+        {ok, Value} -> Value =:= true orelse Value =:= <<"true">>;
+        not_found -> false
+    end.
+
+%% A call that was refused has used nothing.
+used(Usage) ->
+    #{<<"fuel-used">> => maps:get(fuel_used, Usage, 0)}.
+
+ended({ok, Results, State}, Usage, Prefix, Access, Opts) ->
+    {ok, finish(Prefix, Access, ok, Results, Usage, State, Opts)};
+ended({error, Why, State}, Usage, Prefix, #{<<"instance">> := Handle} = Access, Opts) ->
+    Reason = reason(Why),
+    _ = dev_wasm64_error:spoils(Reason) andalso hb_wasm64:stop(Handle),
+    case dev_wasm64_error:is_of_node(Reason) of
+        false -> {ok, finish(Prefix, Access, error, dev_wasm64_error:text(Reason), Usage, State, Opts)};
+        true -> {error, dev_wasm64_error:message(<<"function">>, Reason)}
     end.
 
 %% A `proc_exit' that nobody serves ends the guest as one that the engine serves does.
-ended({import_failed, {exit, Status}}) -> {exit, Status};
-ended(Reason) -> Reason.
+reason({import_failed, {exit, Status}}) -> {exit, Status};
+reason(Reason) -> Reason.
 
 %% Import devices may have changed the private state, or left the handle of their import in it: the message gets back what it
 %% had before the call.
-finish(Prefix, Access, Type, Output, State, Opts) ->
+finish(Prefix, Access, Type, Output, Usage, State, Opts) ->
     Private = dev_wasm64_instance:own(Access),
-    Results = #{<<"type">> => Type, <<"output">> => dev_wasm64_message:plain(Output)},
+    Results = Usage#{<<"type">> => Type, <<"output">> => dev_wasm64_message:plain(Output)},
     dev_wasm64_message:set(
         [<<"results">> | Prefix], Results, dev_wasm64_message:merge_private(Prefix, Private, State), Opts
     ).

@@ -43,7 +43,7 @@ remove(Prefix, Base) -> dev_wasm64_message:without_private(Prefix, ?KEYS, Base).
 own(Private) -> maps:with(?KEYS, Private).
 
 %% @doc What a node allows a guest each time that it runs: the options `timeout' and `fuel' of its calls.
--spec bounds(map()) -> hb_wasm64_options:call().
+-spec bounds(map()) -> hb_wasm64_options:allocation().
 bounds(Opts) ->
     (time_bound(Opts))#{fuel => bound(wasm_fuel, Opts)}.
 

@@ -35,5 +35,5 @@ pub use instance::{
 };
 pub use queue::{Notifications, Scope, Status, TicketId};
 pub use state::{Files, Snapshots, View};
-pub use task::{CallOptions, Contents, LinkedImage, StartRequest};
+pub use task::{CallOptions, Contents, LinkedImage, StartRequest, Usage};
 pub use ticker::{SLICES, set_slice};

@@ -33,7 +33,7 @@ fn start(wat: &str, initialize: Initialize) -> Result<Guest, Error> {
         progress = guest.resume(caller(ticket), Slice::Long, None).progress;
     }
     match progress {
-        Progress::Finished(result) => result.map(|_| guest),
+        Progress::Finished(result) | Progress::Measured(result, _) => result.map(|_| guest),
         other => panic!("{other:?}"),
     }
 }
@@ -61,7 +61,7 @@ fn call_with(guest: &Guest, request: CallRequest<'_>) -> Result<Vec<Value>, Erro
     let mut progress = guest.call(caller(ticket), request, Slice::Long, Some(())).progress;
     loop {
         match progress {
-            Progress::Finished(result) => return result,
+            Progress::Finished(result) | Progress::Measured(result, _) => return result,
             Progress::Yielded | Progress::Deferred => {}
             Progress::Import(asked) => {
                 drop(guest.respond(&asked.scope, Response::Results(&[Arg::Int(77)])).unwrap());

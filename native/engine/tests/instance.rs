@@ -62,7 +62,7 @@ fn begin(guest: &Guest, scope: Option<&Scope>, name: &str, args: &[i128]) -> (Ti
 fn finish(guest: &Guest, ticket: TicketId, mut step: Step<&'static str>) -> Result<Vec<Value>, Error> {
     loop {
         match step.progress {
-            Progress::Finished(result) => return result,
+            Progress::Finished(result) | Progress::Measured(result, _) => return result,
             Progress::Yielded => step = resume(guest, ticket),
             other => panic!("{other:?}"),
         }

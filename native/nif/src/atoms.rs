@@ -11,6 +11,8 @@ rustler::atoms! {
     // Options.
     time,
     intercept,
+    usage,
+    fuel_used,
     initialize,
     nothing,
     main,

@@ -15,6 +15,8 @@ pub fn call(term: Term<'_>, image: &Image) -> NifResult<CallOptions> {
             options.fuel = fuel(value)?;
         } else if key == atoms::time() {
             options.time = Some(value.decode()?);
+        } else if key == atoms::usage() {
+            options.usage = value.decode()?;
         } else if key == atoms::intercept() {
             let names: Vec<Binary<'_>> = value.decode()?;
             let is_named = |module: &str| names.iter().any(|name| name.as_slice() == module.as_bytes());

@@ -1,6 +1,6 @@
 //! Operations of a process on an instance, and what Erlang is told of each step.
 //!
-//! `{ok, Results} | {error, Reason}` ends an operation. `{import, Ticket, Request}`, `{yielded, Ticket}` and
+//! `{ok, Results} | {error, Reason}` ends an operation, with what it has used behind that where the call asks for it. `{import, Ticket, Request}`, `{yielded, Ticket}` and
 //! `{wait, Ticket}` do not: the ticket names the operation in the calls that go on with it. After `wait` a message
 //! `{hb_wasm64, Reference, turn}` comes, and the operation is to be repeated: then its turn has come, or a background thread
 //! has done what takes long of it.
@@ -11,7 +11,8 @@ use crate::handle::{Handle, Owner, notify, notify_from_outside};
 use crate::options::Deadline;
 use crate::terms;
 use hb_wasm64_engine::error::Error;
-use hb_wasm64_engine::{Access, Caller, Contents, GivenUp, Progress, Request, Step, TicketId, View, background};
+use hb_wasm64_engine::value::Value;
+use hb_wasm64_engine::{Access, Caller, Contents, GivenUp, Progress, Request, Step, TicketId, Usage, View, background};
 use rustler::{Encoder, Env, LocalPid, NifResult, OwnedBinary, ResourceArc, Term};
 use std::cell::Cell;
 use std::sync::Arc;
@@ -80,6 +81,7 @@ impl<'a, 'h> Operation<'a, 'h> {
         let term = match progress {
             Progress::Finished(Ok(values)) => return (atoms::ok(), terms::values(env, &values)).encode(env),
             Progress::Finished(Err(error)) => return terms::error(env, &error),
+            Progress::Measured(result, usage) => return self.measured(result, usage),
             Progress::Import(request) => (atoms::import(), ticket, self.request(&request)).encode(env),
             Progress::Yielded => (atoms::yielded(), ticket).encode(env),
             Progress::Deferred => (atoms::deferred(), ticket).encode(env),
@@ -87,6 +89,16 @@ impl<'a, 'h> Operation<'a, 'h> {
             Progress::Long(bytes) => return self.hand_over(bytes),
         };
         self.abandon_if_exiting(term)
+    }
+
+    /// `{ok, Results, Usage} | {error, Reason, Usage}`.
+    fn measured(&self, result: Result<Vec<Value>, Error>, usage: Usage) -> Term<'a> {
+        let env = self.env;
+        let usage = terms::usage(env, usage);
+        match result {
+            Ok(values) => (atoms::ok(), terms::values(env, &values), usage).encode(env),
+            Err(error) => (atoms::error(), terms::reason(env, &error), usage).encode(env),
+        }
     }
 
     /// Lets a background thread go on with the operation. It wakes the process like a turn that comes.

@@ -1,6 +1,7 @@
 //! Values, errors and descriptions as Erlang terms.
 
 use crate::atoms;
+use hb_wasm64_engine::Usage;
 use hb_wasm64_engine::error::{Error, ImportFailure, Limit, TrapInfo};
 use hb_wasm64_engine::image::Image;
 use hb_wasm64_engine::value::{Arg, Float, ValType, Value};
@@ -105,6 +106,11 @@ fn atom_arg(term: Term<'_>) -> Arg {
         Ok(atom) if atom == atoms::null() => Arg::Null,
         _ => Arg::Other,
     }
+}
+
+/// `#{fuel_used => Fuel}`.
+pub fn usage(env: Env<'_>, usage: Usage) -> Term<'_> {
+    map(env, [(atoms::fuel_used(), usage.fuel.encode(env))])
 }
 
 /// `{error, Reason}`.

@@ -66,8 +66,10 @@ impl<O: Clone, P: Copy + PartialEq> Instance<O, P> {
         let Step { progress, notifications } =
             self.command(caller, Slice::Long, None, |ticket, cancelled| command(ticket, slot.clone(), cancelled));
         let progress = match progress {
-            Progress::Finished(Ok(_)) => slot.lock().take().map_or(Access::Refused(Error::Stopped), Access::Done),
-            Progress::Finished(Err(error)) => Access::Refused(error),
+            Progress::Finished(Ok(_)) | Progress::Measured(Ok(_), _) => {
+                slot.lock().take().map_or(Access::Refused(Error::Stopped), Access::Done)
+            }
+            Progress::Finished(Err(error)) | Progress::Measured(Err(error), _) => Access::Refused(error),
             Progress::Waiting => Access::Waiting,
             Progress::Yielded | Progress::Deferred | Progress::Import(_) => Access::Yielded,
             Progress::Long(bytes) => Access::Long(bytes),

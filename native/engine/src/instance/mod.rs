@@ -357,6 +357,10 @@ impl<O: Clone, P: Copy + PartialEq> Instance<O, P> {
                 notifications = inner.queue.finish(id).unwrap_or_default();
                 Progress::Finished(result)
             }
+            Some(Outcome::Measured(id, result, usage)) if id == caller.ticket => {
+                notifications = inner.queue.finish(id).unwrap_or_default();
+                Progress::Measured(result, usage)
+            }
             Some(Outcome::Import(id, import, args)) if id == caller.ticket => {
                 let pending = Pending { import: Some(import.clone()), answer: None };
                 match inner.queue.suspend(id, responder, pending) {

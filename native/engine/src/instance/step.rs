@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::import::ImportInfo;
 use crate::queue::{Notifications, Scope};
+use crate::task::Usage;
 use crate::value::Value;
 use std::sync::Arc;
 
@@ -26,6 +27,8 @@ impl<O, P> Step<O, P> {
 pub enum Progress {
     /// It is over.
     Finished(Result<Vec<Value>, Error>),
+    /// It is over, and has used this, as its caller wants to know.
+    Measured(Result<Vec<Value>, Error>, Usage),
     /// The guest waits for the answer to this import.
     Import(Request),
     /// The slice is over: resume it.

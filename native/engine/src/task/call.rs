@@ -22,9 +22,33 @@ pub struct CallOptions {
     /// Modules whose imports are intercepted: they go to the responder before the host serves them. Of those in
     /// [`Image::interceptable_modules`](crate::image::Image::interceptable_modules).
     pub intercept: Vec<Arc<str>>,
+    /// Whether the caller wants to know what the call has used.
+    pub usage: bool,
 }
 
-pub(super) async fn call(store: &mut StoreContextMut<'_, Data>, call: Call) -> Result<Vec<Value>, Error> {
+/// What a call has used, whether it has returned or failed. It is the same on every node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// Fuel, that of the calls nested in it included. All that there was where the call has ended for lack of it.
+    pub fuel: u64,
+}
+
+/// Calls a function. A call that is refused before it begins has used nothing, and has no usage.
+pub(super) async fn call(
+    store: &mut StoreContextMut<'_, Data>,
+    call: Call,
+) -> (Result<Vec<Value>, Error>, Option<Usage>) {
+    let is_asked = call.options.usage;
+    let mut usage = None;
+    let result = measured(store, call, &mut usage).await;
+    (result, usage.filter(|_| is_asked))
+}
+
+async fn measured(
+    store: &mut StoreContextMut<'_, Data>,
+    call: Call,
+    usage: &mut Option<Usage>,
+) -> Result<Vec<Value>, Error> {
     let outer = Frame::of(store.data());
     if outer.depth >= NESTED_CALLS {
         let message = format!("calls are nested in imports more than {NESTED_CALLS} deep");
@@ -68,7 +92,9 @@ pub(super) async fn call(store: &mut StoreContextMut<'_, Data>, call: Call) -> R
     if let (Err(_), Some((global, value))) = (&result, stack) {
         global.set(&mut *store, value).map_err(host)?;
     }
-    store.set_fuel(fuel.saturating_sub(budget.saturating_sub(left))).map_err(host)?;
+    let used = budget.saturating_sub(left);
+    store.set_fuel(fuel.saturating_sub(used)).map_err(host)?;
+    *usage = Some(Usage { fuel: used });
     result
 }
 

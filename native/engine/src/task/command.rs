@@ -1,6 +1,6 @@
 //! What a task is told to do, and what it tells when it stops.
 
-use super::{CallOptions, Contents, Port};
+use super::{CallOptions, Contents, Port, Usage};
 use crate::error::Error;
 use crate::image::FuncExport;
 use crate::import::{Answer, ImportInfo};
@@ -106,6 +106,8 @@ pub(crate) enum Target {
 pub(crate) enum Outcome {
     /// The start, call or growth of the ticket is over.
     Finished(TicketId, Result<Vec<Value>, Error>),
+    /// The same of a call that was asked what it uses.
+    Measured(TicketId, Result<Vec<Value>, Error>, Usage),
     /// The call of the ticket waits for an answer.
     Import(TicketId, Arc<ImportInfo>, Vec<Value>),
     /// What the operation of the ticket does next takes long, as it handles so many bytes: it is for a background thread.

@@ -14,7 +14,7 @@ mod start;
 mod uncaught;
 
 pub(crate) use ask::suspend;
-pub use call::CallOptions;
+pub use call::{CallOptions, Usage};
 pub use command::StartRequest;
 pub(crate) use command::{Call, Command, LongAccessing, Outcome, Starting, Target};
 pub use contents::Contents;
@@ -149,7 +149,17 @@ async fn serve(mut store: StoreContextMut<'_, Data>, command: Command) {
             let started = start(&mut store, &starting).await;
             (starting.ticket, started.map(|()| Vec::new()))
         }
-        Command::Call(call) => (call.ticket, call::call(&mut store, call).await),
+        Command::Call(call) => {
+            let ticket = call.ticket;
+            match call::call(&mut store, call).await {
+                (result, None) => (ticket, result),
+                (result, Some(usage)) => {
+                    publish_size(&mut store);
+                    store.data().port.stop_with(Outcome::Measured(ticket, result, usage));
+                    return;
+                }
+            }
+        }
         Command::Grow(bytes, ticket) => (ticket, grow(&mut store, bytes).await.map(|()| Vec::new())),
         Command::Access(access) => {
             return match store.data().memory {
