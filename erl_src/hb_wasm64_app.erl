@@ -41,21 +41,24 @@
 
 %% Milliseconds until the application may be tried again where it could not be started.
 -define(AGAIN, 60_000).
+%% Milliseconds that the first instance waits for the application to be loaded.
+-define(LOAD_TIMEOUT, 1_000).
 %% The longest that a receive can wait.
 -define(MAX_TIMEOUT, ((1 bsl 32) - 1)).
 
 -spec start(application:start_type(), term()) -> {ok, pid()} | {error, term()}.
 start(_Type, _Arguments) ->
-    case settings() of
-        ok -> hb_wasm64_sup:start_link();
-        {error, _} = Error -> Error
+    case refused_settings() of
+        [] -> hb_wasm64_sup:start_link();
+        [{Key, Value} | _] -> {error, {invalid_option, Key, Value}}
     end.
 
 -spec stop(term()) -> ok.
 stop(_State) ->
     ok.
 
-settings() ->
+%% Makes the settings hold that can.
+refused_settings() ->
     Settings = [
         {log_level, fun level/1},
         {time_slice, fun time_slice/1},
@@ -66,11 +69,7 @@ settings() ->
         {cached_bytes, fun(Bytes) -> limit(cached_bytes, Bytes) end},
         {keep_moved, fun(Millis) -> is_integer(Millis) andalso Millis >= 0 andalso Millis =< ?MAX_TIMEOUT end}
     ],
-    Refused = [{Key, Value} || {Key, Apply} <- Settings, {ok, Value} <- [application:get_env(hb_wasm64, Key)], not Apply(Value)],
-    case Refused of
-        [] -> ok;
-        [{Key, Value} | _] -> {error, {invalid_option, Key, Value}}
-    end.
+    [{Key, Value} || {Key, Apply} <- Settings, {ok, Value} <- [application:get_env(hb_wasm64, Key)], not Apply(Value)].
 
 level(Level) ->
     lists:member(Level, [off, error, warning, info, debug]) andalso hb_wasm64_nif:log_level(Level) =:= ok.
@@ -82,8 +81,10 @@ time_slice(Microseconds) ->
 limit(Limit, Value) ->
     is_integer(Value) andalso Value >= 0 andalso Value < (1 bsl 64) andalso hb_wasm64_nif:set_limit(Limit, Value) =:= ok.
 
-%% @doc Has the application started where it is not running. Does not wait for that; cheap where it is running.
--spec ensure_started() -> ok.
+%% @doc Has the application started where it is not running. Does not wait for that; cheap where it is running. Its
+%% environment holds at once; a limit there that is none is an error, as instances must not have more than the operator
+%% wants. What else is wrong there is reported as the application starts.
+-spec ensure_started() -> ok | {error, {invalid_option, Key :: atom(), Value :: term()}}.
 ensure_started() ->
     case whereis(hb_wasm64_sup) of
         undefined -> start_soon();
@@ -91,8 +92,8 @@ ensure_started() ->
     end.
 
 start_soon() ->
-    %% The limits of the node hold for the first instance, too. What is refused is reported by the application.
-    _ = settings(),
+    ok = load(),
+    Refused = refused_settings(),
     _ = spawn(fun() ->
         %% It does not end with the application that the caller belongs to.
         true = group_leader(whereis(init), self()),
@@ -103,7 +104,26 @@ start_soon() ->
             error:badarg -> ok
         end
     end),
-    ok.
+    case [Setting || {Key, _} = Setting <- Refused, lists:member(Key, [memory, table, image])] of
+        [] -> ok;
+        [{Key, Value} | _] -> {error, {invalid_option, Key, Value}}
+    end.
+
+%% What the configuration of the release says is there once the application is loaded. Where only the modules are, there is no
+%% application; and a process that the application controller waits for must not wait for that.
+load() ->
+    case application:get_key(hb_wasm64, vsn) of
+        {ok, _} ->
+            ok;
+        undefined ->
+            {_, Monitor} = spawn_monitor(fun() -> application:load(hb_wasm64) end),
+            receive
+                {'DOWN', Monitor, process, _, _} -> ok
+            after ?LOAD_TIMEOUT ->
+                true = demonitor(Monitor, [flush]),
+                ok
+            end
+    end.
 
 start_now() ->
     case application:ensure_all_started(hb_wasm64) of

@@ -32,7 +32,7 @@
 -include_lib("kernel/include/logger.hrl").
 
 %% The form of what the two sides tell each other. Sides that differ in it do not move instances.
--define(PROTOCOL, 1).
+-define(PROTOCOL, 2).
 -define(PIECE, (1 bsl 20)).
 %% Milliseconds for the node of a holder to tell whether the holder lives.
 -define(ASK, 10_000).
@@ -42,6 +42,8 @@
     ref := reference(),
     %% SHA-256 of the image.
     hash := binary(),
+    %% Options of its start that bound the instance.
+    bounds := #{memory => non_neg_integer(), table => non_neg_integer()},
     holder := pid() | none,
     %% For the start of the instance, in milliseconds.
     timeout := timeout()
@@ -100,17 +102,19 @@ migrate_until(Deadline, Handle, Node, Holder) ->
 move(Deadline, Handle, Scope, Node, Holder) ->
     case hb_wasm64_state:snapshot(Scope, true, [], Deadline) of
         {ok, Snapshot} ->
-            case hb_wasm64:describe(Handle) of
-                {ok, #{image := Hash}} -> move_to(Node, Holder, Deadline, Handle, Hash, Snapshot);
-                {error, _} = Error -> Error
+            case hb_wasm64_nif:origin(Handle) of
+                {ok, Hash, Bounds} ->
+                    Move = #{from => self(), ref => alias(), hash => Hash, bounds => Bounds, holder => Holder,
+                             timeout => hb_wasm64_deadline:left(Deadline)},
+                    move_to(Node, Move, Deadline, Handle, Snapshot);
+                {error, _} = Error ->
+                    Error
             end;
         {error, _} = Error ->
             Error
     end.
 
-move_to(Node, Holder, Deadline, Handle, Hash, Snapshot) ->
-    Ref = alias(),
-    Move = #{from => self(), ref => Ref, hash => Hash, holder => Holder, timeout => hb_wasm64_deadline:left(Deadline)},
+move_to(Node, #{ref := Ref} = Move, Deadline, Handle, Snapshot) ->
     try spawn_monitor(Node, ?MODULE, accept, [?PROTOCOL, Move]) of
         {Pid, Watch} ->
             There = #there{pid = Pid, ref = Ref, watch = Watch, deadline = Deadline},
@@ -223,10 +227,12 @@ accept(Protocol, #{ref := Ref}) ->
     Ref ! {Ref, {error, {node, {protocol, Protocol, ?PROTOCOL}}}},
     ok.
 
-start({loaded, Image}, Snapshot, #{timeout := Timeout}) ->
-    hb_wasm64_start:start_loaded(Image, Snapshot, Timeout);
-start(Image, Snapshot, #{timeout := Timeout}) ->
-    hb_wasm64:start(Image, #{snapshot => Snapshot, timeout => Timeout}).
+start(Image, Snapshot, #{timeout := Timeout, bounds := Bounds}) ->
+    Options = Bounds#{snapshot => Snapshot, timeout => Timeout},
+    case Image of
+        {loaded, Loaded} -> hb_wasm64_start:start_loaded(Loaded, Options);
+        Bytes -> hb_wasm64:start(Bytes, Options)
+    end.
 
 collect(Ref, Watch, Before) ->
     receive

@@ -1,34 +1,47 @@
 %% @doc Instances on their way from an image to a handle.
 -module(hb_wasm64_start).
 
--export([start/2, start_loaded/3]).
+-export([start/2, start_loaded/2]).
 
 %% @doc {@link hb_wasm64:start/2}.
 -spec start(term(), term()) -> {ok, hb_wasm64:handle()} | {error, hb_wasm64:reason()}.
 start(Image, Options) when is_binary(Image) ->
+    with_options(Options, fun(Operation, Deadline) ->
+        case load(Image, Deadline) of
+            {ok, Loaded} -> instantiate(Loaded, Operation, Deadline);
+            {error, _} = Error -> Error
+        end
+    end);
+start(Image, Options) ->
+    {error, hb_wasm64_args:error("start(Image, Options)", [Image, Options], 1)}.
+
+%% @doc The same for an image that the library has.
+-spec start_loaded(hb_wasm64_nif:image(), hb_wasm64_options:start()) ->
+    {ok, hb_wasm64:handle()} | {error, hb_wasm64:reason()}.
+start_loaded(Loaded, Options) ->
+    with_options(Options, fun(Operation, Deadline) -> instantiate(Loaded, Operation, Deadline) end).
+
+with_options(Options, Start) ->
     case hb_wasm64_options:parse(start, Options) of
         {ok, Parsed} ->
             case operation(hb_wasm64_options:value(snapshot, Parsed), hb_wasm64_options:engine(Parsed)) of
-                {ok, Operation} -> start(Image, Operation, hb_wasm64_options:deadline(Parsed));
+                {ok, Operation} -> with_application(Operation, hb_wasm64_options:deadline(Parsed), Start);
                 {error, _} = Error -> Error
             end;
         {error, _} = Error ->
             Error
-    end;
-start(Image, Options) ->
-    {error, hb_wasm64_args:error("start(Image, Options)", [Image, Options], 1)}.
+    end.
+
+with_application(Operation, Deadline, Start) ->
+    case hb_wasm64_app:ensure_started() of
+        ok -> Start(Operation, Deadline);
+        {error, _} = Error -> Error
+    end.
 
 %% The options of the engine say what runs at the start; after whole snapshots nothing does.
 operation(none, Options) -> {ok, {start, Options}};
 operation(_State, #{initialize := main}) -> {error, {invalid_option, initialize, main}};
 operation(State, Options) -> {ok, {restore, State, Options}}.
-
-start(Image, Operation, Deadline) ->
-    ok = hb_wasm64_app:ensure_started(),
-    case load(Image, Deadline) of
-        {ok, Loaded} -> instantiate(Loaded, Operation, Deadline);
-        {error, _} = Error -> Error
-    end.
 
 load(Image, Deadline) ->
     case hb_wasm64_nif:find_image(Image) of
@@ -67,13 +80,4 @@ instantiate(Loaded, Operation, Deadline) ->
         {error, Reason} ->
             _ = hb_wasm64_nif:stop(Handle),
             {error, Reason}
-    end.
-
-%% @doc Starts an instance of an image that the library has.
--spec start_loaded(hb_wasm64_nif:image(), hb_wasm64:snapshot(), timeout()) ->
-    {ok, hb_wasm64:handle()} | {error, hb_wasm64:reason()}.
-start_loaded(Loaded, Snapshot, Timeout) ->
-    case hb_wasm64_options:snapshots(Snapshot) of
-        {ok, Snapshots} -> instantiate(Loaded, {restore, {whole, Snapshots}, #{}}, hb_wasm64_deadline:new(Timeout));
-        error -> {error, {invalid_option, snapshot, Snapshot}}
     end.

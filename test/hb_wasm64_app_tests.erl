@@ -53,6 +53,25 @@ the_first_instance_starts_the_application_test_() ->
         true = is_started()
     end).
 
+%% Also where a release has not loaded the application before.
+a_limit_of_the_configuration_holds_for_the_first_instance_test_() ->
+    Start = fun() -> hb_wasm64:start(hb_support:guest("growth")) end,
+    Refuses = fun(Settings, Expected) ->
+        in_directory(fun(Dir) ->
+            Config = filename:join(Dir, "sys.config"),
+            ok = file:write_file(Config, io_lib:format("~p.~n", [[{hb_wasm64, Settings}]])),
+            Peer = hb_support:peer(#{args => ["-config", Config]}),
+            ?assertEqual(undefined, peer:call(Peer, application, get_key, [hb_wasm64, vsn])),
+            ?assertEqual(Expected, hb_support:on_peer(Peer, Start)),
+            ok = peer:stop(Peer)
+        end)
+    end,
+    {timeout, 60, fun() ->
+        Refuses([{memory, 65536}], {error, {limit, memory}}),
+        %% An operator who wants a limit has it, or is told.
+        Refuses([{memory, "1 GB"}], {error, {invalid_option, memory, "1 GB"}})
+    end}.
+
 another_application_may_use_instances_as_it_starts_and_stops_test_() ->
     on_peer(?FUNCTION_NAME, [], fun() ->
         ok = application:load({application, ?MODULE, [{mod, {?MODULE, self()}}, {applications, [kernel, stdlib]}]}),

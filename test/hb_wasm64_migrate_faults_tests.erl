@@ -68,9 +68,9 @@ no_node(_Other) ->
 
 %% Nodes whose versions of this library differ in what they tell each other.
 other_protocol(Other) ->
-    Move = #{from => self(), ref => alias(), hash => <<>>, holder => none, timeout => infinity},
+    Move = #{from => self(), ref => alias(), hash => <<>>, bounds => #{}, holder => none, timeout => infinity},
     Receiver = erpc:call(Other, fun() -> spawn(hb_wasm64_migrate, accept, [999, Move]) end),
-    ?assertEqual({error, {node, {protocol, 999, 1}}}, receive {_, Answer} -> Answer after 10_000 -> nothing end),
+    ?assertEqual({error, {node, {protocol, 999, 2}}}, receive {_, Answer} -> Answer after 10_000 -> nothing end),
     ?assert(hb_support:wait_until(fun() -> not erpc:call(Other, erlang, is_process_alive, [Receiver]) end)),
     ok.
 
@@ -174,8 +174,8 @@ arrived(H, Other) ->
     _ = on_node(Other, fun() -> hb_state_support:start(), ok end),
     Player = spawn(fun() ->
         Ref = alias(),
-        Move = #{from => self(), ref => Ref, hash => Hash, holder => self(), timeout => infinity},
-        Receiver = spawn(Other, hb_wasm64_migrate, accept, [1, Move]),
+        Move = #{from => self(), ref => Ref, hash => Hash, bounds => #{}, holder => self(), timeout => infinity},
+        Receiver = spawn(Other, hb_wasm64_migrate, accept, [2, Move]),
         receive {Ref, have_image} -> Receiver ! {Ref, last, Snapshot} end,
         receive {Ref, next} -> ok end,
         receive {Ref, {started, There}} -> Test ! {self(), There} end,

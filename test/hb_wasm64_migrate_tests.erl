@@ -10,6 +10,7 @@
 migrate_test_() ->
     hb_migrate_support:on_two_nodes([
         {"the state arrives, and the handle is good there", fun arrives/1},
+        {"its bounds go with it", fun bounds/1},
         {"the old one is stopped", fun old_one_is_stopped/1},
         {"who waited is told that it is stopped", fun waiting_callers/1},
         {"a call in progress is waited for", fun waits_for_a_call/1},
@@ -42,6 +43,21 @@ arrives(Other) ->
     ?assertEqual({ok, [301]}, erpc:call(Other, hb_wasm64, call, [New, "call", [0, 1]])),
     ?assertEqual({error, not_local}, hb_wasm64:call(New, "call", [0, 1])),
     stop_on(Other, New).
+
+bounds(Other) ->
+    Image = hb_support:guest("growth"),
+    Grow = fun(H, Name, By) -> hb_wasm64:call(H, Name, [By]) end,
+    {ok, H} = hb_wasm64:start(Image, #{memory => 32 * 65536, table => 100}),
+    {ok, There} = hb_wasm64:migrate(H, Other),
+    ?assertEqual({ok, [1]}, on_node(Other, fun() -> Grow(There, "grow1", 29) end)),
+    ?assertEqual({error, {limit, memory}}, on_node(Other, fun() -> Grow(There, "grow3", 1) end)),
+    ?assertEqual({error, {limit, table}}, on_node(Other, fun() -> Grow(There, "grow_objects", 100) end)),
+    stop_on(Other, There),
+    {ok, Free} = hb_wasm64:start(Image),
+    {ok, FreeThere} = hb_wasm64:migrate(Free, Other),
+    ?assertEqual({ok, [1]}, on_node(Other, fun() -> Grow(FreeThere, "grow1", 29) end)),
+    ?assertEqual({ok, [30]}, on_node(Other, fun() -> Grow(FreeThere, "grow1", 1) end)),
+    stop_on(Other, FreeThere).
 
 old_one_is_stopped(Other) ->
     H = changed_instance(),

@@ -365,7 +365,7 @@ const LARGE: &str = r#"(module
 
 /// Asks for all of the memory, with a ticket.
 fn ask(guest: &Guest, ticket: TicketId) -> Step<&'static str, Access<usize>> {
-    guest.view(caller(None, ticket, "reader"), |view| Ok(view.memory_size()))
+    guest.view(caller(None, ticket, "reader"), 0, |view| Ok(view.memory_size()))
 }
 
 fn large() -> Guest {
@@ -440,7 +440,7 @@ fn an_instance_that_is_stopped_ends_long_work() {
 fn what_panics_in_long_work_stops_the_instance_and_wakes_its_owner() {
     let guest = large();
     let ticket = TicketId::fresh();
-    let ask = || guest.view(caller(None, ticket, "reader"), |_| -> Result<(), Error> { panic!("on purpose") });
+    let ask = || guest.view(caller(None, ticket, "reader"), 0, |_| -> Result<(), Error> { panic!("on purpose") });
     while ask().progress == Access::Yielded {}
     assert_eq!(guest.work(ticket).wake, ["reader"]);
     assert_eq!(ask().progress, Access::Refused(Error::Stopped));

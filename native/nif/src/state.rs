@@ -9,6 +9,7 @@ use crate::options::{self, Deadline};
 use crate::steps::{self, Operation};
 use crate::{not_local, terms};
 use hb_wasm64_engine::error::Error;
+use hb_wasm64_engine::limits::Bounds;
 use hb_wasm64_engine::{Instance, Slice, Snapshots, Status, images};
 use hb_wasm64_snapshot::{Cancellation, Kind, Output, SnapshotError};
 use rustler::env::SavedTerm;
@@ -61,15 +62,14 @@ fn snapshot<'a>(
     base: Term<'a>,
 ) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
-    let base = if base.is_empty_list() { None } else { Some(BinaryList::new(base)?) };
+    let base = if base.is_empty_list() { None } else { Some(Snapshots::whole(BinaryList::new(base)?)) };
+    let beside = base.as_ref().map_or(0, Snapshots::work_bytes);
     let operation = Operation::new(env, &handle, reference, ticket).within(deadline);
     let take = move |view: &hb_wasm64_engine::View<'_>| match base {
         None => write(view, Kind::Full, compress),
-        Some(base) => {
-            Snapshots::whole(base).resolve(view.cancellation(), |base| write(view, Kind::Delta(base), compress))
-        }
+        Some(base) => base.resolve(view.cancellation(), |base| write(view, Kind::Delta(base), compress)),
     };
-    Ok(operation.view(take, ok_bytes))
+    Ok(operation.view(beside, take, ok_bytes))
 }
 
 fn write(view: &hb_wasm64_engine::View<'_>, kind: Kind<'_>, compress: bool) -> Result<OwnedBinary, Error> {
@@ -141,7 +141,7 @@ fn read_state<'a>(
         view.copy_memory(memory.as_mut_slice())?;
         Ok((memory, side_state))
     };
-    Ok(operation.view(take, |env, (memory, side_state)| match side_state {
+    Ok(operation.view(0, take, |env, (memory, side_state)| match side_state {
         Some(side_state) => (atoms::ok(), (memory.release(env), side_state.release(env))).encode(env),
         None => (atoms::ok(), (memory.release(env), atoms::none())).encode(env),
     }))
@@ -214,6 +214,20 @@ fn hold<'a>(env: Env<'a>, handle: Term<'a>, reference: Term<'a>, ticket: u64) ->
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
     let operation = Operation::new(env, &handle, reference, ticket);
     Ok(operation.hold())
+}
+
+/// `{ok, Hash, Options}`: the hash of an instance's image, and the options of its start that bound it.
+#[rustler::nif]
+fn origin<'a>(env: Env<'a>, handle: Term<'a>) -> NifResult<Term<'a>> {
+    let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
+    if handle.instance.status() == Status::Stopped {
+        return Ok(terms::error(env, &Error::Stopped));
+    }
+    let Bounds { memory, table } = handle.instance.own_bounds();
+    let bounds = [(atoms::memory(), memory), (atoms::table(), table)];
+    let set = bounds.into_iter().filter(|(_, bound)| *bound < u64::MAX);
+    let options = set.fold(Term::map_new(env), |map, (key, bound)| map.map_put(key, bound).unwrap_or(map));
+    Ok((atoms::ok(), terms::binary(env, handle.instance.image().hash()), options).encode(env))
 }
 
 /// `{ok, Binary}`: the image of an instance.

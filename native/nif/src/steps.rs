@@ -179,10 +179,11 @@ impl<'a, 'h> Operation<'a, 'h> {
     /// Runs a closure on all of the state and encodes what it returns.
     pub fn view<R: Send + 'static>(
         self,
+        beside: u64,
         look: impl FnOnce(&View<'_>) -> Result<R, Error> + Send + 'static,
         encode: impl FnOnce(Env<'a>, R) -> Term<'a>,
     ) -> Term<'a> {
-        self.at_once(|it| it.handle.instance.view(it.caller(), look), encode)
+        self.at_once(|it| it.handle.instance.view(it.caller(), beside, look), encode)
     }
 
     /// Reserves the instance: `{ok, Scope, Ticket}`.

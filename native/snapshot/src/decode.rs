@@ -88,6 +88,17 @@ impl<'a> Snapshot<'a> {
     }
 }
 
+/// Bytes that are handled to read a file, its pages decompressed, as far as its header tells; its own where that tells
+/// nothing.
+pub fn work_bytes(file: &[u8]) -> u64 {
+    let own = file.len() as u64;
+    match Header::decode(file) {
+        // There is an entry for each page.
+        Ok(header) if header.compressed => own.saturating_add(header.table.min(own) / ENTRY as u64 * PAGE as u64),
+        _ => own,
+    }
+}
+
 fn decode_table<'a>(table: &'a [u8], skeleton: &Skeleton, header: &Header) -> Result<Vec<Vec<PageEntry<'a>>>> {
     let mut input = Reader(table);
     let mut tables = room::empty(skeleton.memories.len())?;

@@ -31,7 +31,7 @@ mod skeleton;
 
 pub use cancellation::Cancellation;
 pub use chain::{Resolved, resolve};
-pub use decode::Snapshot;
+pub use decode::{Snapshot, work_bytes};
 pub use encode::{Kind, Memory, Plan};
 pub use entries::Entries;
 pub use error::{Code, SnapshotError};

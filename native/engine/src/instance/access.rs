@@ -36,10 +36,12 @@ impl<O: Clone, P: Copy + PartialEq> Instance<O, P> {
         })
     }
 
-    /// Runs `look` on all of the state. Refused while a call is in progress, and where a part of it means nothing outside.
+    /// Runs `look` on all of the state, and on so many bytes beside it. Refused while a call is in progress, and where a
+    /// part of it means nothing outside.
     pub fn view<T: Send + 'static, F: Fn() -> O>(
         &self,
         caller: Caller<'_, P, F>,
+        beside: u64,
         look: impl FnOnce(&View<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Step<O, Access<T>> {
         self.long(caller, |ticket, slot, cancelled| {
@@ -47,7 +49,7 @@ impl<O: Clone, P: Copy + PartialEq> Instance<O, P> {
                 *slot.lock() = Some(look(view)?);
                 Ok(())
             });
-            Command::View(Starting { ticket, cancelled, request: StartRequest::nothing() }, look)
+            Command::View(Starting { ticket, cancelled, request: StartRequest::nothing(), beside }, look)
         })
     }
 

@@ -14,6 +14,7 @@ pub use step::{Access, GivenUp, Progress, Request, Step};
 
 use crate::error::{Error, ImportFailure};
 use crate::import::Reply;
+use crate::limits::Bounds;
 use crate::queue::{Entry, Notifications, Ownership, Queue, Resume, Scope, Status, TicketId};
 use crate::reaper;
 use crate::state::Snapshots;
@@ -87,7 +88,7 @@ impl<O: Clone, P: Copy + PartialEq> Instance<O, P> {
         self.port.bound(request.bounds);
         let turn = Turn { inner: self.inner.lock(), owner: None };
         self.begin(turn, caller, slice, None, |ticket, cancelled| {
-            Command::Start(Starting { ticket, cancelled, request })
+            Command::Start(Starting { ticket, cancelled, request, beside: 0 })
         })
     }
 
@@ -128,16 +129,21 @@ impl<O: Clone, P: Copy + PartialEq> Instance<O, P> {
     ) -> Step<O> {
         self.port.bound(request.bounds);
         self.command(caller, slice, None, |ticket, cancelled| {
-            Command::Restore(Starting { ticket, cancelled, request }, snapshots)
+            Command::Restore(Starting { ticket, cancelled, request, beside: 0 }, snapshots)
         })
+    }
+
+    /// What whoever started the instance has bounded it by.
+    pub fn own_bounds(&self) -> Bounds {
+        self.port.own_bounds()
     }
 
     /// Starts `other`, a new instance of the same image, in the state of this one.
     pub fn fork<F: Fn() -> O>(&self, caller: Caller<'_, P, F>, other: &Instance<O, P>, slice: Slice) -> Step<O> {
         let port = other.port.clone();
-        port.bound(self.port.bounds());
+        port.bound(self.own_bounds());
         self.command(caller, slice, None, |ticket, cancelled| {
-            Command::Fork(Starting { ticket, cancelled, request: StartRequest::nothing() }, port)
+            Command::Fork(Starting { ticket, cancelled, request: StartRequest::nothing(), beside: 0 }, port)
         })
     }
 

@@ -82,6 +82,17 @@ impl Snapshots {
         bytes
     }
 
+    /// Bytes that are handled to read them, with pages decompressed.
+    pub fn work_bytes(&self) -> u64 {
+        let mut bytes = 0;
+        self.files.with(&mut |parts| {
+            let (raw, chain) = if self.raw { parts.split_at(parts.len().min(1)) } else { (&[][..], parts) };
+            let raw: u64 = raw.iter().map(|part| part.len() as u64).sum();
+            bytes = chain.iter().map(|part| snapshot::work_bytes(part)).fold(raw, u64::saturating_add);
+        });
+        bytes
+    }
+
     fn with<T>(
         &self,
         cancellation: Cancellation<'_>,

@@ -81,6 +81,8 @@ pub(crate) struct Starting {
     pub(crate) ticket: TicketId,
     pub(crate) cancelled: Arc<AtomicBool>,
     pub(crate) request: StartRequest,
+    /// Bytes that are handled beside the state of the instance.
+    pub(crate) beside: u64,
 }
 
 /// A call on its way in.

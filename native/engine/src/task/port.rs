@@ -19,7 +19,10 @@ pub(crate) struct Port {
     slot: Mutex<Slot>,
     /// A store to go on with, from the next command on.
     handover: Mutex<Handover>,
-    bounds: Mutex<Bounds>,
+    /// The node's, when the instance was made.
+    node: Bounds,
+    /// Those that whoever started it has asked for.
+    own: Mutex<Bounds>,
     pub(crate) pace: Arc<Pace>,
     /// Size of the linear memory when the guest last stopped.
     pub(crate) memory_bytes: AtomicU64,
@@ -46,7 +49,8 @@ impl Port {
         Port {
             slot: Mutex::default(),
             handover: Mutex::default(),
-            bounds: Mutex::new(Bounds::of_node()),
+            node: Bounds::of_node(),
+            own: Mutex::default(),
             pace: Arc::default(),
             memory_bytes: AtomicU64::new(0),
         }
@@ -54,12 +58,17 @@ impl Port {
 
     /// What the instance may have.
     pub(crate) fn bounds(&self) -> Bounds {
-        *self.bounds.lock()
+        self.node.min(self.own_bounds())
+    }
+
+    /// What it may have on any node.
+    pub(crate) fn own_bounds(&self) -> Bounds {
+        *self.own.lock()
     }
 
     /// Holds the instance to these, too. Those that it has been held to stay.
     pub(crate) fn bound(&self, bounds: Bounds) {
-        let mut own = self.bounds.lock();
+        let mut own = self.own.lock();
         *own = own.min(bounds);
     }
 

@@ -55,7 +55,8 @@ async fn read(port: &Port, store: &mut StoreContextMut<'_, Data>, starting: &Sta
     let lookup = state::lookup_bytes(store)?;
     port.background(starting.ticket, &starting.cancelled, lookup).await?;
     let reading = Reading::new(store)?;
-    port.background(starting.ticket, &starting.cancelled, reading.bytes()).await?;
+    let bytes = reading.bytes().saturating_add(starting.beside);
+    port.background(starting.ticket, &starting.cancelled, bytes).await?;
     Ok(reading)
 }
 
@@ -99,14 +100,15 @@ pub(super) async fn restore(
     let cancelled = starting.cancelled.clone();
     let cancellation = Cancellation::by(&cancelled);
     // What is not a snapshot is refused before anything is started.
-    port.background(starting.ticket, &cancelled, snapshots.bytes()).await?;
+    let work = snapshots.work_bytes();
+    port.background(starting.ticket, &cancelled, work).await?;
     let (outline, bytes) = snapshots.outline(image, cancellation)?;
     if !matches!(outline, Outline::Memory(_)) {
         starting.request = StartRequest { fuel: starting.request.fuel, ..StartRequest::nothing() };
     }
     let mut store = fresh(image, port, &starting).await?;
     let mut context = store.as_context_mut();
-    let mut result = port.background(starting.ticket, &cancelled, bytes).await;
+    let mut result = port.background(starting.ticket, &cancelled, bytes.max(work)).await;
     if result.is_ok() {
         result = put(&mut context, &outline, &starting).await;
     }
