@@ -6,7 +6,7 @@
 %% that begins later is not done, and answers `{error, timeout}'.
 -module(hb_wasm64_nif).
 
--export([find_image/1, load_image/2, forget_image/1, image_bytes/1, origin/1, find_hash/1, new_instance/1, new_sibling/1]).
+-export([find_image/1, load_image/3, forget_image/1, image_bytes/1, origin/1, find_hash/1, new_instance/1, new_sibling/1]).
 -export([start/3, call/7, resume/5, answer/5, respond/2, respond_dirty/2, cancel/2, hold/3, stop/1, watch/2]).
 -export([status/1, host/1, describe/3, unserved/2]).
 -export([memory_size/3, output/4, read/5, read_dirty/6, read_all/4, write/5, write_dirty/6, write_all/5]).
@@ -76,8 +76,8 @@ load_nif() ->
 -spec find_image(binary()) -> {ok, image()} | hash.
 find_image(_Image) -> erlang:nif_error(nif_not_loaded).
 
--spec load_image(reference(), binary()) -> {ok, image()} | {wait, asker()} | {error, term()}.
-load_image(_Ref, _Image) -> erlang:nif_error(nif_not_loaded).
+-spec load_image(reference(), binary(), IsWhole :: boolean()) -> {ok, image()} | {wait, asker()} | {error, term()}.
+load_image(_Ref, _Image, _IsWhole) -> erlang:nif_error(nif_not_loaded).
 
 -spec forget_image(asker()) -> boolean().
 forget_image(_Asker) -> erlang:nif_error(nif_not_loaded).

@@ -47,7 +47,9 @@ load(Image, Deadline) ->
     case hb_wasm64_nif:find_image(Image) of
         hash ->
             Ref = make_ref(),
-            case hb_wasm64_nif:load_image(Ref, Image) of
+            %% A part of a much larger binary keeps all of that.
+            IsWhole = binary:referenced_byte_size(Image) =< 2 * byte_size(Image),
+            case hb_wasm64_nif:load_image(Ref, Image, IsWhole) of
                 {wait, Asker} -> await_image(Ref, Asker, Deadline);
                 Result -> Result
             end;

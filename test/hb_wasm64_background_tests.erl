@@ -327,6 +327,17 @@ a_long_description_is_whole_test() ->
     ok = hb_wasm64:stop(H),
     ?assertEqual({error, stopped}, hb_wasm64:describe(H)).
 
+names_have_a_bound_together_test() ->
+    Name = fun(N) -> <<N:32, (binary:copy(<<"n">>, 8000))/binary>> end,
+    Exports = [[leb128(8004), Name(16#20202020 + N), 0, 0] || N <- lists:seq(0, 8000), N band 255 < 16#5f, N bsr 8 < 16#5f],
+    Image = iolist_to_binary([
+        <<"\0asm", 1:32/little>>, section(1, [1, 16#60, 0, 0]), section(3, [1, 0]), section(7, [leb128(length(Exports)), Exports]),
+        section(10, [1, 2, 0, 11])
+    ]),
+    ?assertEqual(
+        {error, {unsupported, <<"the names of imports and exports have more than 16777216 bytes together">>}}, hb_wasm64:start(Image)
+    ).
+
 section(Id, Contents) ->
     Bytes = iolist_to_binary(Contents),
     [Id, leb128(byte_size(Bytes)), Bytes].

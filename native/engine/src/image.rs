@@ -351,9 +351,10 @@ fn validate_function(
 }
 
 /// The validator accepts imports of an exact function type, whatever the features are; the compiler does not. Long names
-/// would be built anew for each request and each error that has them.
+/// would be built anew for each request and each error that has them, and all of them for each description.
 fn refuse_imports_and_exports(bytes: &[u8]) -> Result<(), Error> {
     let malformed = |error: wasmparser::Error| Error::InvalidModule(error.to_string());
+    let mut names = Names::default();
     for payload in Parser::new(0).parse_all(bytes) {
         match payload.map_err(malformed)? {
             Payload::ImportSection(imports) => {
@@ -362,13 +363,13 @@ fn refuse_imports_and_exports(bytes: &[u8]) -> Result<(), Error> {
                     if matches!(import.ty, TypeRef::FuncExact(_)) {
                         return Err(Error::Unsupported("an import of an exact function type".into()));
                     }
-                    refuse_long_name("import", import.module)?;
-                    refuse_long_name("import", import.name)?;
+                    names.add("import", import.module)?;
+                    names.add("import", import.name)?;
                 }
             }
             Payload::ExportSection(exports) => {
                 for export in exports {
-                    refuse_long_name("export", export.map_err(malformed)?.name)?;
+                    names.add("export", export.map_err(malformed)?.name)?;
                 }
             }
             // All of these come before it.
@@ -379,10 +380,23 @@ fn refuse_imports_and_exports(bytes: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
-fn refuse_long_name(of: &str, name: &str) -> Result<(), Error> {
-    let (bytes, most) = (name.len(), limits::NAME_BYTES);
-    let text = || format!("the name of an {of} has {bytes} bytes; the most are {most}");
-    if bytes > most { Err(Error::Unsupported(text())) } else { Ok(()) }
+/// The names of imports and exports, which are bounded.
+#[derive(Default)]
+struct Names {
+    bytes: usize,
+}
+
+impl Names {
+    fn add(&mut self, of: &str, name: &str) -> Result<(), Error> {
+        let (bytes, most) = (name.len(), limits::NAME_BYTES);
+        if bytes > most {
+            return Err(Error::Unsupported(format!("the name of an {of} has {bytes} bytes; the most are {most}")));
+        }
+        self.bytes = self.bytes.saturating_add(bytes);
+        let most = limits::NAMES_BYTES;
+        let text = || format!("the names of imports and exports have more than {most} bytes together");
+        if self.bytes > most { Err(Error::Unsupported(text())) } else { Ok(()) }
+    }
 }
 
 /// A bound of the compiler is one of every node; what else goes wrong there is this node's.

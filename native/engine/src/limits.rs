@@ -12,6 +12,9 @@ pub(crate) const IMAGE_BYTES: usize = 256 << 20;
 /// Bytes that the name of an import or export may have: Erlang gets them as lists.
 pub(crate) const NAME_BYTES: usize = 8 << 10;
 
+/// Bytes of all of them together: as lists they take sixteen times as many.
+pub(crate) const NAMES_BYTES: usize = 16 << 20;
+
 /// Bytes of a function's name in a backtrace; longer names are cut off.
 pub(crate) const FRAME_NAME_BYTES: usize = 256;
 

@@ -47,8 +47,8 @@ fn find_image<'a>(env: Env<'a>, binary: Binary<'a>) -> Term<'a> {
 
 /// `{ok, Image} | {wait, Asker}`; in the second case a message `{hb_wasm64, Reference, {image, Result}}` follows.
 #[rustler::nif(schedule = "DirtyCpu")]
-fn load_image<'a>(env: Env<'a>, reference: Term<'a>, binary: Term<'a>) -> NifResult<Term<'a>> {
-    Ok(match loading::load(env, reference, binary)? {
+fn load_image<'a>(env: Env<'a>, reference: Term<'a>, binary: Term<'a>, is_whole: bool) -> NifResult<Term<'a>> {
+    Ok(match loading::load(env, reference, binary, is_whole)? {
         Ok(Found::Image(image)) => (atoms::ok(), ResourceArc::new(Loaded(image))).encode(env),
         Ok(Found::Waiting(asker)) => (atoms::wait(), asker).encode(env),
         Err(error) => terms::error(env, &error),

@@ -24,9 +24,18 @@ const LARGE_BYTES: usize = 4 << 10;
 /// Binaries remembered by their place in memory.
 const REMEMBERED: usize = 16;
 
+/// Bytes that they may have together. The newest is remembered, however large.
+const REMEMBERED_BYTES: usize = 64 << 20;
+
 /// The image of a binary, if it is there. Otherwise it is compiled, and `{hb_wasm64, Reference, {image, Result}}` goes to
-/// the calling process, unless that dies first or gives up: see [`Asker`].
-pub fn load<'a>(env: Env<'a>, reference: Term<'a>, binary: Term<'a>) -> NifResult<Result<Found, Error>> {
+/// the calling process, unless that dies first or gives up: see [`Asker`]. One that is `is_whole`, and no small part of what
+/// its memory holds, is recognized by its place next time.
+pub fn load<'a>(
+    env: Env<'a>,
+    reference: Term<'a>,
+    binary: Term<'a>,
+    is_whole: bool,
+) -> NifResult<Result<Found, Error>> {
     let bytes: Binary<'_> = binary.decode()?;
     let asker = ResourceArc::new(Asker {
         state: Mutex::new(Asking::Waiting),
@@ -39,14 +48,18 @@ pub fn load<'a>(env: Env<'a>, reference: Term<'a>, binary: Term<'a>) -> NifResul
     let place = (bytes.as_ptr() as usize, bytes.len());
     let kept = Kept::new(binary);
     let done = move |result: Result<Arc<LinkedImage>, Error>| {
-        if let Ok(image) = &result {
+        if let Ok(image) = &result
+            && is_whole
+        {
             remember(place, kept, image);
         }
         reply.deliver(&result);
     };
     Ok(match images::prepare(Box::new(Kept::new(binary)), Box::new(done)) {
         Ok(Prepared::Ready(image)) => {
-            remember(place, Kept::new(binary), &image);
+            if is_whole {
+                remember(place, Kept::new(binary), &image);
+            }
             Ok(Found::Image(image))
         }
         Ok(Prepared::Waiting(request)) => {
@@ -199,6 +212,11 @@ pub fn recall(binary: &Binary<'_>) -> Option<Arc<LinkedImage>> {
     known.iter().find(|known| known.start == start && known.size == size).and_then(|known| known.image.upgrade())
 }
 
+fn sizes(known: &VecDeque<Known>) -> usize {
+    known.iter().map(|known| known.size).sum()
+}
+
+/// Remembers a binary, which must be most of what its memory holds: all of that is kept with it.
 fn remember((start, size): (usize, usize), kept: Kept, image: &Arc<LinkedImage>) {
     if size < LARGE_BYTES {
         return;
@@ -209,7 +227,7 @@ fn remember((start, size): (usize, usize), kept: Kept, image: &Arc<LinkedImage>)
         known.drain(..).partition(|other| other.start != start && other.image.strong_count() > 0);
     *known = others;
     known.push_back(Known { start, size, _kept: kept, image });
-    if known.len() > REMEMBERED {
+    while known.len() > REMEMBERED || (known.len() > 1 && sizes(&known) > REMEMBERED_BYTES) {
         forgotten.extend(known.pop_front());
     }
     // The binaries are freed when others need not wait for that.
