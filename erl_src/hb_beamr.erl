@@ -35,10 +35,10 @@ start(Image, Mode) ->
 stop(Handle) ->
     hb_wasm64:stop(Handle).
 
-%% @doc Calls a function; imports are answered as {@link stub/3} does.
+%% @doc Calls a function; imports that the engine does not serve are answered as {@link stub/3} does.
 -spec call(hb_wasm64:handle(), hb_wasm64:func(), [number()]) -> {ok, [hb_wasm64:value()]} | {error, term()}.
 call(Handle, Func, Args) ->
-    case call(Handle, Func, Args, fun stub/3) of
+    case call(Handle, Func, Args, fun stub/3, #{}, #{}, []) of
         {ok, Results, _State} -> {ok, Results};
         {error, Reason, _State} -> {error, Reason};
         {error, _} = Error -> Error
@@ -60,15 +60,20 @@ call(Handle, Func, Args, ImportFun, State) ->
     | {error, error | exit | throw, Reason :: term(), Stacktrace :: list(), State :: term()}
     | {error, {invalid_args, term()}}.
 
-%% @doc Calls a function and answers its imports with `ImportFun(State, Request, Opts)'.
+%% @doc Calls a function and answers its imports with `ImportFun(State, Request, Opts)': all of them, also those of WASI,
+%% which {@link hb_wasm64:call/6} leaves to the engine. What images built with Emscripten require of its JavaScript the engine
+%% serves itself.
 %%
 %% `Opts' are the import function's alone, whatever they are called. Where it raises, so does the answer: class, reason
 %% and stack trace, and the state before that import.
 -spec call(hb_wasm64:handle(), hb_wasm64:func(), [number()], hb_wasm64:import_fun(), term(), term()) -> call_result().
 call(Handle, Func, Args, ImportFun, State, Opts) ->
+    call(Handle, Func, Args, ImportFun, State, Opts, intercepted(Handle)).
+
+call(Handle, Func, Args, ImportFun, State, Opts, Intercepted) ->
     case is_list(Args) andalso are_numbers(Args) of
         true ->
-            case hb_wasm64:call(Handle, Func, Args, ImportFun, State, #{user => Opts}) of
+            case hb_wasm64:call(Handle, Func, Args, ImportFun, State, #{user => Opts, intercept => Intercepted}) of
                 {error, {import_failed, {raised, Class, Reason, Stacktrace}}, After} ->
                     {error, Class, Reason, Stacktrace, After};
                 Result ->
@@ -76,6 +81,13 @@ call(Handle, Func, Args, ImportFun, State, Opts) ->
             end;
         false ->
             {error, {invalid_args, Args}}
+    end.
+
+%% The modules whose imports the engine would serve, and the callers of the C driver serve themselves.
+intercepted(Handle) ->
+    case hb_wasm64:host(Handle) of
+        {ok, wasi} -> [<<"wasi_snapshot_preview1">>, <<"wasi_unstable">>, <<"env">>];
+        _ -> []
     end.
 
 are_numbers([Arg | Rest]) -> is_number(Arg) andalso are_numbers(Rest);

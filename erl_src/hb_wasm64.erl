@@ -120,8 +120,8 @@ start(Image) ->
     start(Image, #{}).
 
 %% @doc Starts an instance of an image: compiles it, unless that has been done, instantiates it and runs its start
-%% function and, if Emscripten has built it, its constructors. Imports that these call and the engine does not serve are
-%% answered as those of {@link call/4}.
+%% function and, if it was built with Emscripten or for WASI, its constructors. Imports that these call and the engine does not
+%% serve are answered as those of {@link call/4}.
 %%
 %% `timeout' includes the time to compile. With `snapshot' the instance starts in that state: a snapshot, or
 %% `{raw, Memory, SideState}' as {@link read_state/1} returns them. It was taken after constructors had run, so none run, and
@@ -154,7 +154,8 @@ status(Handle) ->
     hb_wasm64_nif:status(Handle).
 
 %% @doc Which host of the engine serves imports of an instance's image. An image is Emscripten's where it imports what only
-%% Emscripten's runtime gives, such as `env.invoke_*' or `env._abort_js'; see `docs/emscripten.md'.
+%% Emscripten's runtime gives, such as `env.invoke_*' or `env._abort_js'; see `docs/emscripten.md'. Any other image is one of
+%% WASI where it imports from `wasi_snapshot_preview1' or `wasi_unstable'.
 -spec host(handle()) -> {ok, emscripten | wasi | none} | {error, not_local}.
 host(Handle) ->
     hb_wasm64_nif:host(Handle).
@@ -170,7 +171,7 @@ call(Handle, Func, Args) ->
     call(Handle, Func, Args, #{}).
 
 %% @doc Calls a function. Imports that the engine does not serve have nobody to answer them. Functions of WASI
-%% (`wasi_snapshot_preview1', `wasi_unstable') then report an error: `EBADF' those on descriptors (`fd_*'), `ENOSYS' the
+%% (`wasi_snapshot_preview1', `wasi_unstable') that it does not know then report an error: `EBADF' those on descriptors (`fd_*'), `ENOSYS' the
 %% others, but `clock_time_get' returns 0; `proc_exit' ends the call with `{exit, Status}'. `env.__syscall_*' return
 %% `-ENOSYS'. All other functions, and these with another type of result, return zeros of the right types.
 %%
@@ -285,7 +286,7 @@ output(Handle) ->
     output(Handle, #{}).
 
 %% @doc What the guest has written to its standard output and its error output, the first megabyte of each, since the
-%% call in progress, or else the last one, began. Only images built with Emscripten have such files.
+%% call in progress, or else the last one, began. Only images whose imports the engine serves have such files.
 -spec output(handle(), hb_wasm64_options:operation()) ->
     {ok, #{stdout := binary(), stderr := binary()}} | {error, reason()}.
 output(Handle, Options) ->

@@ -14,7 +14,7 @@
 %%     the same number on every machine. Calls made while an import is pending use up the fuel of the call around them
 %%     too</td></tr>
 %% <tr><td>`time'</td><td>calls, `start'</td><td>that of the call around it, or 0</td><td>what the clock of a guest built
-%%     with Emscripten shows, in milliseconds since 1970. In `start' it is that of constructors and of `main'</td></tr>
+%%     with Emscripten or for WASI shows, in milliseconds since 1970. In `start' it is that of constructors and of `main'</td></tr>
 %% <tr><td>`intercept'</td><td>`call/6', `call_async'</td><td>`[]'</td><td>modules whose imports go to the import function or
 %%     handler though the engine could serve them</td></tr>
 %% <tr><td>`usage'</td><td>`call/4', `call/6', `call_async'</td><td>`false'</td><td>whether the result ends with what the call
@@ -23,7 +23,7 @@
 %% <tr><td>`handler'</td><td>`call_async'</td><td>the caller</td><td>the process that answers the imports</td></tr>
 %% <tr><td>`snapshot'</td><td>`start'</td><td>none</td><td>the state to start in</td></tr>
 %% <tr><td>`initialize'</td><td>`start'</td><td>`true'</td><td>whether the constructors of an image built with Emscripten
-%%     run; `main': `main' after them</td></tr>
+%%     or for WASI run; `main': `main' after them</td></tr>
 %% <tr><td>`memory'</td><td>`start'</td><td>the node's</td><td>bytes that the memories of the instance may have together, the
 %%     heap of its exceptions included. Growth beyond ends the call with `{limit, memory}'; a limit above the node's has no
 %%     effect</td></tr>

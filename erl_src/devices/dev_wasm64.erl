@@ -24,7 +24,7 @@
 %% <tr><td>`terminate'</td><td>the instance</td><td>the base without the instance, which is stopped</td></tr>
 %% </table>
 %%
-%% == Images built with Emscripten ==
+%% == Images built with Emscripten or for WASI ==
 %% The engine serves their imports (see {@link hb_wasm64:call/6}), unless the device at `P/stdlib/MODULE' has the function:
 %% it is asked first. Their clock shows the `timestamp' of the request, or else of its `body', in milliseconds since 1970,
 %% and 0 without one: that of `init' while constructors run, that of `compute' during a call. When a snapshot without
@@ -124,7 +124,7 @@ find_parameters(Body, Request, Base, Opts) ->
 %% Options of a call for an image whose imports the engine serves.
 host(Handle, Prefix, Body, Request, Base, Opts) ->
     case hb_wasm64:host(Handle) of
-        {ok, emscripten} ->
+        {ok, Host} when Host =:= emscripten; Host =:= wasi ->
             Intercepted = dev_wasm64_import:intercepted(Prefix, Base, Opts),
             #{time => time(Body, Request, Opts), intercept => Intercepted};
         _ ->

@@ -111,7 +111,7 @@ impl Image {
         module.initialize_copy_on_write_image().map_err(|error| Error::Host(format!("memory image: {error:#}")))?;
 
         let imported: Vec<_> = module.imports().map(|import| (import.module(), import.name())).collect();
-        let runtime = Runtime::of(imported.iter().copied());
+        let runtime = Runtime::of(&imported);
         let functions = runtime.map(|runtime| Functions::new(runtime, width, facts.can_catch));
         let found = import::all(&module, functions.as_ref())?;
         let imports: Vec<_> = found.iter().map(|import| import.info.clone()).collect();

@@ -1,6 +1,6 @@
 //! Imports: what an image imports, and who serves each of them.
 //!
-//! An import stops the guest and goes to Erlang, unless the image is Emscripten's and the import one that the host serves.
+//! An import stops the guest and goes to Erlang, unless it is one that the host serves, for images of Emscripten and of WASI.
 //! Such an import can be intercepted: it goes to Erlang first, which serves it or passes.
 
 use crate::error::{Error, ImportFailure};

@@ -2,7 +2,7 @@
 //! Emscripten's and is of another type is something else.
 
 use crate::emscripten;
-use crate::function::{Call, Flags, Function};
+use crate::function::{Call, ENV, Flags, Function};
 use crate::memory::Width;
 use crate::runtime::Runtime;
 use crate::wasi;
@@ -64,14 +64,20 @@ impl Functions {
         {
             return binding(&shape, flags, call);
         }
-        let mut rows = self.rows().filter(|row| row.module == module && row.name == name);
+        let mut rows = self.rows(module).filter(|row| row.name == name);
         rows.find_map(|row| binding(row.shape, row.flags, row.call))
     }
 
-    fn rows(&self) -> impl Iterator<Item = &'static Function> + use<> {
-        let of_emscripten: &[&[Function]] =
-            if self.runtime == Runtime::Emscripten { &emscripten::FUNCTIONS } else { &[] };
-        of_emscripten.iter().copied().chain([wasi::FUNCTIONS]).flatten()
+    /// The functions of a module, those that come first hiding others of the same name and type. An image of WASI's may
+    /// import system calls from Emscripten's library: they reach the same files.
+    fn rows(&self, module: &str) -> impl Iterator<Item = &'static Function> {
+        let env: &[&[Function]] = match (self.runtime, module) {
+            (Runtime::Emscripten, ENV) => &emscripten::FUNCTIONS,
+            (Runtime::Wasi, ENV) => &[emscripten::SYSCALLS],
+            _ => &[],
+        };
+        let env = env.iter().copied().flatten().filter(move |row| row.module == module);
+        env.chain(wasi::functions(module))
     }
 
     /// How arguments and the result are passed, where a shape fits a type.
@@ -157,11 +163,12 @@ fn bits(val: &Val) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::function::ENV;
     use std::collections::HashSet;
 
     fn all() -> impl Iterator<Item = &'static Function> {
-        Functions::new(Runtime::Emscripten, Width::Narrow, true).rows()
+        let functions = Functions::new(Runtime::Emscripten, Width::Narrow, true);
+        let all: Vec<_> = [ENV, wasi::PREVIEW_1].iter().flat_map(|module| functions.rows(module)).collect();
+        all.into_iter()
     }
 
     /// The first of two that are the same would hide the other.

@@ -7,7 +7,7 @@
 //! | module | responsibility |
 //! |---|---|
 //! | [`embedder`](Embedder) | what the host requires of its surroundings |
-//! | [`runtime`](Runtime) | which runtime an image was built for |
+//! | [`runtime`](Runtime), `recognize` | which runtime an image was built for, and how to tell |
 //! | `emscripten/` | the functions that images built with Emscripten import |
 //! | `wasi/` | the functions of WASI preview 1 |
 //! | `function` | what is known of a function: a row |
@@ -38,6 +38,7 @@ mod guest;
 pub mod limits;
 mod memory;
 mod program;
+mod recognize;
 mod runtime;
 mod serve;
 mod startup;

@@ -4,6 +4,7 @@ use crate::encoding::{Counted, DecodeError, Expected, Sink};
 use crate::exceptions::{Exceptions, Mark};
 use crate::files::Files;
 use crate::limits::{PAGE, STATE_BYTES, WASM_PAGE};
+use crate::runtime::Runtime;
 
 /// Memories of a snapshot are multiples of this.
 const UNIT: usize = WASM_PAGE as usize;
@@ -14,19 +15,31 @@ const HEADER: usize = 20;
 /// State of the host that belongs to an instance.
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
+    runtime: Runtime,
     pub(crate) files: Files,
     pub(crate) exceptions: Exceptions,
     /// The upper half of a 64-bit result, for images that keep it outside.
     pub(crate) temp_ret: i32,
 }
 
+#[cfg(test)]
 impl Default for State {
     fn default() -> State {
-        State { files: Files::new(), exceptions: Exceptions::default(), temp_ret: 0 }
+        State::new(Runtime::Emscripten)
     }
 }
 
 impl State {
+    /// That of an instance that has just been made, of an image of a runtime.
+    pub fn new(runtime: Runtime) -> State {
+        State { runtime, files: Files::new(), exceptions: Exceptions::default(), temp_ret: 0 }
+    }
+
+    /// Whether it is that of an instance that has just been made.
+    fn is_new(&self) -> bool {
+        *self == State::new(self.runtime)
+    }
+
     /// What the guest has written to standard output and to error output since that was last cleared: of each the first
     /// MiB. It is not part of the state.
     pub fn output(&self) -> (&[u8], &[u8]) {
@@ -59,12 +72,12 @@ impl State {
     /// [`DecodeError::NoRoom`].
     pub fn copy(&self) -> Result<State, DecodeError> {
         let files = self.files.copy()?;
-        Ok(State { files, exceptions: self.exceptions.clone(), temp_ret: self.temp_ret })
+        Ok(State { runtime: self.runtime, files, exceptions: self.exceptions.clone(), temp_ret: self.temp_ret })
     }
 
     /// How many bytes [`encode`](Self::encode) gives.
     pub fn encoded_size(&self) -> usize {
-        if *self == State::default() {
+        if self.is_new() {
             return 0;
         }
         let files = (PAGE + self.files.encoded_size()).next_multiple_of(PAGE);
@@ -126,14 +139,14 @@ impl State {
         Ok(bytes)
     }
 
-    /// The state that [`encode`](Self::encode) has made these bytes of.
+    /// The state of an image of a runtime that [`encode`](Self::encode) has made these bytes of.
     ///
     /// # Errors
     /// [`DecodeError::Invalid`] where the bytes are not an encoding; [`DecodeError::NoRoom`].
-    pub fn decode(bytes: &[u8]) -> Result<State, DecodeError> {
+    pub fn decode(runtime: Runtime, bytes: &[u8]) -> Result<State, DecodeError> {
         const CUT: &str = "the state of the host is cut off";
         if bytes.is_empty() {
-            return Ok(State::default());
+            return Ok(State::new(runtime));
         }
         let number = |at: usize| -> Result<usize, &'static str> {
             let bytes = bytes.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).ok_or(CUT)?;
@@ -146,13 +159,14 @@ impl State {
         let start = (PAGE + files.len()).next_multiple_of(PAGE);
         let exceptions = part(start, exceptions)?;
         let state = State {
+            runtime,
             files: Files::decode(files)?,
             exceptions: Exceptions::decode(exceptions)?,
             temp_ret: i32::from_le_bytes(temp_ret),
         };
         // One state has one encoding: whatever else these bytes say would be lost.
         let mut expected = Expected::new(bytes);
-        if state != State::default() {
+        if !state.is_new() {
             state.put(&mut expected);
         }
         if expected.is_met() { Ok(state) } else { Err("the state of the host is not as it is written".into()) }

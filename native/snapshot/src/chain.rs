@@ -29,15 +29,17 @@ pub struct Resolved<'a> {
 /// [`SnapshotError`] says which files do not belong together, or that the state is not the one named by the last. Here and
 /// in everything that is done with the state [`SnapshotError::Cancelled`] once `cancellation` says so.
 pub fn resolve<'a>(chain: &[Snapshot<'a>], cancellation: Cancellation<'a>) -> Result<Resolved<'a>> {
-    let (first, last) = chain.first().zip(chain.last()).ok_or(SnapshotError::NoSnapshot)?;
-    let mut memories = room::empty(first.tables.len())?;
-    memories.resize_with(first.tables.len(), Vec::new);
+    let last = chain.last().ok_or(SnapshotError::NoSnapshot)?;
+    let mut memories: Vec<Vec<PageRef<'a>>> =
+        room::empty(chain.iter().map(|file| file.tables.len()).max().unwrap_or(0))?;
     let mut under = Vec::new();
     for (number, snapshot) in chain.iter().enumerate() {
         let before = number.checked_sub(1).and_then(|before| chain.get(before));
         check_order(before, snapshot)?;
         let sizes = snapshot.skeleton.memories.iter();
         let mut start = 0;
+        // A memory that the base lacks had nothing but zeros, and one that the delta lacks is gone.
+        memories.resize_with(snapshot.tables.len(), Vec::new);
         for (memory, ((pages, entries), size)) in memories.iter_mut().zip(&snapshot.tables).zip(sizes).enumerate() {
             let before = std::mem::take(pages);
             let end = size / PAGE as u64;
@@ -72,9 +74,6 @@ fn check_order(before: Option<&Snapshot>, snapshot: &Snapshot) -> Result<()> {
         (Some(before), Some(_)) if before.image() != snapshot.image() => Err(SnapshotError::OtherImage),
         (Some(before), Some(base)) if before.id() != base => Err(SnapshotError::OtherBase),
         (Some(before), Some(_)) if before.is_partial() != snapshot.is_partial() => Err(SnapshotError::OtherBase),
-        (Some(before), Some(_)) if before.tables.len() != snapshot.tables.len() => {
-            Err(SnapshotError::Malformed("a delta with more or less memories than its base"))
-        }
         (Some(_), Some(_)) => Ok(()),
     }
 }

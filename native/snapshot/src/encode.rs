@@ -131,7 +131,7 @@ impl<'a> Plan<'a> {
             return Err(SnapshotError::OtherImage);
         }
         let count = skeleton.memories.len();
-        if memories.len() != count || base.is_some_and(|base| base.skeleton().memories.len() != count) {
+        if memories.len() != count {
             return Err(SnapshotError::Unencodable("memories are missing, or too many"));
         }
         let encoded = skeleton::encode(skeleton)?;

@@ -5,6 +5,7 @@ use super::{Surroundings, View, invalid};
 use crate::error::{Error, Limit};
 use crate::image::{Image, StateExports};
 use crate::touched::touched;
+use hb_wasm64_host::Runtime;
 use hb_wasm64_snapshot::{self as snapshot, Cancellation, Entries, GlobalValue, Segment, Skeleton};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -20,8 +21,8 @@ pub(super) struct Items {
     flags: Vec<(Segment, Global)>,
     functions: Option<Table>,
     drop: Option<Func>,
-    /// Whether the image has a host, whose state is a memory behind the others.
-    pub(super) has_host: bool,
+    /// Whose state the host has for the image: in a snapshot, a memory behind the others.
+    runtime: Option<Runtime>,
     /// Which of the memories callers read and write.
     pub(super) linear: Option<usize>,
 }
@@ -48,8 +49,18 @@ impl Items {
             linear.is_some_and(|linear| linear.data_ptr(&*store) == memory.data_ptr(&*store))
         };
         let linear = memories.iter().position(is_linear);
-        let has_host = image.runtime().is_some();
-        Ok(Items { image: image.clone(), memories, globals, tables, flags, functions, drop, has_host, linear })
+        let runtime = image.runtime();
+        Ok(Items { image: image.clone(), memories, globals, tables, flags, functions, drop, runtime, linear })
+    }
+
+    /// Whether the state of the host, in so many bytes, is a memory of a snapshot. Of an image of Emscripten's it always is; of
+    /// one of WASI's only where it is not as in an instance that has just been made, as before hosts served such images.
+    fn has_host_memory(&self, bytes: u64) -> bool {
+        match self.runtime {
+            Some(Runtime::Emscripten) => true,
+            Some(Runtime::Wasi) => bytes > 0,
+            None => false,
+        }
     }
 
     /// The memory that callers read and write.
@@ -119,7 +130,8 @@ impl Items {
             None => Vec::new(),
         };
         let in_host = whole(host.len());
-        let host = self.has_host.then_some(snapshot::Memory { bytes: &host, candidates: &in_host });
+        let is_there = self.has_host_memory(host.len() as u64);
+        let host = is_there.then_some(snapshot::Memory { bytes: &host, candidates: &in_host });
         let memories: Vec<_> = self.memories(store, candidates).chain(host).collect();
         look(&View { image: &self.image, skeleton, memories: &memories, linear: self.linear, cancellation })
     }
@@ -129,7 +141,8 @@ impl Items {
         store: &mut StoreContextMut<'_, impl Surroundings>,
         cancellation: Cancellation<'_>,
     ) -> Result<Skeleton, Error> {
-        let host = self.has_host.then(|| store.data().host().map_or(0, |host| host.encoded_size() as u64));
+        let host = store.data().host().map_or(0, |host| host.encoded_size() as u64);
+        let host = Some(host).filter(|bytes| self.has_host_memory(*bytes));
         let memories = self.memories.iter().map(|memory| memory.data_size(&*store) as u64).chain(host).collect();
         let names = self.names(store);
         let mut globals = Vec::with_capacity(self.globals.len());
@@ -173,7 +186,12 @@ impl Items {
         skeleton: &Skeleton,
         cancellation: Cancellation<'_>,
     ) -> Result<(), Error> {
-        if skeleton.memories.len() != self.memories.len() + usize::from(self.has_host) {
+        let host = match skeleton.memories.get(self.memories.len()..).unwrap_or_default() {
+            [] => self.runtime != Some(Runtime::Emscripten),
+            [bytes] => self.has_host_memory(*bytes),
+            _ => false,
+        };
+        if skeleton.memories.len() < self.memories.len() || !host {
             return Err(invalid("another number of memories"));
         }
         for (memory, bytes) in self.memories.iter().zip(&skeleton.memories) {

@@ -6,7 +6,7 @@ use super::{ENTRY_BYTES, Outline, Surroundings};
 use crate::error::{Error, Limit};
 use crate::image::Image;
 use crate::limits::{MEMORY_BYTES, TABLE_ELEMENTS};
-use hb_wasm64_host::State;
+use hb_wasm64_host::{Runtime, State};
 use hb_wasm64_snapshot::{self as snapshot, Cancellation, Code, PAGE, Resolved, Snapshot, SnapshotError, room};
 use wasmtime::StoreContextMut;
 
@@ -167,8 +167,8 @@ impl Snapshots {
                     (_, None) => {}
                 }
             }
-            if let Some(state) = given.state.as_ref().filter(|_| items.has_host) {
-                put_host(store, state, items.memories.len())?;
+            if let (Some(state), Some(runtime)) = (&given.state, items.image.runtime()) {
+                put_host(store, runtime, state, items.memories.len())?;
             }
             // The sizes agree already where the state is without the memory.
             let is_whole = given.state.is_some_and(|state| !state.is_partial());
@@ -198,16 +198,17 @@ fn other_memory() -> Error {
     Error::InvalidSnapshot(Code::OtherMemory, "the state beside another memory".into())
 }
 
-/// Gives the host the state that is the memory of this index.
+/// Gives the host the state that is the memory of this index, if there is one.
 fn put_host(
     store: &mut StoreContextMut<'_, impl Surroundings>,
+    runtime: Runtime,
     state: &Resolved<'_>,
     index: usize,
 ) -> Result<(), Error> {
-    let size = state.skeleton().memories.get(index).copied().unwrap_or_default();
+    let Some(size) = state.skeleton().memories.get(index).copied() else { return Ok(()) };
     let mut bytes = State::room(size, state.page_count(index))?;
     state.restore_into(index, &mut bytes, &[]).map_err(Error::from)?;
-    let host = State::decode(&bytes)?;
+    let host = State::decode(runtime, &bytes)?;
     store.data_mut().set_host(host);
     Ok(())
 }

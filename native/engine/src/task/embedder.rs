@@ -8,7 +8,7 @@ use crate::import::ImportInfo;
 use crate::limits;
 use crate::pace::yield_once;
 use crate::state::Surroundings;
-use hb_wasm64_host::{Embedder, Failure, Intercepted, State, Width};
+use hb_wasm64_host::{Embedder, Failure, Intercepted, Runtime, State, Width};
 use std::sync::Arc;
 use wasmtime::{Func, Instance, Memory, StoreContextMut, Val};
 
@@ -34,7 +34,8 @@ impl Embedder for Data {
     }
 
     fn state_mut(&mut self) -> &mut State {
-        self.host.get_or_insert_default()
+        let runtime = self.image.runtime().unwrap_or(Runtime::Emscripten);
+        self.host.get_or_insert_with(|| Box::new(State::new(runtime)))
     }
 
     fn guest_calls(&mut self) -> &mut usize {

@@ -33,6 +33,9 @@ use crate::function::{Call, ENV, Flags, Function, OWN, Operation};
 pub(crate) const FUNCTIONS: [&[Function]; 5] =
     [time::FUNCTIONS, exceptions::FUNCTIONS, heap::FUNCTIONS, process::FUNCTIONS, syscalls::FUNCTIONS];
 
+/// Of them, those that images import that Emscripten has built to run without its JavaScript.
+pub(crate) const SYSCALLS: &[Function] = syscalls::FUNCTIONS;
+
 /// What serves a name that has any number of parameters.
 pub(crate) fn variadic(module: &str, name: &str, params: usize) -> Option<(String, Flags, Call)> {
     let is_variadic = module == ENV && name.starts_with(exceptions::FIND_MATCHING_CATCH);

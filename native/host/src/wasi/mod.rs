@@ -6,6 +6,7 @@ use crate::errno::Errno;
 use crate::failure::Fault;
 use crate::files::Files;
 use crate::files::flags::{O_APPEND, O_DSYNC, O_NONBLOCK, O_SYNC_ONLY, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT};
+use crate::files::flags::{SEEK_CUR, SEEK_END, SEEK_SET};
 use crate::function::Call::{self, Plain, Wasi};
 use crate::function::{DESCRIPTOR, Flags, Function, OPEN};
 use crate::limits::{BUFFERS, STEP_BYTES};
@@ -14,6 +15,25 @@ use crate::program::PROGRAM;
 mod startup;
 
 pub(crate) use startup::initialize;
+
+/// The module of preview 1.
+pub(crate) const PREVIEW_1: &str = "wasi_snapshot_preview1";
+/// The module of the snapshot before it.
+const UNSTABLE: &str = "wasi_unstable";
+/// The modules that programs of WASI import from.
+pub(crate) const MODULES: [&str; 2] = [PREVIEW_1, UNSTABLE];
+
+/// The functions of one of these modules; those that differ in the older one come first.
+pub(crate) fn functions(module: &str) -> impl Iterator<Item = &'static Function> + use<> {
+    let (older, all): (&[Function], &[Function]) = match module {
+        PREVIEW_1 => (&[], FUNCTIONS),
+        UNSTABLE => (OLDER, FUNCTIONS),
+        _ => (&[], &[]),
+    };
+    older.iter().chain(all)
+}
+
+const OLDER: &[Function] = &[wasi("fd_seek", "ijip:i", DESCRIPTOR, Wasi(older_fd_seek))];
 
 pub(crate) const FUNCTIONS: &[Function] = &[
     wasi("args_get", "pp:i", OPEN, Wasi(args_get)),
@@ -37,7 +57,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
 ];
 
 const fn wasi(name: &'static str, shape: &'static str, flags: Flags, call: Call) -> Function {
-    Function { module: "wasi_snapshot_preview1", name, shape, flags, call }
+    Function { module: PREVIEW_1, name, shape, flags, call }
 }
 
 type Answer = Result<(), Errno>;
@@ -109,9 +129,24 @@ fn fd_sync(host: &mut HostCtx<'_>, args: Args<'_>) -> Answer {
 
 /// `fd`, `offset`, `whence` as `lseek` has it, and where the new offset is written.
 fn fd_seek(host: &mut HostCtx<'_>, args: Args<'_>) -> Answer {
+    seek(host, args, args.int(2))
+}
+
+/// The same with the numbers of `whence` in another order.
+fn older_fd_seek(host: &mut HostCtx<'_>, args: Args<'_>) -> Answer {
+    let whence = match args.int(2) {
+        0 => SEEK_CUR,
+        1 => SEEK_END,
+        2 => SEEK_SET,
+        _ => return Err(Errno::INVAL),
+    };
+    seek(host, args, whence)
+}
+
+fn seek(host: &mut HostCtx<'_>, args: Args<'_>, whence: i32) -> Answer {
     let into = args.pointer(3);
     host.memory.get(into, 8)?;
-    let offset = host.state.files.seek(args.int(0), args.wide(1), args.int(2))?;
+    let offset = host.state.files.seek(args.int(0), args.wide(1), whence)?;
     host.memory.put_u64(into, offset)?;
     Ok(())
 }

@@ -20,6 +20,8 @@ pub enum Change {
 pub struct Step {
     skeleton: Skeleton,
     grow: usize,
+    /// 0: a memory comes behind the others; 1: the last one goes, unless it is the first.
+    count: u8,
     changes: Vec<(prop::sample::Index, prop::sample::Index, Change)>,
 }
 
@@ -63,7 +65,12 @@ fn change() -> impl Strategy<Value = Change> {
 
 pub fn step() -> impl Strategy<Value = Step> {
     let changes = vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), change()), 0..12);
-    (skeleton(), 0_usize..2, changes).prop_map(|(skeleton, grow, changes)| Step { skeleton, grow, changes })
+    (skeleton(), 0_usize..2, 0_u8..6, changes).prop_map(|(skeleton, grow, count, changes)| Step {
+        skeleton,
+        grow,
+        count,
+        changes,
+    })
 }
 
 pub fn state() -> impl Strategy<Value = State> {
@@ -75,6 +82,11 @@ pub fn state() -> impl Strategy<Value = State> {
 
 pub fn after(state: &State, step: &Step) -> State {
     let mut memories = state.memories.clone();
+    match step.count {
+        0 if !memories.is_empty() => memories.push(Vec::new()),
+        1 if memories.len() > 1 => drop(memories.pop()),
+        _ => {}
+    }
     if let Some(memory) = memories.last_mut() {
         memory.resize(memory.len() + step.grow * WASM_PAGE, 0);
     }

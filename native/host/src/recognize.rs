@@ -1,0 +1,17 @@
+//! How to tell which runtime an image was built for.
+
+use crate::runtime::Runtime;
+use crate::{emscripten, wasi};
+
+impl Runtime {
+    /// By what an image imports: the names of modules and functions. `None` where it expects nothing that is served here.
+    ///
+    /// What Emscripten builds to run without its JavaScript is an image of WASI.
+    pub fn of(imports: &[(&str, &str)]) -> Option<Runtime> {
+        if emscripten::is_emscripten(imports.iter().copied()) {
+            Some(Runtime::Emscripten)
+        } else {
+            imports.iter().any(|(module, _)| wasi::MODULES.contains(module)).then_some(Runtime::Wasi)
+        }
+    }
+}
