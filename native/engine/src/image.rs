@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::import::{self, Import, ImportInfo};
 use crate::limits;
 use crate::value::Signature;
-use hb_wasm64_host::{Functions, Runtime, Width};
+use hb_wasm64_host::{Abi, Functions, Imported, Runtime, Shown, Width};
 use hb_wasm64_rewrite::expose::{self, Layout};
 use hb_wasm64_rewrite::unwind::Thrown;
 use hb_wasm64_rewrite::{Options, Rewritten, rewrite};
@@ -52,6 +52,7 @@ pub struct Image {
     fresh: OnceLock<Fresh>,
     runtime: Option<Runtime>,
     width: Width,
+    abi: Abi,
     thrown: Vec<(ModuleExport, Thrown)>,
     stack_pointer: Option<ModuleExport>,
 }
@@ -112,7 +113,8 @@ impl Image {
 
         let imported: Vec<_> = module.imports().map(|import| (import.module(), import.name())).collect();
         let runtime = Runtime::of(&imported);
-        let functions = runtime.map(|runtime| Functions::new(runtime, width, facts.can_catch));
+        let abi = abi(&module, width, facts.extends_time);
+        let functions = runtime.map(|runtime| Functions::new(runtime, width, facts.can_catch, abi));
         let found = import::all(&module, functions.as_ref())?;
         let imports: Vec<_> = found.iter().map(|import| import.info.clone()).collect();
         let mut interceptable_modules: Vec<Arc<str>> = Vec::new();
@@ -152,6 +154,7 @@ impl Image {
             fresh,
             runtime,
             width,
+            abi,
             thrown,
             stack_pointer,
         };
@@ -199,6 +202,11 @@ impl Image {
     /// How wide pointers are.
     pub(crate) fn width(&self) -> Width {
         self.width
+    }
+
+    /// Which Emscripten has built it.
+    pub(crate) fn abi(&self) -> Abi {
+        self.abi
     }
 
     /// The global that points to the end of the guest's own stack, if the image is Emscripten's and has one.
@@ -432,6 +440,24 @@ fn exports(module: &Module) -> (Vec<Export>, HashMap<Box<str>, FuncExport>) {
         }
     }
     (exports, funcs)
+}
+
+/// Which Emscripten has built a module, if one has.
+fn abi(module: &Module, width: Width, extends_time: bool) -> Abi {
+    let functions = module.imports().filter_map(|import| match import.ty() {
+        ExternType::Func(ty) => Some((import.module(), import.name(), ty)),
+        _ => None,
+    });
+    let imports: Vec<_> = functions
+        .map(|(module, name, ty)| Imported {
+            module,
+            name,
+            params: ty.params().collect(),
+            results: ty.results().collect(),
+        })
+        .collect();
+    let exports = module.exports().map(|export| export.name()).collect();
+    Abi::of(&Shown { imports: &imports, exports, width, extends_time })
 }
 
 /// A table that is the only one of the image need not be exported.

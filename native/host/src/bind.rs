@@ -1,6 +1,7 @@
 //! Which function of the host serves an import: by its name, and by its type, as an import that is called like one of
 //! Emscripten's and is of another type is something else.
 
+use crate::abi::Abi;
 use crate::emscripten;
 use crate::function::{Call, ENV, Flags, Function};
 use crate::memory::Width;
@@ -44,12 +45,13 @@ pub struct Functions {
     runtime: Runtime,
     width: Width,
     can_catch: bool,
+    abi: Abi,
 }
 
 impl Functions {
     /// For an image of a runtime, whose pointers are so wide, and which can catch C++ exceptions or not.
-    pub fn new(runtime: Runtime, width: Width, can_catch: bool) -> Functions {
-        Functions { runtime, width, can_catch }
+    pub fn new(runtime: Runtime, width: Width, can_catch: bool, abi: Abi) -> Functions {
+        Functions { runtime, width, can_catch, abi }
     }
 
     /// The function that serves an import, if there is one of its names and its type.
@@ -71,12 +73,12 @@ impl Functions {
     /// The functions of a module, those that come first hiding others of the same name and type. An image of WASI's may
     /// import system calls from Emscripten's library: they reach the same files.
     fn rows(&self, module: &str) -> impl Iterator<Item = &'static Function> {
-        let env: &[&[Function]] = match (self.runtime, module) {
-            (Runtime::Emscripten, ENV) => &emscripten::FUNCTIONS,
-            (Runtime::Wasi, ENV) => &[emscripten::SYSCALLS],
-            _ => &[],
+        let (first, env): (&[Function], &[&[Function]]) = match (self.runtime, module) {
+            (Runtime::Emscripten, ENV) => (emscripten::first(self.abi), &emscripten::FUNCTIONS),
+            (Runtime::Wasi, ENV) => (&[], &[emscripten::SYSCALLS]),
+            _ => (&[], &[]),
         };
-        let env = env.iter().copied().flatten().filter(move |row| row.module == module);
+        let env = [first].into_iter().chain(env.iter().copied()).flatten().filter(move |row| row.module == module);
         env.chain(wasi::functions(module))
     }
 
@@ -92,7 +94,8 @@ impl Functions {
             ("", []) => Returned::Nothing,
             ("i", [ValType::I32]) => Returned::I32,
             ("j", [ValType::I64]) => Returned::I64,
-            ("j", [ValType::I32]) if self.width == Width::Narrow => Returned::Halves,
+            // Of earlier versions no import returns 64 bits.
+            ("j", [ValType::I32]) if self.width == Width::Narrow && self.abi == Abi::Current => Returned::Halves,
             ("p", [ValType::I32]) if self.width == Width::Narrow => Returned::I32,
             ("p", [ValType::I64]) if self.width == Width::Wide => Returned::I64,
             ("d", [ValType::F64]) => Returned::F64,
@@ -166,7 +169,7 @@ mod tests {
     use std::collections::HashSet;
 
     fn all() -> impl Iterator<Item = &'static Function> {
-        let functions = Functions::new(Runtime::Emscripten, Width::Narrow, true);
+        let functions = Functions::new(Runtime::Emscripten, Width::Narrow, true, Abi::Current);
         let all: Vec<_> = [ENV, wasi::PREVIEW_1].iter().flat_map(|module| functions.rows(module)).collect();
         all.into_iter()
     }
@@ -202,7 +205,7 @@ mod tests {
             (Width::Narrow, &[I32], &[Val::I32(pages as i32)]),
         ];
         for (width, offset, given) in cases {
-            let functions = Functions::new(Runtime::Emscripten, width, true);
+            let functions = Functions::new(Runtime::Emscripten, width, true, Abi::Current);
             let (pointer, zero) = if width == Width::Wide { (I64, Val::I64(0)) } else { (I32, Val::I32(0)) };
             let pointers = [pointer.clone(), pointer.clone()];
             let params = [&[pointer, I32, I32, I32], offset, &pointers[..]].concat();

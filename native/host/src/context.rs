@@ -1,5 +1,7 @@
 //! What a function of the host is given.
 
+use crate::abi::Abi;
+use crate::failure::Fault;
 use crate::memory::Memory;
 use crate::state::State;
 
@@ -9,6 +11,26 @@ pub(crate) struct HostCtx<'a> {
     pub(crate) state: &'a mut State,
     /// The caller's clock: milliseconds since 1970.
     pub(crate) now: u64,
+    /// Which Emscripten has built the image.
+    pub(crate) abi: Abi,
+}
+
+impl HostCtx<'_> {
+    /// A `time_t` in memory.
+    pub(crate) fn time_at(&self, at: u64) -> Result<i64, Fault> {
+        match self.abi.time_bytes() {
+            4 => self.memory.i32(at).map(i64::from),
+            _ => self.memory.u64(at).map(|bits| bits as i64),
+        }
+    }
+
+    /// Writes a `time_t`; of one that is too wide its lower half.
+    pub(crate) fn put_time(&mut self, at: u64, time: i64) -> Result<(), Fault> {
+        match self.abi.time_bytes() {
+            4 => self.memory.put_i32(at, time as i32),
+            _ => self.memory.put_u64(at, time as u64),
+        }
+    }
 }
 
 /// The arguments of a call, each 64 bits wide: an `i32` with its sign extended, a pointer with zeros, a float as bits.

@@ -1,5 +1,6 @@
 //! What the host requires of its surroundings.
 
+use crate::abi::Abi;
 use crate::memory::Width;
 use crate::state::State;
 use wasmtime::{Func, Memory, StoreContextMut, Val};
@@ -14,6 +15,9 @@ pub trait Embedder: Sized + Send + 'static {
 
     /// How wide the pointers of the guest are.
     fn width(&self) -> Width;
+
+    /// Which Emscripten has built the image, where one has.
+    fn abi(&self) -> Abi;
 
     /// The memory that the guest's pointers mean.
     fn memory(&self) -> Option<Memory>;

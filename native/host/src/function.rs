@@ -34,6 +34,8 @@ pub(crate) enum Call {
     Syscall(fn(&mut HostCtx<'_>, Args<'_>) -> Result<i32, Errno>),
     /// The same; the result is 0, or the number of an error.
     Wasi(fn(&mut HostCtx<'_>, Args<'_>) -> Result<(), Errno>),
+    /// The same; the result is an `i32`, or -1 and the number of an error in `errno`.
+    Library(fn(&mut HostCtx<'_>, Args<'_>) -> Result<i32, Errno>),
     /// It calls the guest, or takes long.
     Operation(Operation),
 }
@@ -50,12 +52,14 @@ pub(crate) enum Operation {
     ResizeHeap,
     HeapMax,
     Map,
+    /// The same, which returns the address: from Emscripten 3.1.12 to 3.1.21.
+    MapReturning,
+    /// The same with the wanted address in front, which does not count: up to 3.1.11.
+    MapBehindAddress,
     Unmap,
     Sync,
     /// `tzset`, as it is up to Emscripten 3.1.54.
     ZoneNames,
-    /// `getentropy`, which later images have themselves, on top of `random_get`.
-    Entropy,
 }
 
 /// Who may serve a function in the place of the host, and how long it takes.

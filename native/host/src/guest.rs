@@ -14,7 +14,7 @@ pub(crate) fn with_host<T: Embedder, R>(
     store: &mut StoreContextMut<'_, T>,
     work: impl FnOnce(&mut HostCtx<'_>) -> Result<R, Fault>,
 ) -> wasmtime::Result<R> {
-    let (width, now) = (store.data().width(), store.data().now());
+    let (width, now, abi) = (store.data().width(), store.data().now(), store.data().abi());
     let fuel = store.get_fuel()?;
     let budget = fuel.saturating_mul(BYTES_PER_FUEL).saturating_add(BYTES_PER_FUEL - 1);
     let (bytes, data) = match store.data().memory() {
@@ -23,7 +23,7 @@ pub(crate) fn with_host<T: Embedder, R>(
     };
     let state = data.state_mut();
     state.files.begin_work(budget);
-    let mut host = HostCtx { memory: Memory::new(bytes, width, budget), now, state };
+    let mut host = HostCtx { memory: Memory::new(bytes, width, budget), now, state, abi };
     let result = work(&mut host);
     let used = host.memory.used().saturating_add(host.state.files.paid());
     let given_up = host.state.files.given_up();

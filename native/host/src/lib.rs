@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`embedder`](Embedder) | what the host requires of its surroundings |
 //! | [`runtime`](Runtime), `recognize` | which runtime an image was built for, and how to tell |
+//! | [`abi`](Abi) | which Emscripten has built an image |
 //! | `emscripten/` | the functions that images built with Emscripten import |
 //! | `wasi/` | the functions of WASI preview 1 |
 //! | `function` | what is known of a function: a row |
@@ -24,6 +25,7 @@
 
 #![deny(missing_docs)]
 
+mod abi;
 mod bind;
 mod context;
 mod embedder;
@@ -46,6 +48,7 @@ mod state;
 mod unserved;
 mod wasi;
 
+pub use abi::{Abi, Imported, Shown};
 pub use bind::{Binding, Functions};
 pub use embedder::{Embedder, Intercepted};
 pub use encoding::DecodeError;

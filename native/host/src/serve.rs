@@ -7,7 +7,7 @@ use crate::emscripten::{operate, set_temp_ret};
 use crate::errno::Errno;
 use crate::failure::Failure;
 use crate::function::Call;
-use crate::guest::with_host;
+use crate::guest::{call_export, with_host};
 use wasmtime::{AsContextMut, StoreContextMut, Val};
 
 /// The body of an import that the host serves. It is intercepted where the call wants that and it is safe: not on
@@ -50,6 +50,10 @@ pub async fn serve<T: Embedder>(
         Call::Wasi(function) => {
             with_host(&mut store, |host| Ok(int(function(host, Args(&args)).map_or_else(Errno::positive, |()| 0))))
         }
+        Call::Library(function) => match with_host(&mut store, |host| Ok(function(host, Args(&args))))? {
+            Ok(value) => Ok(int(value)),
+            Err(errno) => set_errno(&mut store, errno).await.map(|()| int(-1)),
+        },
         Call::Operation(operation) => operate(&mut store, operation, &args).await,
     };
     let value = value.map_err(|error| name(binding, error))?;
@@ -60,6 +64,14 @@ pub async fn serve<T: Embedder>(
         *result = value;
     }
     Ok(())
+}
+
+/// Sets C's `errno`, if the guest says where it is.
+async fn set_errno<T: Embedder>(store: &mut StoreContextMut<'_, T>, errno: Errno) -> wasmtime::Result<()> {
+    match call_export(store, "__errno_location", &[]).await? {
+        Some(at) => with_host(store, |host| host.memory.put_i32(at, errno.positive())),
+        None => Ok(()),
+    }
 }
 
 /// An error that says which import was given an address outside of the memory.

@@ -8,7 +8,7 @@ use crate::import::ImportInfo;
 use crate::limits;
 use crate::pace::yield_once;
 use crate::state::Surroundings;
-use hb_wasm64_host::{Embedder, Failure, Intercepted, Runtime, State, Width};
+use hb_wasm64_host::{Abi, Embedder, Failure, Intercepted, Runtime, State, Width};
 use std::sync::Arc;
 use wasmtime::{Func, Instance, Memory, StoreContextMut, Val};
 
@@ -19,6 +19,10 @@ impl Embedder for Data {
 
     fn width(&self) -> Width {
         self.image.width()
+    }
+
+    fn abi(&self) -> Abi {
+        self.image.abi()
     }
 
     fn memory(&self) -> Option<Memory> {

@@ -25,11 +25,19 @@ pub(super) const FUNCTIONS: &[Function] = &[
     env("_mmap_js", "piiijpp:i", OWN_FILE, Do(Operation::Map)),
     // Up to Emscripten 3.1.41 the offset into the file is as wide as a pointer.
     env("_mmap_js", "piiippp:i", OWN_FILE, Do(Operation::Map)),
+    // It returns the address from Emscripten 3.1.12 to 3.1.21.
+    env("_mmap_js", "piiipp:p", OWN_FILE, Do(Operation::MapReturning)),
     env("_munmap_js", "ppiiij:i", OWN_FILE, Do(Operation::Unmap)),
     env("_munmap_js", "ppiiip:i", OWN_FILE, Do(Operation::Unmap)),
     env("_msync_js", "ppiiij:i", OWN_FILE, Do(Operation::Sync)),
     env("_msync_js", "ppiiip:i", OWN_FILE, Do(Operation::Sync)),
+    // Up to Emscripten 3.1.22: no protection, and no offset.
+    env("_msync_js", "ppii:i", OWN_FILE, Do(Operation::Sync)),
 ];
+
+/// Up to Emscripten 3.1.11 the wanted address comes first.
+pub(super) const FUNCTIONS_UNTIL_3_1_15: &[Function] =
+    &[env("_mmap_js", "ppiiipp:p", OWN_FILE, Do(Operation::MapBehindAddress))];
 
 /// Does `step` for all of `size` bytes (how many were done before, and how many are next), with a pause after each
 /// [`STEP_BYTES`], until it fails.
@@ -114,19 +122,46 @@ pub(super) async fn resize<T: Embedder>(store: &mut StoreContextMut<'_, T>, want
     Ok(0)
 }
 
-/// Maps a file: allocates in the guest's heap and copies what the file holds there.
+/// Maps a file, and writes where: 0, or the negative number of an error.
 pub(super) async fn map<T: Embedder>(store: &mut StoreContextMut<'_, T>, args: Args<'_>) -> wasmtime::Result<u64> {
+    match map_file(store, args).await? {
+        Ok(address) => with_host(store, |host| host.memory.put_pointer(args.pointer(6), address).map(|()| 0)),
+        Err(errno) => Ok(int(errno.negative())),
+    }
+}
+
+/// Maps a file: the address, or the negative number of an error.
+pub(super) async fn map_returning<T: Embedder>(
+    store: &mut StoreContextMut<'_, T>,
+    args: Args<'_>,
+) -> wasmtime::Result<u64> {
+    Ok(map_file(store, args).await?.unwrap_or_else(|errno| int(errno.negative())))
+}
+
+/// The same behind the address that the program wants. It gets another one.
+pub(super) async fn map_behind_address<T: Embedder>(
+    store: &mut StoreContextMut<'_, T>,
+    args: Args<'_>,
+) -> wasmtime::Result<u64> {
+    map_returning(store, Args(args.0.get(1..).unwrap_or_default())).await
+}
+
+/// Allocates in the guest's heap and copies what the file holds there: the address.
+async fn map_file<T: Embedder>(
+    store: &mut StoreContextMut<'_, T>,
+    args: Args<'_>,
+) -> wasmtime::Result<Result<u64, Errno>> {
     let (size, protection, flags, descriptor) = (args.pointer(0), args.int(1), args.int(2), args.int(3));
-    let (offset, allocated, pointer) = (args.wide(4), args.pointer(5), args.pointer(6));
+    let (offset, allocated) = (args.wide(4), args.pointer(5));
     let shared = protection & PROT_WRITE != 0 && flags & MAP_PRIVATE == 0;
     // From here on it is about the file: while the guest allocates it may do anything with its descriptor.
     let place = match with_host(store, |host| Ok(host.state.files.to_map(descriptor, offset, shared)))? {
         Ok(place) => place,
-        Err(errno) => return Ok(int(errno.negative())),
+        Err(errno) => return Ok(Err(errno)),
     };
     let whole = size.checked_next_multiple_of(WASM_PAGE).unwrap_or(u64::MAX);
     let address = call_export(store, "emscripten_builtin_memalign", &[WASM_PAGE, whole]).await?;
-    let Some(address) = address.filter(|address| *address != 0) else { return Ok(int(Errno::NOMEM.negative())) };
+    let Some(address) = address.filter(|address| *address != 0) else { return Ok(Err(Errno::NOMEM)) };
     with_host(store, |host| {
         host.memory.check(address, whole)?;
         host.memory.pay(whole)
@@ -138,13 +173,12 @@ pub(super) async fn map<T: Embedder>(store: &mut StoreContextMut<'_, T>, args: A
         Ok(host.state.files.read_mapped(place.behind(done), contents))
     });
     if let Err(errno) = copied.await? {
-        return Ok(int(errno.negative()));
+        return Ok(Err(errno));
     }
     with_host(store, |host| {
         host.memory.put_i32(allocated, 1)?;
-        host.memory.put_pointer(pointer, address)?;
         let mapped = if shared { host.state.files.map(address, size, place) } else { Ok(()) };
-        Ok(int(mapped.map_or_else(Errno::negative, |()| 0)))
+        Ok(mapped.map(|()| address))
     })
 }
 
@@ -199,8 +233,11 @@ pub(super) async fn write_back<T: Embedder>(
 /// The place of a mapping that the host does not know, if it is to be written back: one of a state that was saved when
 /// the library's record, with the descriptor, was all that there was.
 fn unknown_mapping(host: &HostCtx<'_>, args: Args<'_>) -> Result<Option<Place>, Errno> {
+    /// With the descriptor and the offset.
+    const ALL: usize = 6;
+
     let (address, size, protection, flags) = (args.pointer(0), args.pointer(1), args.int(2), args.int(3));
-    if protection & PROT_WRITE == 0 || flags & MAP_PRIVATE != 0 {
+    if args.0.len() < ALL || protection & PROT_WRITE == 0 || flags & MAP_PRIVATE != 0 {
         return Ok(None);
     }
     host.memory.check(address, size)?;

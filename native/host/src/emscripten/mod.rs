@@ -6,6 +6,7 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `old` | functions that only older versions have |
 //! | `operate` | functions that call the guest or take long |
 //! | `startup` | constructors and `main` |
 //! | `exceptions` | C++ exceptions |
@@ -16,6 +17,7 @@
 
 mod exceptions;
 mod heap;
+mod old;
 mod operate;
 mod process;
 mod startup;
@@ -27,11 +29,17 @@ mod time;
 pub(crate) use operate::{operate, set_temp_ret};
 pub(crate) use startup::initialize;
 
+use crate::abi::Abi;
 use crate::function::{Call, ENV, Flags, Function, OWN, Operation};
 
 /// All of them. A function whose type differs between versions of Emscripten has a row for each type.
-pub(crate) const FUNCTIONS: [&[Function]; 5] =
-    [time::FUNCTIONS, exceptions::FUNCTIONS, heap::FUNCTIONS, process::FUNCTIONS, syscalls::FUNCTIONS];
+pub(crate) const FUNCTIONS: [&[Function]; 6] =
+    [time::FUNCTIONS, exceptions::FUNCTIONS, heap::FUNCTIONS, process::FUNCTIONS, syscalls::FUNCTIONS, old::FUNCTIONS];
+
+/// Those that come before [`FUNCTIONS`] in an image of these versions, where the same name and type means something else.
+pub(crate) fn first(abi: Abi) -> &'static [Function] {
+    if abi == Abi::Until3_1_15 { heap::FUNCTIONS_UNTIL_3_1_15 } else { &[] }
+}
 
 /// Of them, those that images import that Emscripten has built to run without its JavaScript.
 pub(crate) const SYSCALLS: &[Function] = syscalls::FUNCTIONS;

@@ -1,6 +1,6 @@
 //! Functions that are more than work on the memory and the state.
 
-use super::{exceptions, heap, process, time};
+use super::{exceptions, heap, time};
 use crate::context::{Args, int};
 use crate::embedder::Embedder;
 use crate::function::Operation;
@@ -28,10 +28,11 @@ pub(crate) async fn operate<T: Embedder>(
         Operation::ResizeHeap => heap::resize(store, first).await,
         Operation::HeapMax => Ok(heap::maximum(store)),
         Operation::Map => heap::map(store, Args(args)).await,
+        Operation::MapReturning => heap::map_returning(store, Args(args)).await,
+        Operation::MapBehindAddress => heap::map_behind_address(store, Args(args)).await,
         Operation::Unmap => heap::write_back(store, Args(args), true).await,
         Operation::Sync => heap::write_back(store, Args(args), false).await,
         Operation::ZoneNames => time::zone_names(store, Args(args)).await,
-        Operation::Entropy => process::entropy(store).await,
     }
 }
 

@@ -1,14 +1,11 @@
 //! The end of a program, and what else it may ask about its process and its system.
 
 use crate::context::{Args, HostCtx, int};
-use crate::embedder::Embedder;
 use crate::errno::Errno;
 use crate::failure::Fault;
-use crate::function::Call::{self, Plain};
-use crate::function::{FILE, Function, OPEN, OWN, Operation, env};
-use crate::guest::{call_export, with_host};
+use crate::function::Call::{Library, Plain};
+use crate::function::{FILE, Function, OPEN, OWN, env};
 use crate::limits::{LINE_BYTES, MESSAGE_BYTES};
-use wasmtime::StoreContextMut;
 
 /// What prints may print to a file: the standard streams can be any.
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -21,6 +18,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
     env("__handle_stack_overflow", "p:", OPEN, Plain(stack_overflow)),
     env("__assert_fail", "ppip:", OPEN, Plain(assert_fail)),
     env("_emscripten_system", "p:i", OPEN, Plain(system)),
+    // Up to Emscripten 3.1.51 JavaScript is all of it.
+    env("system", "p:i", OPEN, Library(old_system)),
     env("emscripten_err", "p:", FILE, Plain(print_error)),
     env("emscripten_out", "p:", FILE, Plain(print)),
     env("emscripten_outn", "pp:", FILE, Plain(print_some)),
@@ -31,9 +30,11 @@ pub(super) const FUNCTIONS: &[Function] = &[
     env("emscripten_has_asyncify", ":i", OPEN, Plain(no)),
     env("_emscripten_runtime_keepalive_clear", ":", OPEN, Plain(nothing)),
     env("emscripten_notify_memory_growth", "p:", OPEN, Plain(nothing)),
+    // Sets up dynamic linking, of which there is none.
+    env("_dlinit", "p:", OPEN, Plain(nothing)),
     env("getTempRet0", ":i", OWN, Plain(get_temp_ret)),
     env("setTempRet0", "i:", OWN, Plain(set_temp_ret)),
-    env("getentropy", "pp:i", OPEN, Call::Operation(Operation::Entropy)),
+    env("getentropy", "pp:i", OPEN, Library(entropy)),
 ];
 
 fn exit(_: &mut HostCtx<'_>, args: Args<'_>) -> Result<u64, Fault> {
@@ -62,6 +63,10 @@ fn stack_overflow(_: &mut HostCtx<'_>, args: Args<'_>) -> Result<u64, Fault> {
 /// `system(NULL)` asks whether there is a shell.
 fn system(_: &mut HostCtx<'_>, args: Args<'_>) -> Result<u64, Fault> {
     Ok(int(if args.pointer(0) == 0 { 0 } else { Errno::NOSYS.negative() }))
+}
+
+fn old_system(_: &mut HostCtx<'_>, args: Args<'_>) -> Result<i32, Errno> {
+    if args.pointer(0) == 0 { Ok(0) } else { Err(Errno::NOSYS) }
 }
 
 fn print(host: &mut HostCtx<'_>, args: Args<'_>) -> Result<u64, Fault> {
@@ -114,9 +119,6 @@ fn set_temp_ret(host: &mut HostCtx<'_>, args: Args<'_>) -> Result<u64, Fault> {
 }
 
 /// There is no randomness: fails as on a system without it.
-pub(super) async fn entropy<T: Embedder>(store: &mut StoreContextMut<'_, T>) -> wasmtime::Result<u64> {
-    if let Some(errno) = call_export(store, "__errno_location", &[]).await? {
-        with_host(store, |host| host.memory.put_i32(errno, Errno::NOSYS.positive()))?;
-    }
-    Ok(int(-1))
+fn entropy(_: &mut HostCtx<'_>, _: Args<'_>) -> Result<i32, Errno> {
+    Err(Errno::NOSYS)
 }

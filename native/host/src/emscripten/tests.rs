@@ -1,6 +1,9 @@
 //! The calls that programs make, on memories of both widths.
 
+mod old;
+
 use super::{FUNCTIONS, syscalls};
+use crate::abi::Abi;
 use crate::context::{Args, HostCtx};
 use crate::errno::Errno;
 use crate::failure::Fault;
@@ -24,12 +27,13 @@ const SIZE: usize = 0x2000;
 struct Guest {
     bytes: Vec<u8>,
     width: Width,
+    abi: Abi,
     state: State,
 }
 
 impl Guest {
     fn new(width: Width) -> Guest {
-        Guest { bytes: vec![0; SIZE], width, state: State::default() }
+        Guest { bytes: vec![0; SIZE], width, abi: Abi::Current, state: State::default() }
     }
 
     fn memory(&mut self) -> Memory<'_> {
@@ -42,11 +46,12 @@ impl Guest {
         let function = functions.find(|function| function.name == name && fits(function.shape)).unwrap();
         let args: Vec<u64> = args.iter().map(|arg| *arg as u64).collect();
         let memory = Memory::new(&mut self.bytes, self.width, u64::MAX);
-        let mut host = HostCtx { memory, state: &mut self.state, now: NOW };
+        let mut host = HostCtx { memory, state: &mut self.state, now: NOW, abi: self.abi };
         match function.call {
             Call::Plain(function) => function(&mut host, Args(&args)).map(|bits| bits as i32),
             Call::Syscall(function) => Ok(function(&mut host, Args(&args)).unwrap_or_else(Errno::negative)),
             Call::Wasi(function) => Ok(function(&mut host, Args(&args)).map_or_else(Errno::positive, |()| 0)),
+            Call::Library(function) => Ok(function(&mut host, Args(&args)).unwrap_or(-1)),
             Call::Operation(_) => panic!("{name} requires a guest"),
         }
     }

@@ -33,6 +33,7 @@
 
 mod names;
 mod replacements;
+mod time;
 
 use crate::Error;
 use crate::body::Splice;
@@ -88,6 +89,8 @@ pub struct Facts {
     pub stack_pointer: Option<u32>,
     /// Whether the module contains code that catches C++ exceptions.
     pub can_catch: bool,
+    /// Whether the code makes 64 bits of a time that its host gives in 32: it was built by Emscripten 3.1.16 or later then.
+    pub extends_time: bool,
 }
 
 /// Rewrites the imports that unwind.
@@ -117,6 +120,7 @@ pub(crate) fn run<'a>(module: &Module<'a>) -> Result<Unwound<'a>, Error> {
         is_64_bit: names.is_64_bit,
         stack_pointer: names.stack_pointer(module),
         can_catch: names.can_catch(module),
+        extends_time: time::is_extended(module)?,
     };
     Ok(Unwound { module: rewritten, facts })
 }

@@ -1,40 +1,50 @@
 //! Structures of C as the library of the program lays them out.
 
 use super::Answer;
+use crate::abi::Abi;
+use crate::context::HostCtx;
 use crate::errno::Errno;
 use crate::files::{Space, Stat};
 use crate::limits::PAGE;
 use crate::memory::{Memory, Width};
 
-/// Writes a `struct stat`: of 96 bytes with 32-bit pointers, of 104 with 64-bit ones.
-pub(super) fn put_stat(memory: &mut Memory<'_>, at: u64, stat: &Stat) -> Answer {
+/// Writes a `struct stat`. With 32-bit pointers it has 96 bytes, and up to Emscripten 3.1.41 112, or 88 where a time has 32
+/// bits; with 64-bit ones 104 and 120.
+pub(super) fn put_stat(host: &mut HostCtx<'_>, at: u64, stat: &Stat) -> Answer {
     /// The only file system there is.
     const DEVICE: u32 = 1;
     const BLOCK: u32 = PAGE as u32;
     /// Bytes of what blocks are counted in.
     const SECTOR: u64 = 512;
 
-    let width = memory.width();
-    let mut bytes = Struct::new(width);
+    let is_padded = host.abi < Abi::Current;
+    let mut bytes = Struct::new(host.memory.width());
     bytes.int(DEVICE);
+    if is_padded {
+        bytes.int(0);
+        bytes.long(stat.inode);
+    }
     bytes.int(stat.mode);
     bytes.long(u64::from(stat.links));
     for number in [stat.user, stat.group, stat.device] {
         bytes.int(number);
     }
-    bytes.align();
+    if is_padded {
+        bytes.int(0);
+    }
     bytes.wide(stat.size);
     bytes.int(BLOCK);
     // No file is so large that this were cut off.
     bytes.int(stat.size.div_ceil(SECTOR) as u32);
     for time in [stat.times.accessed, stat.times.modified, stat.times.changed] {
-        bytes.align();
-        bytes.wide(time.seconds as u64);
+        match host.abi.time_bytes() {
+            4 => bytes.int(time.seconds as u32),
+            _ => bytes.wide(time.seconds as u64),
+        }
         bytes.long(u64::from(time.nanoseconds));
     }
-    bytes.align();
     bytes.wide(stat.inode);
-    memory.put(at, &bytes.bytes)?;
+    host.memory.put(at, &bytes.bytes)?;
     Ok(0)
 }
 
@@ -82,9 +92,6 @@ pub(super) fn put_statfs(memory: &mut Memory<'_>, at: u64, counts: Counts, space
     }
     bytes.int(IDENTITY);
     bytes.int(0);
-    if bytes.width == Width::Wide {
-        bytes.align();
-    }
     for number in [NAME, BLOCK, ST_NOSUID, 0, 0, 0, 0] {
         bytes.long(number);
     }
@@ -110,7 +117,7 @@ pub(super) fn termios() -> [u8; 49] {
     bytes
 }
 
-/// A structure of C that is written from its start.
+/// A structure of C that is written from its start. Each number is aligned to its size.
 struct Struct {
     bytes: Vec<u8>,
     width: Width,
@@ -126,10 +133,11 @@ impl Struct {
     }
 
     fn wide(&mut self, number: u64) {
+        self.align();
         self.bytes.extend_from_slice(&number.to_le_bytes());
     }
 
-    /// One as wide as a pointer. It must be aligned.
+    /// One as wide as a pointer.
     fn long(&mut self, number: u64) {
         match self.width {
             // Those that are written here are small.

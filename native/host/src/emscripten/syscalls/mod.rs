@@ -4,7 +4,7 @@
 mod control;
 mod layout;
 
-use crate::context::{Args, HostCtx};
+use crate::context::{Args, HostCtx, int};
 use crate::errno::Errno;
 use crate::failure::Fault;
 use crate::files::flags::{AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_NOFOLLOW, O_CREAT};
@@ -21,6 +21,15 @@ const PATH_MAX: usize = PATH_BYTES + 1;
 
 pub(super) const FUNCTIONS: &[Function] = &[
     env("__syscall_openat", "ipip:i", FILE, Syscall(openat)),
+    // What is said relative to the working directory, up to Emscripten 3.1.7 or 3.1.8.
+    env("__syscall_open", "pip:i", FILE, Syscall(|host, args| openat(host, Args(&here(args))))),
+    env("__syscall_unlink", "p:i", FILE, Syscall(|host, args| unlinkat(host, Args(&here(args))))),
+    env("__syscall_mkdir", "pi:i", FILE, Syscall(|host, args| mkdirat(host, Args(&here(args))))),
+    env("__syscall_mknod", "pii:i", FILE, Syscall(|host, args| mknodat(host, Args(&here(args))))),
+    env("__syscall_access", "pi:i", FILE, Syscall(|host, args| faccessat(host, Args(&here(args))))),
+    env("__syscall_readlink", "ppp:i", FILE, Syscall(|host, args| readlinkat(host, Args(&here(args))))),
+    env("__syscall_fstatat64", "ippi:i", FILE, Syscall(fstatat)),
+    env("__syscall_fadvise64_64", "ijji:i", DESCRIPTOR, Syscall(fadvise)),
     env("__syscall_dup", "i:i", DESCRIPTOR, Syscall(dup)),
     env("__syscall_dup3", "iii:i", DESCRIPTOR, Syscall(dup3)),
     env("__syscall_fcntl64", "iip:i", DESCRIPTOR, Syscall(fcntl)),
@@ -99,6 +108,11 @@ fn count(number: u64) -> Answer {
     i32::try_from(number).map_err(|_| Errno::OVERFLOW)
 }
 
+/// The arguments of a call that does not say where a path starts, with that in front.
+fn here(args: Args<'_>) -> Vec<u64> {
+    [&[int(AT_FDCWD)], args.0].concat()
+}
+
 /// Opens a file: `dirfd`, `path`, `flags`, and where there is one, the mode.
 fn openat(host: &mut HostCtx<'_>, args: Args<'_>) -> Answer {
     let path = path(&host.memory, args.pointer(1))?;
@@ -117,7 +131,7 @@ fn dup3(host: &mut HostCtx<'_>, args: Args<'_>) -> Answer {
 
 fn fstat(host: &mut HostCtx<'_>, args: Args<'_>) -> Answer {
     let stat = host.state.files.stat_open(args.int(0))?;
-    put_stat(&mut host.memory, args.pointer(1), &stat)
+    put_stat(host, args.pointer(1), &stat)
 }
 
 fn stat(host: &mut HostCtx<'_>, args: Args<'_>) -> Answer {
@@ -134,7 +148,7 @@ fn fstatat(host: &mut HostCtx<'_>, args: Args<'_>) -> Answer {
 
 fn stat_at(host: &mut HostCtx<'_>, (at, name): (i32, u64), into: u64, flags: i32) -> Answer {
     let stat = host.state.files.stat(at, path(&host.memory, name)?, flags)?;
-    put_stat(&mut host.memory, into, &stat)
+    put_stat(host, into, &stat)
 }
 
 /// A path, the size of the structure, and where it is written.
@@ -310,24 +324,29 @@ fn fchownat(host: &mut HostCtx<'_>, args: Args<'_>) -> Answer {
 
 /// Without times, both are set to now; without a path, those of the descriptor.
 fn utimensat(host: &mut HostCtx<'_>, args: Args<'_>) -> Answer {
-    /// Bytes of a `struct timespec` in either width.
-    const TIMESPEC: u64 = 16;
-
     let (name, times) = (args.pointer(1), args.pointer(2));
     let times = match times {
         0 => [SetTime::Now; 2],
-        at => [time(&host.memory, at)?, time(&host.memory, at.checked_add(TIMESPEC).ok_or(Errno::FAULT)?)?],
+        at => {
+            let second = at.checked_add(2 * behind_seconds(host)).ok_or(Errno::FAULT)?;
+            [time(host, at)?, time(host, second)?]
+        }
     };
     let path = if name == 0 { None } else { Some(path(&host.memory, name)?) };
     done(host.state.files.set_times(args.int(0), path, times, args.int(3), host.now))
 }
 
-fn time(memory: &Memory<'_>, at: u64) -> Result<SetTime, Errno> {
+/// Where a `struct timespec` has its nanoseconds: half of it.
+fn behind_seconds(host: &HostCtx<'_>) -> u64 {
+    host.abi.time_bytes().max(host.memory.width().bytes())
+}
+
+fn time(host: &HostCtx<'_>, at: u64) -> Result<SetTime, Errno> {
     const UTIME_NOW: i32 = 0x3fff_ffff;
     const UTIME_OMIT: i32 = 0x3fff_fffe;
 
-    let seconds = memory.u64(at)? as i64;
-    match memory.i32(at.checked_add(8).ok_or(Errno::FAULT)?)? {
+    let seconds = host.time_at(at)?;
+    match host.memory.i32(at.checked_add(behind_seconds(host)).ok_or(Errno::FAULT)?)? {
         UTIME_NOW => Ok(SetTime::Now),
         UTIME_OMIT => Ok(SetTime::Leave),
         nanoseconds => match u32::try_from(nanoseconds) {

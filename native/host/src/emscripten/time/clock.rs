@@ -7,6 +7,7 @@ use super::date;
 use super::layout::{self, IS_DST, WEEKDAY, YEARDAY, field};
 use super::strftime::strftime;
 use super::strptime::strptime;
+use crate::abi::Abi;
 use crate::context::{Args, HostCtx, int};
 use crate::failure::Fault;
 use crate::function::Call::{self, Plain};
@@ -23,14 +24,14 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     env("emscripten_get_now_res", ":d", OPEN, Plain(resolution)),
     env("_gmtime_js", "jp:", OPEN, Plain(|host, args| gmtime(host, args.wide(0), args.pointer(1)))),
     env("_gmtime_js", "jp:i", OPEN, Plain(|host, args| gmtime(host, args.wide(0), args.pointer(1)))),
-    env("_gmtime_js", "pp:", OPEN, Plain(|host, args| gmtime(host, time_at(host, args.pointer(0))?, args.pointer(1)))),
+    env("_gmtime_js", "pp:", OPEN, Plain(|host, args| gmtime(host, host.time_at(args.pointer(0))?, args.pointer(1)))),
     env("_localtime_js", "jp:", OPEN, Plain(|host, args| localtime(host, args.wide(0), args.pointer(1)))),
     env("_localtime_js", "jp:i", OPEN, Plain(|host, args| localtime(host, args.wide(0), args.pointer(1)))),
     env(
         "_localtime_js",
         "pp:",
         OPEN,
-        Plain(|host, args| localtime(host, time_at(host, args.pointer(0))?, args.pointer(1))),
+        Plain(|host, args| localtime(host, host.time_at(args.pointer(0))?, args.pointer(1))),
     ),
     env("_mktime_js", "p:j", OPEN, Plain(mktime)),
     env("_mktime_js", "p:i", OPEN, Plain(mktime)),
@@ -47,8 +48,10 @@ pub(crate) const FUNCTIONS: &[Function] = &[
 /// The time zone, as the C library calls it.
 const ZONE: &[u8] = b"UTC\0";
 
-/// What functions give for a time that cannot be.
-const NO_TIME: i64 = -1;
+/// What functions give for a time that cannot be: where they give 32 bits, those of JavaScript's `NaN`.
+fn no_time(host: &HostCtx<'_>) -> u64 {
+    if host.abi == Abi::Current { int(-1) } else { 0 }
+}
 
 fn now(host: &mut HostCtx<'_>, _: Args<'_>) -> Result<u64, Fault> {
     Ok((host.now as f64).to_bits())
@@ -61,11 +64,6 @@ fn is_monotonic(_: &mut HostCtx<'_>, _: Args<'_>) -> Result<u64, Fault> {
 /// Nanoseconds between two readings of the clock that differ.
 fn resolution(_: &mut HostCtx<'_>, _: Args<'_>) -> Result<u64, Fault> {
     Ok(1e6_f64.to_bits())
-}
-
-/// A `time_t` in memory.
-fn time_at(host: &HostCtx<'_>, at: u64) -> Result<i64, Fault> {
-    host.memory.u64(at).map(|bits| bits as i64)
 }
 
 /// Gives 1 for a time that cannot be, which only images of later versions look at. Those of earlier ones read fields
@@ -88,11 +86,14 @@ fn mktime(host: &mut HostCtx<'_>, args: Args<'_>) -> Result<u64, Fault> {
     let at = args.pointer(0);
     let given = layout::read_date(&host.memory, at)?;
     let time = date::seconds(&given);
-    layout::write_date(&mut host.memory, at, &time.and_then(date::broken_down).unwrap_or_default())?;
+    let tm = time.and_then(date::broken_down).unwrap_or_default();
+    // Up to Emscripten 3.1.20 the year stays as it is given.
+    let year = if host.abi > Abi::Until3_1_20 { tm.year } else { given.year };
+    layout::write_date(&mut host.memory, at, &Tm { year, ..tm })?;
     if given.is_dst < 0 {
         host.memory.put_i32(field(at, IS_DST)?, 0)?;
     }
-    Ok(time.unwrap_or(NO_TIME) as u64)
+    Ok(time.map_or_else(|| no_time(host), |time| time as u64))
 }
 
 /// Sets the day of the week and that of the year only.
@@ -100,7 +101,7 @@ fn timegm(host: &mut HostCtx<'_>, args: Args<'_>) -> Result<u64, Fault> {
     let at = args.pointer(0);
     let time = date::seconds(&layout::read_date(&host.memory, at)?);
     let Some((time, tm)) = time.and_then(|time| Some((time, date::broken_down(time)?))) else {
-        return Ok(NO_TIME as u64);
+        return Ok(no_time(host));
     };
     host.memory.put_i32(field(at, WEEKDAY)?, tm.weekday)?;
     host.memory.put_i32(field(at, YEARDAY)?, date::counted_yearday(time, &tm))?;
@@ -165,8 +166,13 @@ mod tests {
 
     /// Calls the first function of a name.
     fn call(bytes: &mut [u8], width: Width, name: &str, args: &[u64]) -> Result<u64, Fault> {
+        call_as(Abi::Current, bytes, width, name, args)
+    }
+
+    fn call_as(abi: Abi, bytes: &mut [u8], width: Width, name: &str, args: &[u64]) -> Result<u64, Fault> {
         let function = FUNCTIONS.iter().find(|function| function.name == name).unwrap();
-        let mut host = HostCtx { memory: Memory::new(bytes, width, u64::MAX), state: &mut State::default(), now: NOW };
+        let mut host =
+            HostCtx { memory: Memory::new(bytes, width, u64::MAX), state: &mut State::default(), now: NOW, abi };
         let Call::Plain(function) = function.call else { panic!("{name} calls the guest") };
         function(&mut host, Args(args))
     }
@@ -242,6 +248,21 @@ mod tests {
         put_ints(&mut bytes, TM, &[1, 2, 3, 4, 5, i32::MAX, 6, 7, 1]);
         assert_eq!(call(&mut bytes, Width::Wide, "_mktime_js", &[TM]), Ok(u64::MAX));
         assert_eq!(ints(&bytes, TM, 9), [0, 0, 0, 0, 0, 0, 0, 0, 1]);
+    }
+
+    #[test]
+    fn what_mktime_gave_in_32_bits_it_gives_still() {
+        for (abi, year) in [(Abi::Until3_1_15, 119), (Abi::Until3_1_20, 119), (Abi::Until3_1_41, 120)] {
+            let mut bytes = vec![0; 1024];
+            // The first of the thirteenth month.
+            put_ints(&mut bytes, TM, &[0, 0, 0, 1, 12, 119, 0, 0, 0]);
+            assert_eq!(call_as(abi, &mut bytes, Width::Narrow, "_mktime_js", &[TM]), Ok(1_577_836_800));
+            assert_eq!(ints(&bytes, TM, 9), [0, 0, 0, 1, 0, year, 3, 0, 0]);
+            put_ints(&mut bytes, TM, &[1, 2, 3, 4, 5, i32::MAX, 6, 7, 1]);
+            assert_eq!(call_as(abi, &mut bytes, Width::Narrow, "_mktime_js", &[TM]), Ok(0));
+            put_ints(&mut bytes, TM, &[1, 2, 3, 4, 5, i32::MAX, 6, 7, 1]);
+            assert_eq!(call_as(abi, &mut bytes, Width::Narrow, "_timegm_js", &[TM]), Ok(0));
+        }
     }
 
     #[test]
