@@ -14,6 +14,9 @@
 %% <tr><td>externref</td><td>`null' or an integer from 0 to 2^32-1</td><td>the same, or `externref'</td></tr>
 %% <tr><td>funcref, exnref</td><td>`null'</td><td>`null', `funcref', `exnref'</td></tr>
 %% </table>
+%% Objects of the garbage collector and references that may not be null stay with the guest: an export that has one among its
+%% parameters or results has no signature, and a call of it is `{unsupported, Text}'; an import that has one is a link error.
+%%
 %% Signatures are strings such as `"(iI)F"', with i, I, f, F, v, e (externref), u (funcref) and x (exnref).
 %%
 %% == Errors ==

@@ -201,7 +201,6 @@ the_bare_header_is_a_module_test() ->
 valid_images_that_cannot_run_here_are_unsupported_test() ->
     Images = [
         {component, hb_support:guest("component")}, {shared_memory, hb_support:guest("shared_memory")},
-        {typed_function_references, hb_support:guest("null_reference")},
         {exact_function, <<0, "asm", 1:32/little, 1, 4, 1, 16#60, 0, 0, 2, 7, 1, 1, "m", 1, "f", 16#20, 0>>},
         {text, <<"(module)">>}, {text, <<"  \n(module (func))">>}, {text, <<"(component)">>},
         {aot, <<0, "aot", 3:32/little, 0:800>>}, {elf, <<16#7f, "ELF", 2, 1, 1, 0:800>>}

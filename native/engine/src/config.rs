@@ -3,16 +3,17 @@
 //! Two nodes agree on a result only if they agree on this page. Nothing here may depend on the machine.
 
 use crate::error::Error;
-use crate::limits::{BACKTRACE_FRAMES, GUEST_STACK_BYTES, HOST_STACK_BYTES, MEMORY_BYTES, MEMORY32_BYTES};
+use crate::limits::{
+    BACKTRACE_FRAMES, GUEST_STACK_BYTES, HOST_STACK_BYTES, MEMORY_BYTES, MEMORY32_BYTES, OBJECTS_BYTES,
+};
 use once_cell::sync::OnceCell;
 use wasmparser::WasmFeatures;
 use wasmtime::{Collector, Config, Engine, OptLevel, RegallocAlgorithm};
 
 /// The proposals that a guest may use. Anything else is refused before it is compiled.
 ///
-/// Left out on purpose: threads (results would depend on timing), the GC proposal and typed function references (their
-/// values cannot cross the API), and everything that is not a finished part of the standard. The exnref of the final
-/// exception handling proposal is the one garbage-collected value that is in.
+/// All of WebAssembly 3.0. Left out on purpose: threads, as results would depend on timing, and everything that is not a
+/// finished part of the standard.
 pub fn features() -> WasmFeatures {
     WasmFeatures::MUTABLE_GLOBAL
         | WasmFeatures::SATURATING_FLOAT_TO_INT
@@ -28,6 +29,8 @@ pub fn features() -> WasmFeatures {
         | WasmFeatures::MEMORY64
         | WasmFeatures::EXTENDED_CONST
         | WasmFeatures::EXCEPTIONS
+        | WasmFeatures::FUNCTION_REFERENCES
+        | WasmFeatures::GC
         | WasmFeatures::GC_TYPES
 }
 
@@ -37,16 +40,19 @@ pub fn features() -> WasmFeatures {
 pub struct EngineKind {
     /// Address space that each memory of the image has.
     pub memory: Reservation,
+    /// Whether the image has objects: structs and arrays, which live on a heap of their own.
+    pub objects: bool,
     /// Whether a function of the image is too complex to be optimized in reasonable time; see `complexity.rs`.
     pub complex_code: bool,
 }
 
 impl EngineKind {
     /// How many kinds there are.
-    const COUNT: usize = 2 * Reservation::COUNT;
+    const COUNT: usize = 4 * Reservation::COUNT;
 
     fn index(self) -> usize {
-        self.memory as usize + Reservation::COUNT * usize::from(self.complex_code)
+        let (objects, complex) = (usize::from(self.objects), usize::from(self.complex_code));
+        self.memory as usize + Reservation::COUNT * (objects + 2 * complex)
     }
 }
 
@@ -92,7 +98,7 @@ pub fn engine(kind: EngineKind) -> Result<&'static Engine, Error> {
 /// Whether an engine optimizes what it compiles.
 #[cfg(test)]
 pub(crate) fn is_optimized(engine: &Engine) -> bool {
-    let optimized = ENGINES.iter().take(Reservation::COUNT);
+    let optimized = ENGINES.iter().take(2 * Reservation::COUNT);
     optimized.filter_map(OnceCell::get).any(|other| Engine::same(engine, other))
 }
 
@@ -129,13 +135,14 @@ fn config(kind: EngineKind) -> Config {
     // Default: on. Off: this is for components, of which there are none here.
     config.concurrency_support(false);
 
-    // Exceptions.
+    // Exceptions and objects.
 
-    // Default: whatever is compiled in. Ours: reference counting, which frees an exception soon after its last use.
+    // Default: whatever is compiled in. Ours: reference counting, which frees an exception soon after its last use and never
+    // stops a guest to look through all of its objects. Those that refer to each other in a circle are not freed.
     config.collector(Collector::DeferredReferenceCounting);
-    // Default: 4 GiB of address space for each store. Ours: 64 MiB, as exceptions are small and short-lived; a heap that
-    // needs more moves.
-    config.gc_heap_reservation(64 << 20);
+    // Default: 4 GiB of address space for each store. Ours: only where there are objects, as a heap that needs more moves,
+    // in one instruction. Exceptions are small and short-lived.
+    config.gc_heap_reservation(if kind.objects { OBJECTS_BYTES } else { 64 << 20 });
     config.gc_heap_guard_size(64 << 10);
 
     // Compilation.

@@ -2,9 +2,9 @@
 
 use crate::config::{EngineKind, Reservation};
 use crate::error::{Error, Limit};
-use crate::limits::{ADDRESS_SPACE_BYTES, Bounds, MEMORY_BYTES, MEMORY32_BYTES, TABLE_ELEMENTS};
+use crate::limits::{ADDRESS_SPACE_BYTES, Bounds, MEMORY_BYTES, MEMORY32_BYTES, OBJECTS_BYTES, TABLE_ELEMENTS};
 use std::sync::atomic::{AtomicU64, Ordering};
-use wasmparser::{Parser, Payload};
+use wasmparser::{CompositeInnerType, Parser, Payload, SubType};
 
 /// The kind of engine that compiles and runs a valid module.
 ///
@@ -30,8 +30,10 @@ pub(crate) struct Declared {
     has_memory32: bool,
     /// Elements that the tables have at the start, together.
     initial_elements: u64,
-    /// It throws exceptions, which live on a heap that grows, too.
-    pub(crate) has_exceptions: bool,
+    /// It has structs or arrays.
+    pub(crate) has_objects: bool,
+    /// It has these or throws exceptions, which live on a heap that grows, too.
+    pub(crate) has_heap: bool,
 }
 
 impl Declared {
@@ -41,9 +43,16 @@ impl Declared {
     /// [`Error::InvalidModule`] where it is not valid.
     pub(crate) fn of(module: &[u8], throws: bool) -> Result<Declared, Error> {
         let malformed = |error: wasmparser::Error| Error::InvalidModule(error.to_string());
-        let mut declared = Declared { has_exceptions: throws, ..Declared::default() };
+        let mut declared = Declared { has_heap: throws, ..Declared::default() };
         for payload in Parser::new(0).parse_all(module) {
             match payload.map_err(malformed)? {
+                Payload::TypeSection(types) => {
+                    for group in types {
+                        let mut types = group.map_err(malformed)?.into_types();
+                        declared.has_objects |= types.any(|ty| is_object(&ty));
+                    }
+                    declared.has_heap |= declared.has_objects;
+                }
                 Payload::MemorySection(memories) => {
                     for memory in memories {
                         declared.memory(&memory.map_err(malformed)?);
@@ -55,7 +64,7 @@ impl Declared {
                         declared.initial_elements = declared.initial_elements.saturating_add(initial);
                     }
                 }
-                Payload::TagSection(_) => declared.has_exceptions = true,
+                Payload::TagSection(_) => declared.has_heap = true,
                 // All of these come before it.
                 Payload::CodeSectionStart { .. } => break,
                 _ => {}
@@ -89,15 +98,15 @@ impl Declared {
         } else {
             Reservation::Gib16
         };
-        EngineKind { memory, ..EngineKind::default() }
+        EngineKind { memory, objects: self.has_objects, ..EngineKind::default() }
     }
 
     /// Bytes that count as used from the start to the end.
     ///
-    /// Wasmtime asks for the growth of the exceptions' heap, which is no memory of the image, as for that of a memory that
+    /// Wasmtime asks for the growth of the heap of objects and exceptions, which is no memory of the image, as for that of a memory that
     /// may grow to 4 GiB. Where there can be such a heap, the memories that may be mistaken for it count as full.
     pub(crate) fn fixed_bytes(&self) -> u64 {
-        if self.has_exceptions { self.memories_of_4_gib.saturating_mul(MEMORY32_BYTES) } else { 0 }
+        if self.has_heap { self.memories_of_4_gib.saturating_mul(MEMORY32_BYTES) } else { 0 }
     }
 
     /// Whether an instance stays within its limits at the start.
@@ -118,9 +127,14 @@ impl Declared {
     /// # Errors
     /// [`Error::Limit`] where the instances there are have all of it.
     pub(crate) fn reserve(&self) -> Result<AddressSpace, Error> {
-        AddressSpace::reserve(self.memories.saturating_mul(self.engine_kind().memory.bytes()))
-            .ok_or(Error::Limit(Limit::Instances))
+        let memories = self.memories.saturating_mul(self.engine_kind().memory.bytes());
+        let objects = if self.has_objects { OBJECTS_BYTES } else { 0 };
+        AddressSpace::reserve(memories.saturating_add(objects)).ok_or(Error::Limit(Limit::Instances))
     }
+}
+
+fn is_object(ty: &SubType) -> bool {
+    matches!(ty.composite_type.inner, CompositeInnerType::Struct(_) | CompositeInnerType::Array(_))
 }
 
 static RESERVED: AtomicU64 = AtomicU64::new(0);

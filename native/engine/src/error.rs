@@ -7,7 +7,7 @@ use hb_wasm64_snapshot::{Code, SnapshotError};
 use std::collections::TryReserveError;
 use std::sync::Arc;
 use thiserror::Error;
-use wasmtime::{Trap, WasmBacktrace};
+use wasmtime::{GcHeapOutOfMemory, Trap, WasmBacktrace};
 
 /// Why an operation on an image or an instance failed.
 #[derive(Clone, Debug, Error, PartialEq)]
@@ -204,6 +204,11 @@ impl Error {
         Error::InvalidSnapshot(Code::Malformed, text.into())
     }
 
+    /// A function with a parameter or result that only guests have.
+    pub(crate) fn cannot_cross(function: &str) -> Error {
+        Error::Unsupported(format!("the function {function} has a parameter or result of a type that only guests have"))
+    }
+
     /// Whether it is about what this host could do at the time, and not about the guest.
     pub(crate) fn is_of_host(&self) -> bool {
         match self {
@@ -233,6 +238,9 @@ impl Error {
         match error.downcast_ref::<Trap>() {
             Some(Trap::OutOfFuel) => Error::Limit(Limit::Fuel),
             Some(trap) => Error::trap(trap_code(*trap), trap, error),
+            None if error.is::<GcHeapOutOfMemory<()>>() => {
+                Error::trap("heap_exhausted", &"the heap of objects and exceptions is full", error)
+            }
             None => Error::Host(format!("{error:#}")),
         }
     }
@@ -272,6 +280,9 @@ fn trap_code(trap: Trap) -> &'static str {
         Trap::Interrupt => "interrupt",
         Trap::NullReference => "null_reference",
         Trap::AllocationTooLarge => "allocation_too_large",
+        Trap::ArrayOutOfBounds => "array_out_of_bounds",
+        Trap::CastFailure => "cast_failure",
+        Trap::AtomicWaitNonSharedMemory => "atomic_wait_non_shared_memory",
         _ => "other",
     }
 }

@@ -228,6 +228,18 @@ impl Image {
         &self.declared
     }
 
+    /// The function that is exported under a name.
+    ///
+    /// # Errors
+    /// [`Error::UnknownFunction`]; [`Error::Unsupported`] where nobody outside can call it.
+    pub(crate) fn find_func(&self, name: &str) -> Result<&FuncExport, Error> {
+        let is_func = || self.exports.iter().any(|export| export.kind == "func" && export.name == name);
+        self.funcs.get(name).ok_or_else(|| match is_func() {
+            true => Error::cannot_cross(name),
+            false => Error::UnknownFunction(name.to_owned()),
+        })
+    }
+
     pub(crate) fn func(&self, name: &str) -> Option<&FuncExport> {
         self.funcs.get(name)
     }
@@ -284,7 +296,7 @@ fn refuse_other_formats(bytes: &[u8]) -> Result<(), Error> {
 fn validate(bytes: &[u8], go_on: &impl Fn() -> Result<(), Error>) -> Result<bool, Error> {
     let ours = config::features() | WasmFeatures::LEGACY_EXCEPTIONS;
     match validate_with(ours, bytes, go_on)? {
-        Ok(is_simple) => refuse_imports_and_exports(bytes).map(|()| is_simple),
+        Ok(is_simple) => refuse_items(bytes).map(|()| is_simple),
         Err(error) => {
             let text = format!("{} (at offset {})", error.message(), error.offset());
             match validate_with(WasmFeatures::all(), bytes, go_on)? {
@@ -360,7 +372,7 @@ fn validate_function(
 
 /// The validator accepts imports of an exact function type, whatever the features are; the compiler does not. Long names
 /// would be built anew for each request and each error that has them, and all of them for each description.
-fn refuse_imports_and_exports(bytes: &[u8]) -> Result<(), Error> {
+fn refuse_items(bytes: &[u8]) -> Result<(), Error> {
     let malformed = |error: wasmparser::Error| Error::InvalidModule(error.to_string());
     let mut names = Names::default();
     for payload in Parser::new(0).parse_all(bytes) {

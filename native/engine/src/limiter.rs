@@ -5,7 +5,7 @@
 
 use crate::declared::Declared;
 use crate::error::{Limit, LimitReached};
-use crate::limits::{Bounds, MEMORY_BYTES, MEMORY32_BYTES, SMALL_MEMORY_BYTES, SMALL_TABLE_ELEMENTS, TABLE_ELEMENTS};
+use crate::limits::{Bounds, MEMORY_BYTES, OBJECTS_BYTES, SMALL_MEMORY_BYTES, SMALL_TABLE_ELEMENTS, TABLE_ELEMENTS};
 use crate::pace::{Pace, yield_once};
 use hb_wasm64_host::Failure;
 use std::sync::Arc;
@@ -56,6 +56,17 @@ pub(crate) struct Limiter {
     fixed: Option<u64>,
     table: Total,
     pace: Arc<Pace>,
+    /// Where its heap has objects, instructions may look through many of them.
+    has_objects: bool,
+    /// Why the heap of objects and exceptions has not grown when it last wanted to, if that was not for the guest's sake.
+    refused: Option<Refused>,
+}
+
+/// Why the host does not let a heap grow.
+#[derive(Clone, Copy)]
+enum Refused {
+    Limit,
+    NoMemory,
 }
 
 impl Limiter {
@@ -64,10 +75,20 @@ impl Limiter {
         let elements = |bound: u64| bound.saturating_add(own_elements);
         Limiter {
             memory: Total::new(Limit::Memory, declared.fixed_bytes(), MEMORY_BYTES, bounds.memory),
-            fixed: declared.has_exceptions.then_some(MEMORY32_BYTES),
+            fixed: declared.has_heap.then_some(OBJECTS_BYTES),
             table: Total::new(Limit::Table, 0, elements(TABLE_ELEMENTS), elements(bounds.table)),
             pace,
+            has_objects: declared.has_objects,
+            refused: None,
         }
+    }
+
+    /// Why the heap could not grow, where it is full and that was not for the guest's sake.
+    pub(crate) fn heap_refused(&mut self) -> Option<wasmtime::Error> {
+        self.refused.take().map(|refused| match refused {
+            Refused::Limit => LimitReached(Limit::Memory).into(),
+            Refused::NoMemory => Failure::OutOfMemory.into(),
+        })
     }
 
     /// From here on a single instruction can take long: goes on where that hurts nobody.
@@ -86,13 +107,17 @@ impl ResourceLimiterAsync for Limiter {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
+        self.refused = None;
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }
         let more = desired.saturating_sub(current) as u64;
-        let counts = self.fixed.is_none_or(|fixed| maximum.map(|maximum| maximum as u64) != Some(fixed));
-        let granted = self.memory.grant(more, if counts { more } else { 0 })?;
-        if granted && desired > SMALL_MEMORY_BYTES {
+        let is_fixed = self.fixed.is_some_and(|fixed| maximum.map(|maximum| maximum as u64) == Some(fixed));
+        let granted = self.memory.grant(more, if is_fixed { 0 } else { more });
+        // Wasmtime keeps this to itself where the heap was to grow.
+        self.refused = granted.is_err().then_some(Refused::Limit);
+        let granted = granted?;
+        if granted && (desired > SMALL_MEMORY_BYTES || self.has_objects && is_fixed) {
             self.slow_down().await;
         }
         Ok(granted)
@@ -103,6 +128,7 @@ impl ResourceLimiterAsync for Limiter {
     fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
         log::warn!("no memory for a guest: {error:#}");
         self.memory.take_back();
+        self.refused = Some(Refused::NoMemory);
         Err(Failure::OutOfMemory.into())
     }
 

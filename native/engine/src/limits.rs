@@ -24,6 +24,9 @@ pub const MEMORY_BYTES: u64 = 16 << 30;
 /// Bytes that a memory with 32-bit addresses can have.
 pub(crate) const MEMORY32_BYTES: u64 = 4 << 30;
 
+/// Bytes that the heap of an instance's objects and exceptions may have: what its references can reach.
+pub(crate) const OBJECTS_BYTES: u64 = 4 << 30;
+
 /// Elements that the tables of an instance may have together. Growth beyond is refused (`-1`), on every node.
 pub const TABLE_ELEMENTS: u64 = 10_000_000;
 

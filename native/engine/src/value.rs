@@ -45,8 +45,10 @@ impl ValType {
             wasmtime::ValType::F32 => ValType::F32,
             wasmtime::ValType::F64 => ValType::F64,
             wasmtime::ValType::V128 => ValType::V128,
+            // Nothing that a caller could pass is certain to be no null.
+            wasmtime::ValType::Ref(reference) if !reference.is_nullable() => return None,
             wasmtime::ValType::Ref(reference) => match reference.heap_type() {
-                HeapType::Extern | HeapType::NoExtern => ValType::ExternRef,
+                HeapType::Extern => ValType::ExternRef,
                 HeapType::Func | HeapType::ConcreteFunc(_) | HeapType::NoFunc => ValType::FuncRef,
                 HeapType::Exn | HeapType::NoExn | HeapType::ConcreteExn(_) => ValType::ExnRef,
                 _ => return None,

@@ -37,8 +37,10 @@ pub(crate) struct Module<'a> {
     pub(crate) globals: Vec<GlobalType>,
     /// How many of the globals are imported.
     pub(crate) imported_globals: usize,
-    /// The first values of globals and of the entries of tables, where a table says one.
-    pub(crate) initializers: Vec<ConstExpr<'a>>,
+    /// The first values of the globals that are not imported.
+    pub(crate) global_values: Vec<ConstExpr<'a>>,
+    /// The first values of the entries of tables, where a table says one.
+    pub(crate) table_values: Vec<ConstExpr<'a>>,
     pub(crate) exports: Vec<Export<'a>>,
     pub(crate) has_start: bool,
     pub(crate) elements: Vec<Element<'a>>,
@@ -82,7 +84,7 @@ impl<'a> Module<'a> {
                         let table = table?;
                         module.tables.push(table.ty);
                         if let TableInit::Expr(value) = table.init {
-                            module.initializers.push(value);
+                            module.table_values.push(value);
                         }
                     }
                 }
@@ -96,7 +98,7 @@ impl<'a> Module<'a> {
                     for global in globals {
                         let global = global?;
                         module.globals.push(global.ty);
-                        module.initializers.push(global.init_expr);
+                        module.global_values.push(global.init_expr);
                     }
                 }
                 Payload::ExportSection(exports) => collect(&mut module.exports, exports)?,

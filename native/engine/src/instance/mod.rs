@@ -102,9 +102,9 @@ impl<O: Clone, P: Copy + PartialEq> Instance<O, P> {
     ) -> Step<O> {
         let target = match request.func {
             FuncName::Entry(index) => Target::Entry(index),
-            FuncName::Export(name) => match self.image.func(name) {
-                Some(export) => Target::Export(export.clone()),
-                None => return self.refuse(caller.ticket, Error::UnknownFunction(name.to_owned())),
+            FuncName::Export(name) => match self.image.find_func(name) {
+                Ok(export) => Target::Export(export.clone()),
+                Err(error) => return self.refuse(caller.ticket, error),
             },
         };
         let (CallRequest { args, options, .. }, stub) = (request, responder.is_none());

@@ -141,6 +141,9 @@ impl Items {
         store: &mut StoreContextMut<'_, impl Surroundings>,
         cancellation: Cancellation<'_>,
     ) -> Result<Skeleton, Error> {
+        if self.image.layout().constant_objects {
+            return Err(Error::Uncapturable("a constant of the image holds an object".into()));
+        }
         let host = store.data().host().map_or(0, |host| host.encoded_size() as u64);
         let host = Some(host).filter(|bytes| self.has_host_memory(*bytes));
         let memories = self.memories.iter().map(|memory| memory.data_size(&*store) as u64).chain(host).collect();
@@ -233,7 +236,8 @@ impl Items {
         let missing =
             entries.len().checked_sub(table.size(&*store)).ok_or_else(|| invalid("a table that has shrunk"))?;
         if missing > 0 {
-            let grown = table.grow_async(&mut *store, missing, null.clone()).await;
+            let filler = self.filler(store, table, entries)?;
+            let grown = table.grow_async(&mut *store, missing, filler).await;
             grown.map_err(|error| too_large(&error, Limit::Table))?;
         }
         let mut start = 0;
@@ -247,6 +251,20 @@ impl Items {
             start += u64::from(count);
         }
         Ok(())
+    }
+
+    /// What the new entries of a table are until they have their own: null, where it may be.
+    fn filler(
+        &self,
+        store: &mut StoreContextMut<'_, impl Surroundings>,
+        table: &Table,
+        entries: &Entries,
+    ) -> Result<Ref, Error> {
+        let element = table.ty(&*store).element().clone();
+        match entries.runs().find_map(|(_, function)| function) {
+            Some(function) if !element.is_nullable() => Ok(Ref::Func(Some(self.function(store, function)?))),
+            _ => Ok(Ref::null(element.heap_type())),
+        }
     }
 
     fn function(&self, store: &mut StoreContextMut<'_, impl Surroundings>, index: u32) -> Result<Func, Error> {
@@ -317,7 +335,7 @@ fn find<T: Copy>(items: &[(u32, T)], index: u32) -> Option<T> {
 
 const FOREIGN_FUNCTION: &str = "a function that is not the image's own";
 
-const FOREIGN: &str = "an object of the host, or an exception";
+const FOREIGN: &str = "an object, or an exception";
 
 fn global_value(
     store: &mut StoreContextMut<'_, impl Surroundings>,

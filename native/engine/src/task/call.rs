@@ -1,6 +1,6 @@
 //! Calls of a guest: outermost ones, and those made while an import waits.
 
-use super::uncaught::uncaught;
+use super::uncaught::{failed, uncaught};
 use super::{Call, Data, Target, unless_cancelled};
 use crate::error::{Error, TrapInfo};
 use crate::limits::NESTED_CALLS;
@@ -149,7 +149,7 @@ async fn invoke(
     };
     match unless_cancelled(cancelled, call).await {
         Some(Ok(())) => Ok(vals.iter().map(|val| value::from_val(&mut scope, val)).collect()),
-        Some(Err(error)) => Err(uncaught(&mut scope.as_context_mut()).unwrap_or_else(|| Error::from_call(&error))),
+        Some(Err(error)) => Err(failed(&mut scope.as_context_mut(), &error)),
         None => {
             drop(uncaught(&mut scope.as_context_mut()));
             Err(Error::Cancelled)
@@ -172,7 +172,8 @@ fn resolve(store: &mut StoreContextMut<'_, Data>, target: &Target) -> Result<(Fu
             let table = image.table().and_then(|export| instance.get_module_export(&mut *store, export));
             let table = table.and_then(wasmtime::Extern::into_table).ok_or_else(unknown)?;
             let Some(Ref::Func(Some(func))) = table.get(&mut *store, *index) else { return Err(unknown()) };
-            let signature = Signature::of(&func.ty(&mut *store)).ok_or_else(unknown)?;
+            let signature =
+                Signature::of(&func.ty(&mut *store)).ok_or_else(|| Error::cannot_cross(&index.to_string()))?;
             Ok((func, Arc::new(signature)))
         }
     }

@@ -3,7 +3,7 @@
 //! A state is never put into the store that is there: it goes into a fresh one, which then takes the place of the old
 //! one. So a snapshot that is refused half way leaves the instance as it was.
 
-use super::uncaught::uncaught;
+use super::uncaught::{failed, uncaught};
 use super::{Data, LinkedImage, Port, StartRequest, Starting, new_store, publish_size, unless_cancelled};
 use crate::error::{Error, Limit};
 use crate::image::Fresh;
@@ -163,7 +163,7 @@ pub(super) async fn start(store: &mut StoreContextMut<'_, Data>, starting: &Star
     let instance = match result {
         None => return Err(Error::Cancelled),
         Some(Ok(instance)) => instance,
-        Some(Err(error)) => return Err(uncaught(store).unwrap_or_else(|| Error::from_call(&error))),
+        Some(Err(error)) => return Err(failed(store, &error)),
     };
     let memory = image.memory().and_then(|export| instance.get_module_export(&mut *store, export));
     let data = store.data_mut();
@@ -188,7 +188,7 @@ async fn initialize(
     store.data_mut().depth = 0;
     match result {
         Some(Ok(())) => Ok(()),
-        Some(Err(error)) => Err(uncaught(store).unwrap_or_else(|| Error::from_call(&error))),
+        Some(Err(error)) => Err(failed(store, &error)),
         None => {
             drop(uncaught(store));
             Err(Error::Cancelled)

@@ -1,11 +1,24 @@
-//! Exceptions that leave a guest.
+//! What a call ends with that fails: exceptions that leave the guest, and errors.
 
 use super::Data;
 use crate::error::Error;
 use crate::value::{self, Value};
 use hb_wasm64_host::Width;
 use hb_wasm64_rewrite::unwind::Thrown;
-use wasmtime::{AsContextMut, RootScope, StoreContextMut, Tag, Val};
+use wasmtime::{AsContextMut, GcHeapOutOfMemory, RootScope, StoreContextMut, Tag, Val};
+
+/// Why a call has failed that ended with `error`.
+pub(super) fn failed(store: &mut StoreContextMut<'_, Data>, error: &wasmtime::Error) -> Error {
+    if let Some(uncaught) = uncaught(store) {
+        return uncaught;
+    }
+    if error.is::<GcHeapOutOfMemory<()>>()
+        && let Some(refused) = store.data_mut().limiter.heap_refused()
+    {
+        return Error::from_call(&refused);
+    }
+    Error::from_call(error)
+}
 
 /// The exception that left the guest last, if one did.
 pub(super) fn uncaught(store: &mut StoreContextMut<'_, Data>) -> Option<Error> {

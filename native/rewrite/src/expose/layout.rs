@@ -17,6 +17,8 @@ pub struct Layout {
     pub functions: Vec<u32>,
     /// The segments that some instruction of the module drops: data before elements, each ascending.
     pub segments: Vec<SegmentAt>,
+    /// Whether constants hold objects, which are state that nothing outside reaches.
+    pub constant_objects: bool,
     /// Whether instantiation runs a function, which may write anything.
     pub has_start: bool,
 }

@@ -69,6 +69,7 @@ pub(crate) fn run<'a>(module: &Module<'a>, tags: &[u32]) -> Result<Exposed<'a>, 
     let mut layout = Layout { has_start: module.has_start, ..Layout::default() };
     export_all(module, &mut edits, &mut layout)?;
     layout.functions = state::referenced_functions(module)?;
+    layout.constant_objects = state::has_constant_objects(module)?;
     if !layout.functions.is_empty() {
         add_function_table(module, &layout.functions, &mut edits);
     }

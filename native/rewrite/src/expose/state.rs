@@ -4,7 +4,10 @@ use crate::Error;
 use crate::module::Module;
 use std::collections::HashMap;
 use std::ops::Range;
-use wasmparser::{ConstExpr, DataKind, ElementItems, ExternalKind, Operator, ValType};
+use wasmparser::{
+    AbstractHeapType, ConstExpr, DataKind, ElementItems, ElementKind, ExternalKind, HeapType, Operator, RefType,
+    ValType,
+};
 
 /// The first names under which items are exported, by index.
 #[derive(Default)]
@@ -34,9 +37,10 @@ impl<'a> ExportNames<'a> {
 ///
 /// Validation lets code make references only to functions that are named outside of code: these are all there are.
 pub(super) fn referenced_functions(module: &Module<'_>) -> Result<Vec<u32>, Error> {
-    let in_globals =
-        |ty: &wasmparser::GlobalType| ty.mutable && matches!(ty.content_type, ValType::Ref(ty) if ty.is_func_ref());
-    let in_tables = |ty: &wasmparser::TableType| ty.element_type.is_func_ref();
+    let in_globals = |ty: &wasmparser::GlobalType| {
+        ty.mutable && matches!(ty.content_type, ValType::Ref(ty) if is_function(module, ty))
+    };
+    let in_tables = |ty: &wasmparser::TableType| is_function(module, ty.element_type);
     if !module.tables.iter().any(in_tables) && !module.globals.iter().any(in_globals) {
         return Ok(Vec::new());
     }
@@ -46,7 +50,7 @@ pub(super) fn referenced_functions(module: &Module<'_>) -> Result<Vec<u32>, Erro
             functions.push(export.index);
         }
     }
-    for value in &module.initializers {
+    for value in module.global_values.iter().chain(&module.table_values) {
         references(value, &mut functions)?;
     }
     for element in &module.elements {
@@ -66,6 +70,55 @@ pub(super) fn referenced_functions(module: &Module<'_>) -> Result<Vec<u32>, Erro
     functions.sort_unstable();
     functions.dedup();
     Ok(functions)
+}
+
+/// Whether references of a type lead to functions.
+fn is_function(module: &Module<'_>, ty: RefType) -> bool {
+    match ty.heap_type() {
+        HeapType::Abstract { ty, .. } => ty == AbstractHeapType::Func,
+        HeapType::Concrete(index) | HeapType::Exact(index) => {
+            index.as_module_index().is_some_and(|index| module.func_type(index).is_some())
+        }
+    }
+}
+
+/// Whether constants hold objects: what is in them can change, and nothing outside reaches it.
+///
+/// Mutable globals and tables can be looked at, and active segments are empty once the tables have what is in them.
+pub(super) fn has_constant_objects(module: &Module<'_>) -> Result<bool, Error> {
+    let globals = module.globals.iter().skip(module.imported_globals).zip(&module.global_values);
+    for (ty, value) in globals {
+        if !ty.mutable && makes_objects(value)? {
+            return Ok(true);
+        }
+    }
+    for element in &module.elements {
+        if let (ElementKind::Passive, ElementItems::Expressions(_, values)) = (&element.kind, &element.items) {
+            for value in values.clone() {
+                if makes_objects(&value?)? {
+                    return Ok(true);
+                }
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// Whether the value of an expression is made with a new object.
+fn makes_objects(value: &ConstExpr<'_>) -> Result<bool, Error> {
+    for operator in value.get_operators_reader() {
+        if matches!(
+            operator?,
+            Operator::StructNew { .. }
+                | Operator::StructNewDefault { .. }
+                | Operator::ArrayNew { .. }
+                | Operator::ArrayNewDefault { .. }
+                | Operator::ArrayNewFixed { .. }
+        ) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Adds the functions that the value of an expression can lead to.

@@ -148,6 +148,7 @@ fn what_is_not_exported_becomes_so_and_what_is_keeps_its_first_name() {
                 global(7, "hb_wasm64:global:7"),
             ],
             functions: vec![],
+            constant_objects: false,
             segments: vec![],
             has_start: false,
         }
