@@ -35,12 +35,13 @@
 -export([memory_size/1, memory_size/2, read/3, read/4, write/3, write/4, read_string/2, read_string/3]).
 -export([write_string/2, write_string/3, malloc/2, malloc/3, free/2, free/3]).
 -export([read_memory/1, read_memory/2, write_memory/2, write_memory/3, grow/2, grow/3, output/1, output/2]).
+-export([put_file/3, put_file/4, read_file/2, read_file/3, list_files/2, list_files/3, remove_file/2, remove_file/3]).
 -export([snapshot/1, snapshot/2, restore/2, restore/3, merge/1, merge/2, fork/1, fork/2]).
 -export([read_state/1, read_state/2, write_state/3, write_state/4]).
 -export([migrate/2, migrate/3]).
 -export([log_level/1, time_slice/1]).
 -export_type([handle/0, import_ref/0, func/0, value/0, request/0, import_fun/0, description/0]).
--export_type([snapshot/0, snapshot_code/0, usage/0, reason/0]).
+-export_type([file_kind/0, snapshot/0, snapshot_code/0, usage/0, reason/0]).
 
 -type handle() :: hb_wasm64_nif:handle().
 %% An instance. The one in a {@link request()} is bound to the pending import: while that waits for its answer, whoever
@@ -74,6 +75,7 @@
     status := idle | running | suspended
 }.
 -type usage() :: hb_wasm64_call:usage().
+-type file_kind() :: {file, Bytes :: non_neg_integer()} | directory | link | device.
 -type snapshot() :: binary() | [binary()].
 %% A snapshot, or a whole one and deltas, each against the one before. `docs/snapshot.md' has the format.
 -type snapshot_code() ::
@@ -104,6 +106,7 @@
     | {limit, memory | table | fuel | image | instances | string}
     | {out_of_bounds, #{offset := integer(), size := integer(), memory := non_neg_integer()}}
     | malloc_failed
+    | {file, Posix :: atom()}
     | {invalid_snapshot, #{code := snapshot_code(), message := binary()}}
     | {uncapturable, Text :: binary()}
     | {node, Reason :: term()}
@@ -119,8 +122,7 @@
 
 %% @equiv start(Image, #{})
 -spec start(binary()) -> {ok, handle()} | {error, reason()}.
-start(Image) ->
-    start(Image, #{}).
+start(Image) -> start(Image, #{}).
 
 %% @doc Starts an instance of an image: compiles it, unless that has been done, instantiates it and runs its start
 %% function and, if it was built with Emscripten or for WASI, its constructors. Imports that these call and the engine does not
@@ -131,13 +133,11 @@ start(Image) ->
 %% `initialize => main' is refused. Only raw memory alone (`{raw, Memory, none}') is written after constructors have run, if
 %% `initialize' does not say otherwise.
 -spec start(Image :: binary(), hb_wasm64_options:start()) -> {ok, handle()} | {error, reason()}.
-start(Image, Options) ->
-    hb_wasm64_start:start(Image, Options).
+start(Image, Options) -> hb_wasm64_start:start(Image, Options).
 
 %% @equiv describe(Handle, #{})
 -spec describe(handle()) -> {ok, description()} | {error, reason()}.
-describe(Handle) ->
-    describe(Handle, #{}).
+describe(Handle) -> describe(Handle, #{}).
 
 %% @doc Describes an instance, without waiting for its turn: its imports `{func, Module, Name, Signature}', its exports
 %% `{Kind, Name, Signature | []}', the SHA-256 of its image, the size of its memory in bytes when the guest last stopped,
@@ -153,25 +153,21 @@ describe(Handle, Options) ->
 
 %% @doc Whether an instance is there and what it does, at once and on any scheduler.
 -spec status(handle()) -> {ok, idle | running | suspended} | {error, stopped | not_local}.
-status(Handle) ->
-    hb_wasm64_nif:status(Handle).
+status(Handle) -> hb_wasm64_nif:status(Handle).
 
 %% @doc Which host of the engine serves imports of an instance's image. An image is Emscripten's where it imports what only
 %% Emscripten's runtime gives, such as `env.invoke_*' or `env._abort_js'; see `docs/emscripten.md'. Any other image is one of
 %% WASI where it imports from `wasi_snapshot_preview1' or `wasi_unstable'.
 -spec host(handle()) -> {ok, emscripten | wasi | none} | {error, not_local}.
-host(Handle) ->
-    hb_wasm64_nif:host(Handle).
+host(Handle) -> hb_wasm64_nif:host(Handle).
 
 %% @doc Ends an instance. Calls in progress end with `stopped'. Stopping twice does no harm.
 -spec stop(handle()) -> ok | {error, not_local}.
-stop(Handle) ->
-    hb_wasm64_nif:stop(Handle).
+stop(Handle) -> hb_wasm64_nif:stop(Handle).
 
 %% @equiv call(Handle, Func, Args, #{})
 -spec call(handle(), func(), [value()]) -> {ok, [value()]} | {error, reason()}.
-call(Handle, Func, Args) ->
-    call(Handle, Func, Args, #{}).
+call(Handle, Func, Args) -> call(Handle, Func, Args, #{}).
 
 %% @doc Calls a function. Imports that the engine does not serve have nobody to answer them. Functions of WASI
 %% (`wasi_snapshot_preview1', `wasi_unstable') that it does not know then report an error: `EBADF' those on descriptors (`fd_*'), `ENOSYS' the
@@ -269,200 +265,201 @@ respond(ImportRef, Answer) ->
 %% @doc Ends a call of {@link call_async/4}, for the process that made it. No message of it comes to that process
 %% afterwards, and those that came before are removed. Cancelled by another process, it ends without a `done'.
 -spec cancel(reference()) -> ok.
-cancel(Ref) ->
-    hb_wasm64_call:cancel(Ref).
+cancel(Ref) -> hb_wasm64_call:cancel(Ref).
 
 %% @equiv memory_size(Handle, #{})
 -spec memory_size(handle()) -> {ok, non_neg_integer()} | {error, reason()}.
-memory_size(Handle) ->
-    memory_size(Handle, #{}).
+memory_size(Handle) -> memory_size(Handle, #{}).
 
 %% @doc Size of the linear memory in bytes; 0 where the image has none. The memory is the one exported as `memory', the
 %% first exported one, or else the first.
 -spec memory_size(handle(), hb_wasm64_options:operation()) -> {ok, non_neg_integer()} | {error, reason()}.
-memory_size(Handle, Options) ->
-    hb_wasm64_memory:memory_size(Handle, Options).
+memory_size(Handle, Options) -> hb_wasm64_memory:memory_size(Handle, Options).
 
 %% @equiv output(Handle, #{})
 -spec output(handle()) -> {ok, #{stdout := binary(), stderr := binary()}} | {error, reason()}.
-output(Handle) ->
-    output(Handle, #{}).
+output(Handle) -> output(Handle, #{}).
 
 %% @doc What the guest has written to its standard output and its error output, the first megabyte of each, since the
 %% call in progress, or else the last one, began. Only images whose imports the engine serves have such files.
 -spec output(handle(), hb_wasm64_options:operation()) ->
     {ok, #{stdout := binary(), stderr := binary()}} | {error, reason()}.
-output(Handle, Options) ->
-    hb_wasm64_memory:output(Handle, Options).
+output(Handle, Options) -> hb_wasm64_memory:output(Handle, Options).
 
 %% @equiv read(Handle, Offset, Size, #{})
 -spec read(handle(), Offset :: non_neg_integer(), Size :: non_neg_integer()) -> {ok, binary()} | {error, reason()}.
-read(Handle, Offset, Size) ->
-    read(Handle, Offset, Size, #{}).
+read(Handle, Offset, Size) -> read(Handle, Offset, Size, #{}).
 
 %% @doc Reads `Size' bytes of the linear memory.
 -spec read(handle(), Offset :: non_neg_integer(), Size :: non_neg_integer(), hb_wasm64_options:operation()) ->
     {ok, binary()} | {error, reason()}.
-read(Handle, Offset, Size, Options) ->
-    hb_wasm64_memory:read(Handle, Offset, Size, Options).
+read(Handle, Offset, Size, Options) -> hb_wasm64_memory:read(Handle, Offset, Size, Options).
 
 %% @equiv write(Handle, Offset, Binary, #{})
 -spec write(handle(), Offset :: non_neg_integer(), binary()) -> ok | {error, reason()}.
-write(Handle, Offset, Binary) ->
-    write(Handle, Offset, Binary, #{}).
+write(Handle, Offset, Binary) -> write(Handle, Offset, Binary, #{}).
 
 %% @doc Writes a binary to the linear memory.
 -spec write(handle(), Offset :: non_neg_integer(), binary(), hb_wasm64_options:operation()) -> ok | {error, reason()}.
-write(Handle, Offset, Binary, Options) ->
-    hb_wasm64_memory:write(Handle, Offset, Binary, Options).
+write(Handle, Offset, Binary, Options) -> hb_wasm64_memory:write(Handle, Offset, Binary, Options).
 
 %% @equiv read_string(Handle, Offset, #{})
 -spec read_string(handle(), Offset :: non_neg_integer()) -> {ok, binary()} | {error, reason()}.
-read_string(Handle, Offset) ->
-    read_string(Handle, Offset, #{}).
+read_string(Handle, Offset) -> read_string(Handle, Offset, #{}).
 
 %% @doc Reads a string up to its NUL, which is left out. One of more than `max' bytes, 64 MiB by default, is `{limit, string}'.
 -spec read_string(handle(), Offset :: non_neg_integer(), hb_wasm64_options:read_string()) ->
     {ok, binary()} | {error, reason()}.
-read_string(Handle, Offset, Options) ->
-    hb_wasm64_memory:read_string(Handle, Offset, Options).
+read_string(Handle, Offset, Options) -> hb_wasm64_memory:read_string(Handle, Offset, Options).
 
 %% @equiv write_string(Handle, Iodata, #{})
 -spec write_string(handle(), iodata()) -> {ok, Pointer :: pos_integer()} | {error, reason()}.
-write_string(Handle, Iodata) ->
-    write_string(Handle, Iodata, #{}).
+write_string(Handle, Iodata) -> write_string(Handle, Iodata, #{}).
 
 %% @doc Writes a string with a NUL behind it into memory that the guest's `malloc' gives. The options are those of the
 %% call of `malloc'; `timeout' is for both.
 -spec write_string(handle(), iodata(), hb_wasm64_options:allocation()) -> {ok, Pointer :: pos_integer()} | {error, reason()}.
-write_string(Handle, Iodata, Options) ->
-    hb_wasm64_memory:write_string(Handle, Iodata, Options).
+write_string(Handle, Iodata, Options) -> hb_wasm64_memory:write_string(Handle, Iodata, Options).
 
 %% @equiv malloc(Handle, Size, #{})
 -spec malloc(handle(), Size :: non_neg_integer()) -> {ok, Pointer :: pos_integer()} | {error, reason()}.
-malloc(Handle, Size) ->
-    malloc(Handle, Size, #{}).
+malloc(Handle, Size) -> malloc(Handle, Size, #{}).
 
 %% @doc Calls the guest's `malloc'.
 -spec malloc(handle(), Size :: non_neg_integer(), hb_wasm64_options:allocation()) ->
     {ok, Pointer :: pos_integer()} | {error, reason()}.
-malloc(Handle, Size, Options) ->
-    hb_wasm64_memory:malloc(Handle, Size, Options).
+malloc(Handle, Size, Options) -> hb_wasm64_memory:malloc(Handle, Size, Options).
 
 %% @equiv free(Handle, Pointer, #{})
 -spec free(handle(), Pointer :: non_neg_integer()) -> ok | {error, reason()}.
-free(Handle, Pointer) ->
-    free(Handle, Pointer, #{}).
+free(Handle, Pointer) -> free(Handle, Pointer, #{}).
 
 %% @doc Calls the guest's `free'.
 -spec free(handle(), Pointer :: non_neg_integer(), hb_wasm64_options:allocation()) -> ok | {error, reason()}.
-free(Handle, Pointer, Options) ->
-    hb_wasm64_memory:free(Handle, Pointer, Options).
+free(Handle, Pointer, Options) -> hb_wasm64_memory:free(Handle, Pointer, Options).
 
 %% @equiv read_memory(Handle, #{})
 -spec read_memory(handle()) -> {ok, binary()} | {error, reason()}.
-read_memory(Handle) ->
-    read_memory(Handle, #{}).
+read_memory(Handle) -> read_memory(Handle, #{}).
 
 %% @doc All of the linear memory, as the guest sees it.
 -spec read_memory(handle(), hb_wasm64_options:operation()) -> {ok, binary()} | {error, reason()}.
-read_memory(Handle, Options) ->
-    hb_wasm64_memory:read_memory(Handle, Options).
+read_memory(Handle, Options) -> hb_wasm64_memory:read_memory(Handle, Options).
 
 %% @equiv write_memory(Handle, Binary, #{})
 -spec write_memory(handle(), binary()) -> ok | {error, reason()}.
-write_memory(Handle, Binary) ->
-    write_memory(Handle, Binary, #{}).
+write_memory(Handle, Binary) -> write_memory(Handle, Binary, #{}).
 
 %% @doc Makes `Binary' the linear memory, with zeros behind it. A memory that is smaller grows first. Others see all of the
 %% write or nothing of it. It costs the bytes given and the pages written before, whatever the size of the memory.
 -spec write_memory(handle(), binary(), hb_wasm64_options:operation()) -> ok | {error, reason()}.
-write_memory(Handle, Binary, Options) ->
-    hb_wasm64_memory:write_memory(Handle, Binary, Options).
+write_memory(Handle, Binary, Options) -> hb_wasm64_memory:write_memory(Handle, Binary, Options).
 
 %% @equiv grow(Handle, Bytes, #{})
 -spec grow(handle(), Bytes :: non_neg_integer()) -> ok | {error, reason()}.
-grow(Handle, Bytes) ->
-    grow(Handle, Bytes, #{}).
+grow(Handle, Bytes) -> grow(Handle, Bytes, #{}).
 
 %% @doc Grows the linear memory to at least `Bytes'.
 -spec grow(handle(), Bytes :: non_neg_integer(), hb_wasm64_options:operation()) -> ok | {error, reason()}.
-grow(Handle, Bytes, Options) ->
-    hb_wasm64_memory:grow(Handle, Bytes, Options).
+grow(Handle, Bytes, Options) -> hb_wasm64_memory:grow(Handle, Bytes, Options).
+
+%% @equiv put_file(Handle, Path, Contents, #{})
+-spec put_file(handle(), Path :: iodata(), Contents :: iodata()) -> ok | {error, reason()}.
+put_file(Handle, Path, Contents) -> put_file(Handle, Path, Contents, #{}).
+
+%% @doc Makes a file for the guest, or puts the contents in the place of those that it has. Directories that are missing on the
+%% way are made. Paths are absolute; `{file, enoent}' and its like tell why something cannot be done, and nothing is changed then.
+%%
+%% Files are state of the instance, which snapshots hold. Images that import nothing of WASI or Emscripten have none:
+%% `{unsupported, Text}'. An import function may use these functions while its import is pending.
+-spec put_file(handle(), Path :: iodata(), Contents :: iodata(), hb_wasm64_options:file()) -> ok | {error, reason()}.
+put_file(Handle, Path, Contents, Options) -> hb_wasm64_files:put_file(Handle, Path, Contents, Options).
+
+%% @equiv read_file(Handle, Path, #{})
+-spec read_file(handle(), Path :: iodata()) -> {ok, binary()} | {error, reason()}.
+read_file(Handle, Path) -> read_file(Handle, Path, #{}).
+
+%% @doc Reads a file, all of it.
+-spec read_file(handle(), Path :: iodata(), hb_wasm64_options:file()) -> {ok, binary()} | {error, reason()}.
+read_file(Handle, Path, Options) -> hb_wasm64_files:read_file(Handle, Path, Options).
+
+%% @equiv list_files(Handle, Path, #{})
+-spec list_files(handle(), Path :: iodata()) -> {ok, [{Name :: binary(), file_kind()}]} | {error, reason()}.
+list_files(Handle, Path) -> list_files(Handle, Path, #{}).
+
+%% @doc Lists a directory, by name.
+-spec list_files(handle(), Path :: iodata(), hb_wasm64_options:file()) ->
+    {ok, [{Name :: binary(), file_kind()}]} | {error, reason()}.
+list_files(Handle, Path, Options) -> hb_wasm64_files:list_files(Handle, Path, Options).
+
+%% @equiv remove_file(Handle, Path, #{})
+-spec remove_file(handle(), Path :: iodata()) -> ok | {error, reason()}.
+remove_file(Handle, Path) -> remove_file(Handle, Path, #{}).
+
+%% @doc Removes a file, a link, a device or an empty directory. A program that has it open keeps it.
+-spec remove_file(handle(), Path :: iodata(), hb_wasm64_options:file()) -> ok | {error, reason()}.
+remove_file(Handle, Path, Options) -> hb_wasm64_files:remove_file(Handle, Path, Options).
 
 %% @equiv snapshot(Handle, #{})
 -spec snapshot(handle()) -> {ok, binary()} | {error, reason()}.
-snapshot(Handle) ->
-    snapshot(Handle, #{}).
+snapshot(Handle) -> snapshot(Handle, #{}).
 
 %% @doc All of the state: memories, mutable globals, tables, dropped segments. The same state of the same image gives the
 %% same bytes on every machine. Waits for its turn, and is refused within a call: what is on the guest's stack is lost.
 %%
 %% `base => Snapshot' makes it a delta, with only what has changed since.
 -spec snapshot(handle(), hb_wasm64_options:snapshot()) -> {ok, binary()} | {error, reason()}.
-snapshot(Handle, Options) ->
-    hb_wasm64_state:snapshot(Handle, Options).
+snapshot(Handle, Options) -> hb_wasm64_state:snapshot(Handle, Options).
 
 %% @equiv restore(Handle, Snapshot, #{})
 -spec restore(handle(), snapshot()) -> ok | {error, reason()}.
-restore(Handle, Snapshot) ->
-    restore(Handle, Snapshot, #{}).
+restore(Handle, Snapshot) -> restore(Handle, Snapshot, #{}).
 
 %% @doc Puts an instance into the state of a snapshot of the same image. An instance that refuses the snapshot, or has not
 %% taken it within `timeout' milliseconds, is as it was.
 -spec restore(handle(), snapshot(), hb_wasm64_options:operation()) -> ok | {error, reason()}.
-restore(Handle, Snapshot, Options) ->
-    hb_wasm64_state:restore(Handle, Snapshot, Options).
+restore(Handle, Snapshot, Options) -> hb_wasm64_state:restore(Handle, Snapshot, Options).
 
 %% @equiv merge(Snapshot, #{})
 -spec merge(snapshot()) -> {ok, binary()} | {error, reason()}.
-merge(Snapshot) ->
-    merge(Snapshot, #{}).
+merge(Snapshot) -> merge(Snapshot, #{}).
 
 %% @doc A snapshot and its deltas as one whole snapshot: the one that {@link snapshot/1} would have given.
 -spec merge(snapshot(), hb_wasm64_options:operation()) -> {ok, binary()} | {error, reason()}.
-merge(Snapshot, Options) ->
-    hb_wasm64_state:merge(Snapshot, Options).
+merge(Snapshot, Options) -> hb_wasm64_state:merge(Snapshot, Options).
 
 %% @equiv fork(Handle, #{})
 -spec fork(handle()) -> {ok, handle()} | {error, reason()}.
-fork(Handle) ->
-    fork(Handle, #{}).
+fork(Handle) -> fork(Handle, #{}).
 
 %% @doc A second instance in the state of the first.
 -spec fork(handle(), hb_wasm64_options:operation()) -> {ok, handle()} | {error, reason()}.
-fork(Handle, Options) ->
-    hb_wasm64_state:fork(Handle, Options).
+fork(Handle, Options) -> hb_wasm64_state:fork(Handle, Options).
 
 %% @equiv read_state(Handle, #{})
 -spec read_state(handle()) -> {ok, Memory :: binary(), SideState :: binary() | none} | {error, reason()}.
-read_state(Handle) ->
-    read_state(Handle, #{}).
+read_state(Handle) -> read_state(Handle, #{}).
 
 %% @doc The linear memory as it is, and what else there is of the state: a snapshot without that memory (a whole one where
 %% it is not the first of the image), or `none' where it is as in an instance that was started without options. Both at one
 %% moment.
 -spec read_state(handle(), hb_wasm64_options:operation()) ->
     {ok, Memory :: binary(), SideState :: binary() | none} | {error, reason()}.
-read_state(Handle, Options) ->
-    hb_wasm64_state:read_state(Handle, Options).
+read_state(Handle, Options) -> hb_wasm64_state:read_state(Handle, Options).
 
 %% @equiv write_state(Handle, Memory, SideState, #{})
 -spec write_state(handle(), Memory :: binary(), SideState :: binary() | none) -> ok | {error, reason()}.
-write_state(Handle, Memory, SideState) ->
-    write_state(Handle, Memory, SideState, #{}).
+write_state(Handle, Memory, SideState) -> write_state(Handle, Memory, SideState, #{}).
 
 %% @doc Puts an instance into the state that {@link read_state/1} returned. With `none' everything but the memory is as in an
 %% instance that was started without options; a smaller memory grows, and what is left of a larger one is zeros.
 -spec write_state(handle(), Memory :: binary(), SideState :: binary() | none, hb_wasm64_options:operation()) ->
     ok | {error, reason()}.
-write_state(Handle, Memory, SideState, Options) ->
-    hb_wasm64_state:write_state(Handle, Memory, SideState, Options).
+write_state(Handle, Memory, SideState, Options) -> hb_wasm64_state:write_state(Handle, Memory, SideState, Options).
 
 %% @equiv migrate(Handle, Node, #{})
 -spec migrate(handle(), node()) -> {ok, handle()} | {error, reason()}.
-migrate(Handle, Node) ->
-    migrate(Handle, Node, #{}).
+migrate(Handle, Node) -> migrate(Handle, Node, #{}).
 
 %% @doc Moves an instance to another node, which needs this library and not the image. Returns the handle there, which is
 %% for functions that run on that node.
@@ -477,8 +474,7 @@ migrate(Handle, Node) ->
 %% reach. From then on it lives as any instance does, as long as a process of that node has the handle. With `holder => none'
 %% it is kept until it is stopped.
 -spec migrate(handle(), node(), hb_wasm64_options:migrate()) -> {ok, handle()} | {error, reason()}.
-migrate(Handle, Node, Options) ->
-    hb_wasm64_migrate:migrate(Handle, Node, Options).
+migrate(Handle, Node, Options) -> hb_wasm64_migrate:migrate(Handle, Node, Options).
 
 %% @doc Sets the level from which on the library's own records go to `logger', with `library => hb_wasm64' in
 %% their metadata. It is `log_level' in the environment of the application, `warning' at first.

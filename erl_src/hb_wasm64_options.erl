@@ -13,8 +13,9 @@
 %% <tr><td>`fuel'</td><td>calls, `start'</td><td>`infinity'</td><td>wasm instructions, roughly, that the guest may execute:
 %%     the same number on every machine. Calls made while an import is pending use up the fuel of the call around them
 %%     too</td></tr>
-%% <tr><td>`time'</td><td>calls, `start'</td><td>that of the call around it, or 0</td><td>what the clock of a guest built
-%%     with Emscripten or for WASI shows, in milliseconds since 1970. In `start' it is that of constructors and of `main'</td></tr>
+%% <tr><td>`time'</td><td>calls, `start', files</td><td>that of the call around it, or 0</td><td>what the clock of a guest built
+%%     with Emscripten or for WASI shows, in milliseconds since 1970. In `start' it is that of constructors and of `main', in
+%%     functions on files that of the file</td></tr>
 %% <tr><td>`intercept'</td><td>`call/6', `call_async'</td><td>`[]'</td><td>modules whose imports go to the import function or
 %%     handler though the engine could serve them</td></tr>
 %% <tr><td>`usage'</td><td>`call/4', `call/6', `call_async'</td><td>`false'</td><td>whether the result ends with what the call
@@ -41,7 +42,7 @@
 
 -export([parse/2, deadline/1, engine/1, value/2, snapshots/1, state/1]).
 -export_type([api/0, parsed/0]).
--export_type([operation/0, allocation/0, call/0, call_with_imports/0, call_async/0, start/0, snapshot/0, read_string/0, migrate/0]).
+-export_type([operation/0, allocation/0, call/0, call_with_imports/0, call_async/0, start/0, snapshot/0, read_string/0, file/0, migrate/0]).
 
 -type operation() :: #{timeout => timeout()}.
 %% Options of every function that is not named below.
@@ -88,10 +89,12 @@
 }.
 -type snapshot() :: #{timeout => timeout(), compress => boolean(), base => hb_wasm64:snapshot()}.
 -type migrate() :: #{timeout => timeout(), holder => pid() | none}.
+-type file() :: #{timeout => timeout(), time => non_neg_integer()}.
+%% Options of functions on files.
 -type read_string() :: #{timeout => timeout(), max => non_neg_integer()}.
 
 -type api() ::
-    operation | allocation | call | call_with_imports | call_async | start | snapshot | read_string | migrate.
+    operation | allocation | call | call_with_imports | call_async | start | snapshot | read_string | file | migrate.
 %% The functions of the API, as far as their options differ.
 
 -record(parsed, {
@@ -118,7 +121,7 @@
 option(timeout) -> {all, deadline, infinity, fun timeout/1};
 option(on_timeout) -> {?RUNS, erlang, keep, fun on_timeout/1};
 option(fuel) -> {[start | ?RUNS], engine, infinity, fun fuel/1};
-option(time) -> {[start | ?RUNS], engine, 0, fun time/1};
+option(time) -> {[start, file | ?RUNS], engine, 0, fun time/1};
 option(usage) -> {?CALLS, engine, false, fun boolean/1};
 option(intercept) -> {[call_with_imports, call_async], engine, [], fun intercept/1};
 option(user) -> {[call_with_imports], erlang, #{}, fun user/1};

@@ -2,7 +2,7 @@
 
 use crate::limits::FRAME_NAME_BYTES;
 use crate::value::Value;
-use hb_wasm64_host::{DecodeError, Failure};
+use hb_wasm64_host::{DecodeError, Failure, FileError};
 use hb_wasm64_snapshot::{Code, SnapshotError};
 use std::collections::TryReserveError;
 use std::sync::Arc;
@@ -31,6 +31,9 @@ pub enum Error {
     /// No function of that name or at that table index.
     #[error("unknown function {0}")]
     UnknownFunction(String),
+    /// Nothing can be done with a file; the name of the error, as POSIX has it.
+    #[error("file: {0}")]
+    File(&'static str),
     /// The arguments do not fit the signature.
     #[error("invalid argument {position} for {signature}")]
     InvalidArgs {
@@ -188,6 +191,15 @@ impl From<DecodeError> for Error {
         match error {
             DecodeError::Invalid(text) => Error::malformed_snapshot(text),
             DecodeError::NoRoom => Error::Host("no room for the state of the host".into()),
+        }
+    }
+}
+
+impl From<FileError> for Error {
+    fn from(error: FileError) -> Error {
+        match error {
+            FileError::Posix(name) => Error::File(name),
+            FileError::NoRoom => Error::Host("no room for a file".into()),
         }
     }
 }

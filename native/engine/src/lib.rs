@@ -28,7 +28,7 @@ mod touched;
 pub mod value;
 
 pub use declared::engine_kind;
-pub use hb_wasm64_host::{Initialize, Runtime, Unserved};
+pub use hb_wasm64_host::{FileKind, Initialize, Runtime, Unserved};
 pub use import::ImportInfo;
 pub use instance::{
     Access, CallRequest, Caller, FuncName, GivenUp, Instance, Progress, Request, Response, Slice, Step,

@@ -40,4 +40,25 @@ impl Errno {
     pub(crate) fn negative(self) -> i32 {
         -self.0
     }
+
+    /// Its name in lower case, as Erlang has it; `eio` for one that operations on paths do not have.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Errno::ACCES => "eacces",
+            Errno::BUSY => "ebusy",
+            Errno::EXIST => "eexist",
+            Errno::FBIG => "efbig",
+            Errno::INVAL => "einval",
+            Errno::ISDIR => "eisdir",
+            Errno::LOOP => "eloop",
+            Errno::NAMETOOLONG => "enametoolong",
+            Errno::NOENT => "enoent",
+            Errno::NOSPC => "enospc",
+            Errno::NOTDIR => "enotdir",
+            Errno::NOTEMPTY => "enotempty",
+            Errno::NOTSUP => "enotsup",
+            Errno::PERM => "eperm",
+            _ => "eio",
+        }
+    }
 }

@@ -17,6 +17,7 @@
 //! | `program`, [`startup`](initialize) | what a program is given as it starts, and what of it runs |
 //! | [`unserved`](Unserved) | what an import returns that nobody serves |
 //! | `files/` | the file system, without wasmtime |
+//! | [`outside`](FileError) | files, as callers have them |
 //! | `exceptions` | C++ exceptions that are thrown and caught |
 //! | `state`, `encoding` | what of all this is state of an instance, and that as bytes |
 //! | `context`, `memory`, `guest` | the guest as functions of the host see it |
@@ -39,6 +40,7 @@ mod function;
 mod guest;
 pub mod limits;
 mod memory;
+mod outside;
 mod program;
 mod recognize;
 mod runtime;
@@ -54,7 +56,9 @@ pub use embedder::{Embedder, Intercepted};
 pub use encoding::DecodeError;
 pub use exceptions::Mark;
 pub use failure::Failure;
+pub use files::FileKind;
 pub use memory::Width;
+pub use outside::FileError;
 pub use program::Initialize;
 pub use runtime::Runtime;
 pub use serve::serve;

@@ -8,6 +8,7 @@
 mod atoms;
 mod binaries;
 mod call_async;
+mod files;
 mod handle;
 mod jobs;
 mod loading;
@@ -15,6 +16,7 @@ mod logger;
 mod memory;
 mod messenger;
 mod options;
+mod source;
 mod state;
 mod steps;
 mod terms;

@@ -4,16 +4,14 @@ use crate::atoms;
 use crate::binaries::{PIECE_BYTES, allocated, bytes_or_error, copied, copied_unless, ok_bytes};
 use crate::handle;
 use crate::options::Deadline;
+use crate::source::Source;
 use crate::steps::Operation;
 use crate::{not_local, terms};
 use hb_wasm64_engine::error::Error;
 use hb_wasm64_engine::{Contents, Slice};
 use hb_wasm64_snapshot::Cancellation;
-use rustler::{Binary, Encoder, Env, NifResult, OwnedBinary, OwnedEnv, Term};
+use rustler::{Encoder, Env, NifResult, OwnedBinary, Term};
 use std::sync::atomic::AtomicBool;
-
-/// Bytes that a write copies once more rather than keeping the binary alive, as that is cheaper.
-const SHORT_BYTES: usize = 1 << 10;
 
 /// `{ok, Bytes}`.
 #[rustler::nif]
@@ -248,36 +246,4 @@ fn within(memory: &mut [u8], offset: u64, size: u64) -> Result<&mut [u8], Error>
     let length = memory.len() as u64;
     let range = usize::try_from(offset).ok().zip(offset.checked_add(size).and_then(|end| usize::try_from(end).ok()));
     range.and_then(|(start, end)| memory.get_mut(start..end)).ok_or(Error::OutOfBounds { offset, size, memory: length })
-}
-
-/// Bytes to write, in a form that may travel to the task.
-enum Source {
-    Short(Vec<u8>),
-    Long(OwnedEnv, rustler::env::SavedTerm),
-}
-
-impl Source {
-    fn new(binary: Term<'_>) -> NifResult<Source> {
-        let bytes: Binary<'_> = binary.decode()?;
-        if bytes.len() <= SHORT_BYTES {
-            return Ok(Source::Short(bytes.as_slice().to_vec()));
-        }
-        let env = OwnedEnv::new();
-        let saved = env.save(binary);
-        Ok(Source::Long(env, saved))
-    }
-
-    fn size(&self) -> u64 {
-        self.with(|bytes| bytes.len() as u64)
-    }
-
-    fn with<R>(&self, look: impl FnOnce(&[u8]) -> R) -> R {
-        match self {
-            Source::Short(bytes) => look(bytes),
-            Source::Long(env, saved) => env.run(|env| match saved.load(env).decode::<Binary<'_>>() {
-                Ok(bytes) => look(&bytes),
-                Err(_) => look(&[]),
-            }),
-        }
-    }
 }

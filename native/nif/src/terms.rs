@@ -18,6 +18,12 @@ pub fn binary<'a>(env: Env<'a>, bytes: &[u8]) -> Term<'a> {
     NewBinary::from_slice(env, bytes).into()
 }
 
+/// The name of an error of POSIX, as an atom.
+fn posix<'a>(env: Env<'a>, name: &str) -> Term<'a> {
+    // It is a short name of letters.
+    Atom::from_str(env, name).map_or_else(|_| atoms::error().to_term(env), |name| name.to_term(env))
+}
+
 /// A map with atoms as keys.
 pub fn map<'a, const N: usize>(env: Env<'a>, pairs: [(Atom, Term<'a>); N]) -> Term<'a> {
     let keys = pairs.map(|(key, _)| key.to_term(env));
@@ -161,6 +167,7 @@ pub fn reason<'a>(env: Env<'a>, error: &Error) -> Term<'a> {
         Error::WouldDeadlock => atoms::would_deadlock().to_term(env),
         Error::Stopped => atoms::stopped().to_term(env),
         Error::Exit(status) => (atoms::exit(), status).encode(env),
+        Error::File(name) => (atoms::file(), posix(env, name)).encode(env),
         Error::NotInterceptable => atoms::not_interceptable().to_term(env),
         Error::NoPendingImport => atoms::no_pending_import().to_term(env),
         Error::InvalidSnapshot(code, text) => {

@@ -3,6 +3,7 @@
 use super::Data;
 use crate::error::Error;
 use crate::state;
+use hb_wasm64_host::{Embedder, State};
 use hb_wasm64_snapshot::Cancellation;
 use wasmtime::StoreContextMut;
 
@@ -30,6 +31,17 @@ impl Contents<'_, '_> {
     /// [`Error::Host`] where there is no room to find out which these are; [`Error::Cancelled`].
     pub fn copy_to(&mut self, out: &mut [u8], cancellation: Cancellation<'_>) -> Result<(), Error> {
         state::copy_linear(self.store, out, cancellation)
+    }
+
+    /// What the host has of the instance: its files.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where the image has no host.
+    pub fn host(&mut self) -> Result<&mut State, Error> {
+        if self.store.data().image.runtime().is_none() {
+            return Err(Error::Unsupported("an image that imports nothing of WASI or Emscripten has no files".into()));
+        }
+        Ok(self.store.data_mut().state_mut())
     }
 
     /// Makes `raw` all of it, with zeros behind. What is zeros already is not written, and what nobody has touched is not

@@ -9,6 +9,7 @@
 //! | `open`, `io`, `listing` | operations on descriptors |
 //! | `entries`, `metadata` | operations on paths |
 //! | `mappings` | files in the memory of the program |
+//! | `outside` | what callers do with files |
 //! | `skeleton` | the tree of a new instance |
 //! | `encode`, `decode` | all of it as bytes |
 //! | `output` | what was printed |
@@ -31,6 +32,7 @@ mod metadata;
 mod node;
 mod open;
 mod output;
+mod outside;
 mod pages;
 mod path;
 mod skeleton;
@@ -43,6 +45,7 @@ pub(crate) use accounting::GivenUp;
 pub(crate) use mappings::Place;
 pub(crate) use metadata::{SetTime, Space};
 pub(crate) use node::{Stat, Time};
+pub use outside::{FileKind, Named};
 
 use crate::encoding::DecodeError;
 use crate::errno::Errno;

@@ -1,0 +1,116 @@
+//! Files of instances.
+
+use crate::atoms;
+use crate::binaries::{allocated, ok_bytes};
+use crate::handle;
+use crate::not_local;
+use crate::options::Deadline;
+use crate::source::Source;
+use crate::steps::Operation;
+use crate::terms;
+use hb_wasm64_engine::{Contents, FileKind};
+use rustler::{Encoder, Env, NifResult, Term};
+use std::sync::atomic::AtomicBool;
+
+/// What a file of any size counts as that is read or listed: enough that a scheduler does not wait for it.
+const UNKNOWN_BYTES: u64 = 16 << 20;
+
+/// `ok`: the file has these contents, with their time in milliseconds since 1970.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn put_file<'a>(
+    env: Env<'a>,
+    handle: Term<'a>,
+    reference: Term<'a>,
+    ticket: u64,
+    deadline: Deadline,
+    path: Term<'a>,
+    contents: (Term<'a>, u64),
+) -> NifResult<Term<'a>> {
+    let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
+    let operation = Operation::new(env, &handle, reference, ticket).within(deadline);
+    let (contents, time) = contents;
+    let (path, contents) = (Source::new(path)?, Source::new(contents)?);
+    let bytes = contents.size();
+    let put = move |instance: &mut Contents<'_, '_>, _: &AtomicBool| {
+        let host = instance.host()?;
+        path.with(|path| contents.with(|contents| Ok(host.put_file(path, contents, time)?)))
+    };
+    Ok(operation.access_long(bytes, put, |env, ()| atoms::ok().to_term(env)))
+}
+
+/// `{ok, Binary}`.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn read_file<'a>(
+    env: Env<'a>,
+    handle: Term<'a>,
+    reference: Term<'a>,
+    ticket: u64,
+    deadline: Deadline,
+    path: Term<'a>,
+) -> NifResult<Term<'a>> {
+    let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
+    let operation = Operation::new(env, &handle, reference, ticket).within(deadline);
+    let path = Source::new(path)?;
+    let read = move |instance: &mut Contents<'_, '_>, _: &AtomicBool| {
+        let host = instance.host()?;
+        path.with(|path| {
+            let size = usize::try_from(host.file_size(path)?).unwrap_or(usize::MAX);
+            let mut binary = allocated(size)?;
+            host.read_file(path, binary.as_mut_slice())?;
+            Ok(binary)
+        })
+    };
+    Ok(operation.access_long(UNKNOWN_BYTES, read, ok_bytes))
+}
+
+/// `{ok, [{Name, {file, Bytes} | directory | link | device}]}`, by name.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn list_files<'a>(
+    env: Env<'a>,
+    handle: Term<'a>,
+    reference: Term<'a>,
+    ticket: u64,
+    deadline: Deadline,
+    path: Term<'a>,
+) -> NifResult<Term<'a>> {
+    let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
+    let operation = Operation::new(env, &handle, reference, ticket).within(deadline);
+    let path = Source::new(path)?;
+    let list = move |instance: &mut Contents<'_, '_>, _: &AtomicBool| {
+        let host = instance.host()?;
+        path.with(|path| Ok(host.list_files(path)?))
+    };
+    Ok(operation.access_long(UNKNOWN_BYTES, list, |env, files| {
+        let entry = |(name, kind): &(std::sync::Arc<[u8]>, FileKind)| {
+            let kind = match kind {
+                FileKind::File(bytes) => (atoms::file(), bytes).encode(env),
+                FileKind::Directory => atoms::directory().to_term(env),
+                FileKind::Link => atoms::link().to_term(env),
+                FileKind::Device => atoms::device().to_term(env),
+            };
+            (terms::binary(env, name), kind).encode(env)
+        };
+        (atoms::ok(), files.iter().map(entry).collect::<Vec<_>>()).encode(env)
+    }))
+}
+
+/// `ok`: the file, link, device or empty directory is gone. `time` is in milliseconds since 1970.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn remove_file<'a>(
+    env: Env<'a>,
+    handle: Term<'a>,
+    reference: Term<'a>,
+    ticket: u64,
+    deadline: Deadline,
+    path: Term<'a>,
+    time: u64,
+) -> NifResult<Term<'a>> {
+    let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
+    let operation = Operation::new(env, &handle, reference, ticket).within(deadline);
+    let path = Source::new(path)?;
+    let remove = move |instance: &mut Contents<'_, '_>, _: &AtomicBool| {
+        let host = instance.host()?;
+        path.with(|path| Ok(host.remove_file(path, time)?))
+    };
+    Ok(operation.access_long(0, remove, |env, ()| atoms::ok().to_term(env)))
+}
