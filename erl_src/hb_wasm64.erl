@@ -72,6 +72,7 @@
     image := binary(),
     mode := wasm,
     memory := non_neg_integer(),
+    gas_used => integer(),
     status := idle | running | suspended
 }.
 -type usage() :: hb_wasm64_call:usage().
@@ -103,7 +104,7 @@
     | {exit, Status :: integer()}
     | {exception, #{tag := string() | undefined, values := [value()]}}
     | {import_failed, Why :: term()}
-    | {limit, memory | table | fuel | image | instances | string}
+    | {limit, memory | table | fuel | gas | image | instances | string}
     | {out_of_bounds, #{offset := integer(), size := integer(), memory := non_neg_integer()}}
     | malloc_failed
     | {file, Posix :: atom()}
@@ -141,7 +142,8 @@ describe(Handle) -> describe(Handle, #{}).
 
 %% @doc Describes an instance, without waiting for its turn: its imports `{func, Module, Name, Signature}', its exports
 %% `{Kind, Name, Signature | []}', the SHA-256 of its image, the size of its memory in bytes when the guest last stopped,
-%% and whether it is `idle', `running' or `suspended' at an import.
+%% and whether it is `idle', `running' or `suspended' at an import; for an image with a meter `gas_used', what it had used then since
+%% its gas was refilled last.
 -spec describe(handle(), hb_wasm64_options:operation()) -> {ok, description()} | {error, reason()}.
 describe(Handle, Options) ->
     case hb_wasm64_options:parse(operation, Options) of

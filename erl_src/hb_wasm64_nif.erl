@@ -34,9 +34,11 @@
     time => non_neg_integer(),
     intercept => [binary()],
     usage => boolean(),
+    gas => non_neg_integer(),
+    refill => boolean(),
     initialize => nothing | constructors | main
 }.
-%% Those of {@link hb_wasm64_options} that are the engine's business. A start has neither `intercept' nor `usage', a call no `initialize'.
+%% Those of {@link hb_wasm64_options} that are the engine's business, which says which of them a start or a call has.
 -type deadline() :: hb_wasm64_deadline:deadline().
 -opaque job() :: reference().
 %% Work that belongs to no instance. It sends `{hb_wasm64, Ref, {done, Result}}', or nothing once it has been given up.

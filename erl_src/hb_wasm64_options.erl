@@ -18,6 +18,10 @@
 %%     functions on files that of the file</td></tr>
 %% <tr><td>`intercept'</td><td>`call/6', `call_async'</td><td>`[]'</td><td>modules whose imports go to the import function or
 %%     handler though the engine could serve them</td></tr>
+%% <tr><td>`gas'</td><td>calls, `start'</td><td>9,000,000,000,000,000</td><td>gas that a guest with a meter may use: see `docs/meters.md'.
+%%     In a nested call it is a part of what the call around it has</td></tr>
+%% <tr><td>`refill'</td><td>calls</td><td>`true'</td><td>`false': what calls before have used of their gas counts to this
+%%     one</td></tr>
 %% <tr><td>`usage'</td><td>`call/4', `call/6', `call_async'</td><td>`false'</td><td>whether the result ends with what the call
 %%     has used: {@link hb_wasm64_call:usage()}</td></tr>
 %% <tr><td>`user'</td><td>`call/6'</td><td>`#{}'</td><td>any term: the third argument of the import function</td></tr>
@@ -50,6 +54,8 @@
     timeout => timeout(),
     on_timeout => keep | stop,
     fuel => non_neg_integer() | infinity,
+    gas => non_neg_integer(),
+    refill => boolean(),
     time => non_neg_integer()
 }.
 %% Options of `malloc', `free' and `write_string'.
@@ -57,6 +63,8 @@
     timeout => timeout(),
     on_timeout => keep | stop,
     fuel => non_neg_integer() | infinity,
+    gas => non_neg_integer(),
+    refill => boolean(),
     time => non_neg_integer(),
     usage => boolean()
 }.
@@ -64,6 +72,8 @@
     timeout => timeout(),
     on_timeout => keep | stop,
     fuel => non_neg_integer() | infinity,
+    gas => non_neg_integer(),
+    refill => boolean(),
     time => non_neg_integer(),
     usage => boolean(),
     intercept => [binary() | string()],
@@ -73,6 +83,8 @@
     timeout => timeout(),
     on_timeout => keep | stop,
     fuel => non_neg_integer() | infinity,
+    gas => non_neg_integer(),
+    refill => boolean(),
     time => non_neg_integer(),
     usage => boolean(),
     intercept => [binary() | string()],
@@ -81,6 +93,7 @@
 -type start() :: #{
     timeout => timeout(),
     fuel => non_neg_integer() | infinity,
+    gas => non_neg_integer(),
     time => non_neg_integer(),
     initialize => boolean() | main,
     memory => non_neg_integer(),
@@ -109,6 +122,8 @@
 
 -define(CALLS, [call, call_with_imports, call_async]).
 -define(RUNS, [allocation | ?CALLS]).
+%% The loader counts with floats: up to here they are exact.
+-define(MAX_GAS, (1 bsl 53)).
 -define(MAX_FUEL, ((1 bsl 64) - 1)).
 %% The latest time that a float still represents to the millisecond.
 -define(MAX_TIME, (1 bsl 53)).
@@ -122,6 +137,8 @@ option(timeout) -> {all, deadline, infinity, fun timeout/1};
 option(on_timeout) -> {?RUNS, erlang, keep, fun on_timeout/1};
 option(fuel) -> {[start | ?RUNS], engine, infinity, fun fuel/1};
 option(time) -> {[start, file | ?RUNS], engine, 0, fun time/1};
+option(gas) -> {[start | ?RUNS], engine, none, fun gas/1};
+option(refill) -> {?RUNS, engine, true, fun boolean/1};
 option(usage) -> {?CALLS, engine, false, fun boolean/1};
 option(intercept) -> {[call_with_imports, call_async], engine, [], fun intercept/1};
 option(user) -> {[call_with_imports], erlang, #{}, fun user/1};
@@ -146,6 +163,9 @@ on_timeout(_Other) -> error.
 fuel(infinity) -> {ok, infinity};
 fuel(Fuel) when is_integer(Fuel), Fuel >= 0, Fuel =< ?MAX_FUEL -> {ok, Fuel};
 fuel(_Other) -> error.
+
+gas(Gas) when is_integer(Gas), Gas >= 0, Gas =< ?MAX_GAS -> {ok, Gas};
+gas(_Other) -> error.
 
 time(Time) when is_integer(Time), Time >= 0, Time =< ?MAX_TIME -> {ok, Time};
 time(_Other) -> error.

@@ -4,7 +4,7 @@
 
 -include_lib("eunit/include/eunit.hrl").
 
--import(dev_wasm64_support, [on_both/2, on_edge/2, ok/1, started/1, started/2, reread/1, compute/3, result/1]).
+-import(dev_wasm64_support, [base/2, on_both/2, on_edge/2, ok/1, started/1, started/2, reread/1, compute/3, result/1]).
 -import(dev_wasm64_support, [get/2, instance/1, brief/1]).
 
 %%% The function and its parameters
@@ -386,4 +386,50 @@ with_an_output_prefix_it_is_asked_for_and_reported_below_test_() ->
         Computed = ok(compute(started("numbers", Keys), <<"fac">>, [5.0])),
         ?assert(is_integer(get(<<"results/wasm/fuel-used">>, Computed))),
         ?assertEqual([120.0], get(<<"results/wasm/output">>, Computed))
+    end).
+
+%%% Gas meters
+
+%% Catches a limit that is read from somewhere else, and texts of our own.
+a_process_may_limit_the_gas_of_its_image_test_() ->
+    on_both(?FUNCTION_NAME, fun() ->
+        [
+            ?assertEqual({Limit, Expected}, {Limit, result(compute(started("metered", Limit), <<"seven">>, []))})
+         || {Limit, Expected} <- [
+                {#{}, [ok, [7]]},
+                {#{<<"compute-limit">> => 3}, [ok, [7]]},
+                {#{<<"compute-limit">> => 2}, [error, <<"out of gas!">>]},
+                {#{<<"compute-limit">> => <<"2">>}, [error, <<"out of gas!">>]},
+                {#{<<"compute-limit">> => <<"9000000000000">>}, [ok, [7]]},
+                %% As with the loader these are no limit.
+                {#{<<"compute-limit">> => 0}, [ok, [7]]},
+                {#{<<"compute-limit">> => <<"much">>}, [ok, [7]]}
+            ]
+        ]
+    end).
+
+gas_is_reported_beside_fuel_test_() ->
+    on_both(?FUNCTION_NAME, fun() ->
+        Gas = fun(M, Function, Args) ->
+            Computed = ok(compute(M, Function, Args)),
+            {get(<<"results/gas-used">>, Computed), Computed}
+        end,
+        Asked = #{<<"report-usage">> => true, <<"compute-limit">> => 40},
+        {15, M1} = Gas(started("metered", Asked), <<"loop">>, [0]),
+        {45, M2} = Gas(M1, <<"loop">>, [100]),
+        ?assertEqual([error, <<"out of gas!">>], result({ok, M2})),
+        {0, M3} = Gas(M2, <<"nosuch">>, []),
+        {3, _} = Gas(M3, <<"seven">>, []),
+        %% An image without a meter uses none.
+        {0, _} = Gas(started("numbers", Asked), <<"fac">>, [5.0]),
+        {not_found, _} = Gas(started("metered"), <<"seven">>, [])
+    end).
+
+the_meter_is_in_the_snapshot_of_a_process_test_() ->
+    on_both(?FUNCTION_NAME, fun() ->
+        M = ok(compute(started("metered"), <<"loop">>, [10])),
+        Snapshot = ok(hb_ao:resolve(M, <<"snapshot">>, #{})),
+        Restored = ok(hb_ao:resolve(base("metered", #{<<"snapshot">> => Snapshot}), <<"normalize">>, #{})),
+        {ok, Described} = hb_wasm64:describe(instance(Restored)),
+        ?assertMatch(#{gas_used := 65}, Described)
     end).

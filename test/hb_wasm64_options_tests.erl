@@ -8,7 +8,7 @@ good() ->
     #{
         timeout => 10_000, on_timeout => keep, fuel => 1_000_000, time => 5, intercept => [], user => user, handler => self(),
         snapshot => {raw, <<>>, none}, initialize => true, compress => false, base => [], max => 100, holder => none,
-        usage => true
+        usage => true, gas => 1_000_000, refill => true
     }.
 
 an_option_is_refused_by_every_function_that_does_not_accept_it_test_() ->
@@ -54,12 +54,12 @@ import_functions_get_what_the_option_user_carries_test() ->
 
 %% Each with the options that it accepts.
 functions() ->
-    Run = [timeout, on_timeout, fuel, time],
+    Run = [timeout, on_timeout, fuel, time, gas, refill],
     Call = [usage | Run],
     Only = [timeout],
     {ok, Snapshot} = hb_wasm64:snapshot(hb_support:start("imports")),
     [
-        {start, [timeout, fuel, time, initialize, snapshot], fun(_, O) -> hb_wasm64:start(hb_support:guest("imports"), O) end},
+        {start, [timeout, fuel, gas, time, initialize, snapshot], fun(_, O) -> hb_wasm64:start(hb_support:guest("imports"), O) end},
         {call, Call, fun(H, O) -> hb_wasm64:call(H, "peek", [0], O) end},
         {call_with_imports, Call ++ [intercept, user], fun(H, O) ->
             hb_wasm64:call(H, "peek", [0], fun(S, _, _) -> {ok, [], S} end, state, O)

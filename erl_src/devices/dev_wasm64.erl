@@ -11,7 +11,8 @@
 %% <tr><td>`compute'</td><td>`function' and `parameters': each from the request's `body', the request, or the base</td>
 %%     <td>the base with `results/P/type' (`ok' or `error') and `results/P/output' (a list, or the text of the error). Without
 %%     a function, and in the second pass of a stack and later ones, the base unchanged. Where the base has `P/report-usage' with
-%%     the value `true', also `results/P/fuel-used': see {@link hb_wasm64_call:usage()}; 0 for a call that was refused</td></tr>
+%%     the value `true', also `results/P/fuel-used' and `results/P/gas-used': see
+%%     {@link hb_wasm64_call:usage()}; 0 for a call that was refused, and gas for an image without a meter</td></tr>
 %% <tr><td>`import'</td><td>`module', `func', `args', `func-sig' of the request</td>
 %%     <td>what the device at `P/stdlib/MODULE' returns for FUNC: `state' and `results'. Without such a device, functions of
 %%     WASI and Linux (`env.__syscall_*') return the number of an error, `proc_exit' ends the call, and others return zeros;
@@ -23,6 +24,11 @@
 %%     <td>the base with an instance and without `snapshot'</td></tr>
 %% <tr><td>`terminate'</td><td>the instance</td><td>the base without the instance, which is stopped</td></tr>
 %% </table>
+%%
+%% == Images with a gas meter ==
+%% A call may use as much gas as `compute-limit' of the base says, as a number or as text, and the loader's default otherwise; a
+%% call that exceeds it is a result of type `error', whose text is the loader's: `out of gas!'. A meter is a part of the image: with
+%% a device at `P/stdlib/metering' calls are results of type `error' that say so.
 %%
 %% == Images built with Emscripten or for WASI ==
 %% The engine serves their imports (see {@link hb_wasm64:call/6}), unless the device at `P/stdlib/MODULE' has the function:
@@ -57,6 +63,8 @@
 
 %% The latest time that a float represents to the millisecond.
 -define(MAX_TIME, (1 bsl 53)).
+%% The largest limit of gas.
+-define(MAX_GAS, (1 bsl 53)).
 
 %% @doc Excludes {@link instance/3}, which is for other devices, from AO-Core.
 -spec info(message()) -> map().
@@ -131,6 +139,18 @@ host(Handle, Prefix, Body, Request, Base, Opts) ->
             #{}
     end.
 
+%% The limit that a process sets to the meter of its image, a number or text. Anything else sets none, as with AO's loader.
+gas(Base, Options, Opts) ->
+    case dev_wasm64_message:find([<<"compute-limit">>], Base, Opts) of
+        {ok, Limit} ->
+            case integer(Limit) of
+                Gas when Gas > 0, Gas =< ?MAX_GAS -> Options#{gas => Gas};
+                _ -> Options
+            end;
+        not_found ->
+            Options
+    end.
+
 %% What the clock of a guest shows: when the message was scheduled, which is the same on every node. 0 for a message without
 %% a time, or with something else under that name.
 time(Body, Request, Opts) ->
@@ -140,24 +160,30 @@ time(Body, Request, Opts) ->
         Time -> milliseconds(Time)
     end.
 
-milliseconds(Time) when is_integer(Time), Time >= 0, Time =< ?MAX_TIME ->
-    Time;
-milliseconds(Text) when is_binary(Text), byte_size(Text) =< 16 ->
+milliseconds(Time) ->
+    case integer(Time) of
+        Milliseconds when Milliseconds >= 0, Milliseconds =< ?MAX_TIME -> Milliseconds;
+        _ -> 0
+    end.
+
+%% A number, or text with one; 0 for anything else.
+integer(Number) when is_integer(Number) ->
+    Number;
+integer(Text) when is_binary(Text), byte_size(Text) =< 16 ->
     try
-        milliseconds(binary_to_integer(Text))
+        binary_to_integer(Text)
     catch
         error:badarg -> 0
     end;
-milliseconds(_Other) ->
+integer(_Other) ->
     0.
-
 
 call(Prefix, Function, Parameters, Body, Request, Base, Opts) ->
     Access = #{<<"instance">> := Handle} = dev_wasm64_message:private(Prefix, Base),
     Resolver = maps:get(<<"import-resolver">>, Access, fun dev_wasm64_import:resolve/3),
     Import = fun(State, Import, _) -> dev_wasm64_import:checked(Resolver(State, Import, Opts)) end,
     Bounds = dev_wasm64_instance:bounds(Opts),
-    Options = maps:merge(Bounds#{on_timeout => stop}, host(Handle, Prefix, Body, Request, Base, Opts)),
+    Options = gas(Base, maps:merge(Bounds#{on_timeout => stop}, host(Handle, Prefix, Body, Request, Base, Opts)), Opts),
     case reports_usage(Prefix, Base, Opts) of
         false ->
             Ended = hb_wasm64:call(Handle, Function, Parameters, Import, Base, Options),
@@ -176,7 +202,7 @@ reports_usage(Prefix, Base, Opts) ->
 
 %% A call that was refused has used nothing.
 used(Usage) ->
-    #{<<"fuel-used">> => maps:get(fuel_used, Usage, 0)}.
+    #{<<"fuel-used">> => maps:get(fuel_used, Usage, 0), <<"gas-used">> => maps:get(gas_used, Usage, 0)}.
 
 ended({ok, Results, State}, Usage, Prefix, Access, Opts) ->
     {ok, finish(Prefix, Access, ok, Results, Usage, State, Opts)};

@@ -95,6 +95,8 @@ describe({import_failed, {invalid_answer, _}}) -> "import failed: the import fun
 describe({import_failed, _}) -> "import failed";
 describe({invalid_snapshot, #{message := Text}}) -> ["invalid snapshot: ", Text];
 describe({uncapturable, Text}) -> ["cannot snapshot: ", Text];
+%% In the words of AO's loader.
+describe({limit, gas}) -> "out of gas!";
 describe({limit, What}) -> ["limit reached: ", atom_to_binary(What)];
 describe({out_of_bounds, #{offset := Offset, size := Size, memory := Memory}}) ->
     io_lib:format("out of bounds: ~b bytes at ~b in a memory of ~b bytes", [Size, Offset, Memory]);

@@ -9,7 +9,7 @@
 -type opts() :: map().
 
 %% The modules of imports that the engine can serve.
--define(NATIVE, [<<"env">>, <<"wasi_snapshot_preview1">>, <<"wasi_unstable">>]).
+-define(NATIVE, [<<"env">>, <<"metering">>, <<"wasi_snapshot_preview1">>, <<"wasi_unstable">>]).
 %% How many calls of undefined imports a message keeps.
 -define(MAX_UNDEFINED_CALLS, 1000).
 

@@ -120,6 +120,8 @@ pub enum Limit {
     Table,
     /// Fuel of a call.
     Fuel,
+    /// Gas of a call, as the meter of the image counts it.
+    Gas,
     /// Bytes of an image.
     Image,
     /// Instances of the process, which its address space and its memory mappings bound.

@@ -2,7 +2,7 @@
 
 mod exports;
 
-pub(crate) use exports::StateExports;
+pub(crate) use exports::{MeterAt, StateExports};
 
 use crate::complexity::Complexity;
 use crate::config::{self, EngineKind};
@@ -55,6 +55,7 @@ pub struct Image {
     abi: Abi,
     thrown: Vec<(ModuleExport, Thrown)>,
     stack_pointer: Option<ModuleExport>,
+    meter: Option<MeterAt>,
 }
 
 /// What a fresh instance of an image is like.
@@ -100,7 +101,7 @@ impl Image {
         refuse_other_formats(bytes)?;
         let is_simple = validate(bytes, &go_on)?;
         go_on()?;
-        let Rewritten { module: rewritten, facts, layout } =
+        let Rewritten { module: rewritten, facts, meter, layout } =
             rewrite(bytes, Options { table_elements: limits::TABLE_ELEMENTS })?;
         // Of the image itself: the table of functions that is added is not its own.
         let declared = Declared::of(bytes, !facts.tags.is_empty())?;
@@ -115,7 +116,7 @@ impl Image {
         let runtime = Runtime::of(&imported);
         let abi = abi(&module, width, facts.extends_time);
         let functions = runtime.map(|runtime| Functions::new(runtime, width, facts.can_catch, abi));
-        let found = import::all(&module, functions.as_ref())?;
+        let found = import::all(&module, functions.as_ref(), meter.as_ref())?;
         let imports: Vec<_> = found.iter().map(|import| import.info.clone()).collect();
         let mut interceptable_modules: Vec<Arc<str>> = Vec::new();
         for import in imports.iter().filter(|import| import.interceptable) {
@@ -133,6 +134,7 @@ impl Image {
             layout.memories.get(facts.memory as usize).and_then(|memory| module.get_export_index(&memory.name));
         let table = default_table(&module, &layout);
         let state = StateExports::of(&module, &layout);
+        let meter = meter.and_then(|meter| MeterAt::of(&module, &layout, &meter));
         let (source, fresh) = (bytes.into(), OnceLock::new());
         let is_emscripten = runtime == Some(Runtime::Emscripten);
         let stack_pointer =
@@ -157,6 +159,7 @@ impl Image {
             abi,
             thrown,
             stack_pointer,
+            meter,
         };
         Ok((image, found))
     }
@@ -212,6 +215,15 @@ impl Image {
     /// The global that points to the end of the guest's own stack, if the image is Emscripten's and has one.
     pub(crate) fn stack_pointer(&self) -> Option<&ModuleExport> {
         self.stack_pointer.as_ref()
+    }
+
+    /// Whether the image has a gas meter.
+    pub fn is_metered(&self) -> bool {
+        self.meter.is_some()
+    }
+
+    pub(crate) fn meter(&self) -> Option<&MeterAt> {
+        self.meter.as_ref()
     }
 
     /// The tags that Emscripten's scheme throws with.

@@ -1,11 +1,16 @@
 //! Imports: what an image imports, and who serves each of them.
 //!
-//! An import stops the guest and goes to Erlang, unless it is one that the host serves, for images of Emscripten and of WASI.
+//! A meter's are instructions of the module; only the end of its gas, and a question, come to the engine. They cannot be
+//! intercepted.
+//!
+//! Any other import stops the guest and goes to Erlang, unless it is one that the host serves, for images of Emscripten and of
+//! WASI.
 //! Such an import can be intercepted: it goes to Erlang first, which serves it or passes.
 
 use crate::error::{Error, ImportFailure};
 use crate::value::{Arg, Signature, ValType, Value, coerce_some};
 use hb_wasm64_host::{Binding, Functions, Unserved};
+use hb_wasm64_rewrite::meter::Meter;
 use std::collections::HashMap;
 use std::sync::Arc;
 use wasmtime::{ExternType, FuncType, Module};
@@ -29,7 +34,38 @@ pub struct ImportInfo {
 pub(crate) struct Import {
     pub(crate) info: Arc<ImportInfo>,
     pub(crate) ty: FuncType,
-    pub(crate) binding: Option<Arc<Binding>>,
+    pub(crate) server: Server,
+}
+
+/// Who serves an import.
+#[derive(Clone)]
+pub(crate) enum Server {
+    Host(Arc<Binding>),
+    Meter(MeterFunction),
+    Erlang,
+}
+
+/// A function of a meter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MeterFunction {
+    /// Ends the call: the module calls it only where its gas is used up.
+    OutOfGas,
+    /// Returns what has been used, as a number of this type.
+    UsedI32,
+    UsedI64,
+    UsedF64,
+}
+
+impl MeterFunction {
+    /// The function by which programs of AO ask what has been used, in images with a meter.
+    fn used(module: &str, name: &str, params: &[wasmtime::ValType], results: &[wasmtime::ValType]) -> Option<Self> {
+        match (module, name, params, results) {
+            ("env", "metering_gasUsed", [], [wasmtime::ValType::I32]) => Some(MeterFunction::UsedI32),
+            ("env", "metering_gasUsed", [], [wasmtime::ValType::I64]) => Some(MeterFunction::UsedI64),
+            ("env", "metering_gasUsed", [], [wasmtime::ValType::F64]) => Some(MeterFunction::UsedF64),
+            _ => None,
+        }
+    }
 }
 
 /// What becomes of an import that went to Erlang.
@@ -70,11 +106,12 @@ impl ImportInfo {
 ///
 /// # Errors
 /// [`Error::Link`] for an import that cannot be served.
-pub(crate) fn all(module: &Module, functions: Option<&Functions>) -> Result<Vec<Import>, Error> {
+pub(crate) fn all(module: &Module, functions: Option<&Functions>, meter: Option<&Meter>) -> Result<Vec<Import>, Error> {
     let mut imports: Vec<Import> = Vec::new();
     let mut modules: HashMap<&str, Arc<str>> = HashMap::new();
     let mut types: HashMap<(&str, &str), Signature> = HashMap::new();
-    for import in module.imports() {
+    // All imports are functions, or this fails: so their indices are those of functions.
+    for (index, import) in (0..).zip(module.imports()) {
         let refuse = |kind| Error::Link { module: import.module().into(), name: import.name().into(), kind };
         let ty = match import.ty() {
             ExternType::Func(ty) => ty,
@@ -89,15 +126,23 @@ pub(crate) fn all(module: &Module, functions: Option<&Functions>) -> Result<Vec<
             return Err(refuse("func"));
         }
         let (params, results): (Vec<_>, Vec<_>) = (ty.params().collect(), ty.results().collect());
+        let used = || MeterFunction::used(import.module(), import.name(), &params, &results);
+        let of_meter =
+            meter.and_then(|meter| if meter.imports.contains(&index) { Some(MeterFunction::OutOfGas) } else { used() });
         let binding = functions.and_then(|functions| functions.bind(import.module(), import.name(), &params, &results));
+        let server = match (of_meter, binding) {
+            (Some(function), _) => Server::Meter(function),
+            (None, Some(binding)) => Server::Host(Arc::new(binding)),
+            (None, None) => Server::Erlang,
+        };
         let info = ImportInfo {
             module: modules.entry(import.module()).or_insert_with(|| import.module().into()).clone(),
             name: import.name().into(),
             signature_text: signature.to_string(),
             signature,
-            interceptable: binding.as_ref().is_some_and(Binding::is_interceptable),
+            interceptable: matches!(&server, Server::Host(binding) if binding.is_interceptable()),
         };
-        imports.push(Import { info: Arc::new(info), ty, binding: binding.map(Arc::new) });
+        imports.push(Import { info: Arc::new(info), ty, server });
     }
     Ok(imports)
 }

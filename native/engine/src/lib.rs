@@ -29,6 +29,7 @@ pub mod value;
 
 pub use declared::engine_kind;
 pub use hb_wasm64_host::{FileKind, Initialize, Runtime, Unserved};
+pub use hb_wasm64_rewrite::meter::MODULE as METER_MODULE;
 pub use import::ImportInfo;
 pub use instance::{
     Access, CallRequest, Caller, FuncName, GivenUp, Instance, Progress, Request, Response, Slice, Step,

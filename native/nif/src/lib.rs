@@ -94,7 +94,10 @@ fn call<'a>(
 ) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
     let responder = steps::responder(responder)?;
-    let options = options::call(options, handle.instance.image())?;
+    let options = match options::call(options, handle.instance.image())? {
+        Ok(options) => options,
+        Err(error) => return Ok(terms::error(env, &error)),
+    };
     let args = terms::args(arguments)?;
     let name: Binary;
     let func = match func.decode::<u64>() {
@@ -288,15 +291,16 @@ fn describe<'a>(env: Env<'a>, handle: Term<'a>, reference: Term<'a>, deadline: D
     }
     let Some(status) = status_atom(&handle) else { return Ok(terms::error(env, &Error::Stopped)) };
     let (image, memory) = (handle.instance.image().clone(), handle.instance.memory_bytes());
+    let gas = handle.instance.gas_used();
     let lists = image.imports().len() + image.exports().len();
     if lists <= SHORT_LISTS {
-        return Ok(description(env, &image, memory, status));
+        return Ok(description(env, &image, memory, gas, status));
     }
     let bytes = lists as u64 * LISTED_BYTES;
-    Ok(jobs::run(env, reference, bytes, |_| Ok(()), move |env, ()| description(env, &image, memory, status)))
+    Ok(jobs::run(env, reference, bytes, |_| Ok(()), move |env, ()| description(env, &image, memory, gas, status)))
 }
 
-fn description<'a>(env: Env<'a>, image: &Image, memory: u64, status: Atom) -> Term<'a> {
+fn description<'a>(env: Env<'a>, image: &Image, memory: u64, gas: Option<i64>, status: Atom) -> Term<'a> {
     let description = terms::map(
         env,
         [
@@ -308,7 +312,8 @@ fn description<'a>(env: Env<'a>, image: &Image, memory: u64, status: Atom) -> Te
             (atoms::status(), status.to_term(env)),
         ],
     );
-    (atoms::ok(), description).encode(env)
+    let metered = gas.and_then(|gas| description.map_put(atoms::gas_used(), gas).ok());
+    (atoms::ok(), metered.unwrap_or(description)).encode(env)
 }
 
 /// The time that deadlines are compared with, in nanoseconds.

@@ -1,30 +1,42 @@
 //! Options and deadlines of operations.
 
 use crate::atoms;
+use hb_wasm64_engine::error::Error as Failure;
 use hb_wasm64_engine::image::Image;
-use hb_wasm64_engine::{CallOptions, Initialize, StartRequest};
+use hb_wasm64_engine::{CallOptions, Initialize, METER_MODULE, StartRequest};
 use rustler::{Atom, Binary, Decoder, Error, MapIterator, NifResult, Term};
 use std::sync::LazyLock;
 use std::time::Instant;
 
 /// The options of a call.
-pub fn call(term: Term<'_>, image: &Image) -> NifResult<CallOptions> {
+///
+/// # Errors
+/// [`Failure::Unsupported`] where imports of the image's meter are to be intercepted: it does not call them.
+pub fn call(term: Term<'_>, image: &Image) -> NifResult<Result<CallOptions, Failure>> {
     let mut options = CallOptions::default();
     for (key, value) in entries(term)? {
         if key == atoms::fuel() {
             options.fuel = fuel(value)?;
         } else if key == atoms::time() {
             options.time = Some(value.decode()?);
+        } else if key == atoms::gas() {
+            options.gas = Some(value.decode()?);
+        } else if key == atoms::refill() {
+            options.refill = value.decode()?;
         } else if key == atoms::usage() {
             options.usage = value.decode()?;
         } else if key == atoms::intercept() {
             let names: Vec<Binary<'_>> = value.decode()?;
             let is_named = |module: &str| names.iter().any(|name| name.as_slice() == module.as_bytes());
+            if image.is_metered() && is_named(METER_MODULE) {
+                let text = format!("a meter is a part of the image: imports of {} cannot be intercepted", METER_MODULE);
+                return Ok(Err(Failure::Unsupported(text)));
+            }
             options.intercept =
                 image.interceptable_modules().iter().filter(|module| is_named(module)).cloned().collect();
         }
     }
-    Ok(options)
+    Ok(Ok(options))
 }
 
 /// The options of a start.
@@ -33,6 +45,8 @@ pub fn start(term: Term<'_>) -> NifResult<StartRequest> {
     for (key, value) in entries(term)? {
         if key == atoms::fuel() {
             request.fuel = fuel(value)?;
+        } else if key == atoms::gas() {
+            request.gas = Some(value.decode()?);
         } else if key == atoms::time() {
             request.time = value.decode()?;
         } else if key == atoms::initialize() {

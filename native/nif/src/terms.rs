@@ -114,9 +114,13 @@ fn atom_arg(term: Term<'_>) -> Arg {
     }
 }
 
-/// `#{fuel_used => Fuel}`.
+/// `#{fuel_used => Fuel}`, and `gas_used => Gas` where the image has a meter.
 pub fn usage(env: Env<'_>, usage: Usage) -> Term<'_> {
-    map(env, [(atoms::fuel_used(), usage.fuel.encode(env))])
+    let fuel = (atoms::fuel_used(), usage.fuel.encode(env));
+    match usage.gas {
+        None => map(env, [fuel]),
+        Some(gas) => map(env, [fuel, (atoms::gas_used(), gas.encode(env))]),
+    }
 }
 
 /// `{error, Reason}`.
@@ -211,6 +215,7 @@ fn limit(limit: Limit) -> Atom {
         Limit::Memory => atoms::memory(),
         Limit::Table => atoms::table(),
         Limit::Fuel => atoms::fuel(),
+        Limit::Gas => atoms::gas(),
         Limit::Image => atoms::image(),
         Limit::Instances => atoms::instances(),
     }

@@ -16,7 +16,7 @@ use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 const MAX_MODULE: usize = 1 << 31;
 
 /// What validation allows a function body, in bytes.
-const MAX_BODY: usize = 7_654_321;
+pub(crate) const MAX_BODY: usize = 7_654_321;
 
 /// What a pass changes in a module. Everything that is added comes last in its section, so that no index changes
 /// meaning.

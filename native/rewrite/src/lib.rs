@@ -1,12 +1,13 @@
 //! WebAssembly modules rewritten for `hb_wasm64`: bytes to bytes.
 //!
-//! Four passes, in the order in which [`rewrite`] runs them:
+//! Five passes, in the order in which [`rewrite`] runs them:
 //!
 //! | pass | requires | afterwards |
 //! |---|---|---|
 //! | [`lower`] | a valid module | legacy exception handling is expressed by the final proposal |
 //! | [`precheck`] | no legacy exception handling | bulk operations that cannot succeed fail before they are charged |
 //! | [`unwind`] | the same | what Emscripten leaves to its host (`invoke_*`, `longjmp`, C++ exceptions) is done by the module itself |
+//! | [`meter`] | the same | what a meter (`metering.usegas`) counts is a global of the module |
 //! | [`expose`] | the same | all mutable state is exported, under names of the module or reserved ones |
 //!
 //! All of them guarantee:
@@ -26,6 +27,7 @@ mod edits;
 mod error;
 pub mod expose;
 pub mod lower;
+pub mod meter;
 mod module;
 pub mod precheck;
 #[cfg(test)]
@@ -36,6 +38,7 @@ pub use error::Error;
 pub use module::Segment;
 
 use expose::{Exposed, Layout};
+use meter::{Meter, Metered};
 use module::Module;
 use std::borrow::Cow;
 use unwind::{Facts, Unwound};
@@ -54,6 +57,8 @@ pub struct Rewritten<'a> {
     pub module: Cow<'a, [u8]>,
     /// What is known of it, as Emscripten sees it. Its tags are exported under [`expose::tag_name`].
     pub facts: Facts,
+    /// Its gas meter, if it has one.
+    pub meter: Option<Meter>,
     /// Where its state is.
     pub layout: Layout,
 }
@@ -71,10 +76,13 @@ pub fn rewrite(wasm: &[u8], options: Options) -> Result<Rewritten<'_>, Error> {
     let Unwound { module: unwound, facts } = unwind::run(&module)?;
     let unwound = changed(unwound);
     let module = current(&unwound, module)?;
+    let Metered { module: metered, meter } = meter::run(&module)?;
+    let metered = changed(metered);
+    let module = current(&metered, module)?;
     let tags: Vec<u32> = facts.tags.iter().map(|(tag, _)| *tag).collect();
     let Exposed { module: exposed, layout } = expose::run(&module, &tags)?;
-    let last = changed(exposed).or(unwound).or(prechecked).or(lowered);
-    Ok(Rewritten { module: last.map_or(Cow::Borrowed(wasm), Cow::Owned), facts, layout })
+    let last = changed(exposed).or(metered).or(unwound).or(prechecked).or(lowered);
+    Ok(Rewritten { module: last.map_or(Cow::Borrowed(wasm), Cow::Owned), facts, meter, layout })
 }
 
 /// The result of a pass, where it has changed the module.

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 use hb_wasm64_rewrite::expose::tag_name;
+use hb_wasm64_rewrite::meter::Meter;
 use hb_wasm64_rewrite::unwind::Thrown;
 use hb_wasm64_rewrite::{Error, Options, Segment, rewrite};
 use std::borrow::Cow;
@@ -15,13 +16,14 @@ const OPTIONS: Options = Options { table_elements: 1_000 };
 const EVERYTHING: &str = r#"(module
     (import "env" "invoke_vi" (func $invoke (param i32 i32)))
     (import "env" "_emscripten_throw_longjmp" (func $longjmp))
+    (import "metering" "usegas" (func $usegas (param i32)))
     (memory 1) (table $t 2 funcref) (global $stack (mut i32) (i32.const 1024))
     (data $d "segment") (elem (table $t) (i32.const 0) func $jump)
     (@custom ".debug_info" "positions") (@custom "other" "kept")
-    (func (export "emscripten_stack_get_current") (result i32) global.get $stack)
+    (func (export "emscripten_stack_get_current") (result i32) (call $usegas (i32.const 5)) global.get $stack)
     (func (export "_emscripten_stack_restore") (param i32) (global.set $stack (local.get 0)))
     (func (export "setThrew") (param i32 i32))
-    (func $jump (param i32) (call $longjmp))
+    (func $jump (param i32) (call $usegas (i32.const 7)) (call $longjmp))
     (func (export "run") (param i32) (result i32)
         try
             (call $invoke (i32.const 0) (local.get 0))
@@ -68,10 +70,11 @@ fn a_module_goes_through_all_passes_and_comes_out_the_same_each_time() {
     assert!(facts.tags.iter().all(|(tag, _)| exports.contains(&(tag_name(*tag), ExternalKind::Tag))));
     assert_eq!((facts.memory, facts.is_64_bit, facts.stack_pointer, facts.can_catch), (0, false, Some(0), false));
     let layout = &rewritten.layout;
-    assert_eq!((layout.memories.len(), layout.tables.len(), layout.globals.len()), (1, 1, 1));
+    assert_eq!((layout.memories.len(), layout.tables.len(), layout.globals.len()), (1, 1, 2));
     assert_eq!(layout.segments.iter().map(|at| at.segment).collect::<Vec<_>>(), [Segment::Data(0)]);
-    // Behind the two imports and the five functions come those that unwind: references lead to them, not to the imports.
-    assert!(layout.functions.iter().all(|function| *function >= 2));
+    assert_eq!(rewritten.meter, Some(Meter { global: 1, imports: vec![2] }));
+    // Behind the three imports and the five functions come those that unwind: references lead to them, not to the imports.
+    assert!(layout.functions.iter().all(|function| *function >= 3));
 }
 
 #[test]

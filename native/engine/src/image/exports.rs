@@ -3,6 +3,7 @@
 use crate::ranges::merged;
 use hb_wasm64_rewrite::Segment as Dropped;
 use hb_wasm64_rewrite::expose::{self, Layout};
+use hb_wasm64_rewrite::meter::Meter;
 use hb_wasm64_snapshot::Segment;
 use std::ops::Range;
 use wasmtime::{Module, ModuleExport};
@@ -23,6 +24,19 @@ pub(crate) struct MemoryExport {
     data: Option<Vec<Range<usize>>>,
     /// Whether they are all that instantiation writes.
     is_all: bool,
+}
+
+/// The global of a meter: what is left of its gas.
+pub(crate) struct MeterAt {
+    pub(crate) index: u32,
+    pub(crate) export: ModuleExport,
+}
+
+impl MeterAt {
+    pub(crate) fn of(module: &Module, layout: &Layout, meter: &Meter) -> Option<MeterAt> {
+        let global = layout.globals.iter().find(|global| global.index == meter.global)?;
+        Some(MeterAt { index: meter.global, export: module.get_export_index(&global.name)? })
+    }
 }
 
 impl StateExports {

@@ -83,6 +83,11 @@ impl<O: Clone, P: Copy + PartialEq> Instance<O, P> {
         self.port.memory_bytes.load(Ordering::Relaxed)
     }
 
+    /// What it had used of its gas then, if the image has a meter.
+    pub fn gas_used(&self) -> Option<i64> {
+        self.image.is_metered().then(|| self.port.gas_used.load(Ordering::Relaxed))
+    }
+
     /// Instantiates the image, runs its start function and initializes it. The first operation of every instance.
     pub fn start<F: Fn() -> O>(&self, caller: Caller<'_, P, F>, request: StartRequest, slice: Slice) -> Step<O> {
         self.port.bound(request.bounds);

@@ -6,6 +6,7 @@ use crate::error::{Error, Limit};
 use crate::image::{Image, StateExports};
 use crate::touched::touched;
 use hb_wasm64_host::Runtime;
+use hb_wasm64_rewrite::meter::GAS;
 use hb_wasm64_snapshot::{self as snapshot, Cancellation, Entries, GlobalValue, Segment, Skeleton};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -19,6 +20,8 @@ pub(super) struct Items {
     globals: Vec<(u32, Global)>,
     tables: Vec<(u32, Table)>,
     flags: Vec<(Segment, Global)>,
+    /// The one of them that holds what is left of a meter's gas.
+    meter: Option<u32>,
     functions: Option<Table>,
     drop: Option<Func>,
     /// Whose state the host has for the image: in a snapshot, a memory behind the others.
@@ -49,8 +52,9 @@ impl Items {
             linear.is_some_and(|linear| linear.data_ptr(&*store) == memory.data_ptr(&*store))
         };
         let linear = memories.iter().position(is_linear);
+        let meter = image.meter().map(|meter| meter.index);
         let runtime = image.runtime();
-        Ok(Items { image: image.clone(), memories, globals, tables, flags, functions, drop, runtime, linear })
+        Ok(Items { image: image.clone(), memories, globals, meter, tables, flags, functions, drop, runtime, linear })
     }
 
     /// Whether the state of the host, in so many bytes, is a memory of a snapshot. Of an image of Emscripten's it always is; of
@@ -152,7 +156,9 @@ impl Items {
         for (index, global) in &self.globals {
             let value = global_value(store, global, &names)
                 .map_err(|what| Error::Uncapturable(format!("global {index} holds {what}")))?;
-            globals.push((*index, value));
+            if !self.is_full_meter(*index, value) {
+                globals.push((*index, value));
+            }
         }
         let mut tables = Vec::with_capacity(self.tables.len());
         for (index, table) in &self.tables {
@@ -169,6 +175,12 @@ impl Items {
             .map(|(segment, _)| *segment)
             .collect();
         Ok(Skeleton { memories, globals, tables, dropped })
+    }
+
+    /// Whether a global is that of a meter, and nothing of its gas has been used. It is in no state then, so that states are as
+    /// they are without the meter.
+    fn is_full_meter(&self, index: u32, value: GlobalValue) -> bool {
+        self.meter == Some(index) && value == GlobalValue::I64(GAS.cast_unsigned())
     }
 
     /// The functions that references can lead to, by what tells them apart.
@@ -207,12 +219,18 @@ impl Items {
             let table = find(&self.tables, *index).ok_or_else(|| invalid("a table that the image does not have"))?;
             self.put_table(store, &table, entries, cancellation).await?;
         }
-        if !skeleton.globals.iter().map(|(index, _)| index).eq(self.globals.iter().map(|(index, _)| index)) {
-            return Err(invalid("other globals"));
-        }
-        for ((_, global), (_, value)) in self.globals.iter().zip(&skeleton.globals) {
+        let mut values = skeleton.globals.iter().peekable();
+        for (index, global) in &self.globals {
+            let value = match values.next_if(|(of, _)| of == index) {
+                Some((_, value)) => value,
+                None if self.meter == Some(*index) => &GlobalValue::I64(GAS.cast_unsigned()),
+                None => return Err(invalid("other globals")),
+            };
             let value = self.val(store, global, *value)?;
             global.set(&mut *store, value).map_err(|_| invalid("a global of another type"))?;
+        }
+        if values.next().is_some() {
+            return Err(invalid("other globals"));
         }
         for segment in &skeleton.dropped {
             let position = self.flags.binary_search_by_key(segment, |(flag, _)| *flag).ok();

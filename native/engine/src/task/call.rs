@@ -1,7 +1,7 @@
 //! Calls of a guest: outermost ones, and those made while an import waits.
 
 use super::uncaught::{failed, uncaught};
-use super::{Call, Data, Target, unless_cancelled};
+use super::{Call, Data, Target, gas, unless_cancelled};
 use crate::error::{Error, TrapInfo};
 use crate::limits::NESTED_CALLS;
 use crate::queue::TicketId;
@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicBool;
 use wasmtime::{AsContextMut, Func, Global, Ref, RootScope, StoreContextMut, Val};
 
 /// What the caller has chosen for a call.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct CallOptions {
     /// Fuel that the call may use; `None` is no limit. It also comes out of the fuel of the call that it is nested in.
     pub fuel: Option<u64>,
@@ -22,8 +22,18 @@ pub struct CallOptions {
     /// Modules whose imports are intercepted: they go to the responder before the host serves them. Of those in
     /// [`Image::interceptable_modules`](crate::image::Image::interceptable_modules).
     pub intercept: Vec<Arc<str>>,
+    /// Gas that an image with a meter may use. In a nested call it is a part of what the call around it has.
+    pub gas: Option<i64>,
+    /// Whether an outermost call begins as if no gas had been used.
+    pub refill: bool,
     /// Whether the caller wants to know what the call has used.
     pub usage: bool,
+}
+
+impl Default for CallOptions {
+    fn default() -> CallOptions {
+        CallOptions { fuel: None, time: None, intercept: Vec::new(), gas: None, refill: true, usage: false }
+    }
 }
 
 /// What a call has used, whether it has returned or failed. It is the same on every node.
@@ -31,20 +41,12 @@ pub struct CallOptions {
 pub struct Usage {
     /// Fuel, that of the calls nested in it included. All that there was where the call has ended for lack of it.
     pub fuel: u64,
+    /// Gas, the same, where the image has a meter.
+    pub gas: Option<i64>,
 }
 
-/// Calls a function. A call that is refused before it begins has used nothing, and has no usage.
+/// Calls a function. `usage` is set where the caller wants to know it, and the call has begun.
 pub(super) async fn call(
-    store: &mut StoreContextMut<'_, Data>,
-    call: Call,
-) -> (Result<Vec<Value>, Error>, Option<Usage>) {
-    let is_asked = call.options.usage;
-    let mut usage = None;
-    let result = measured(store, call, &mut usage).await;
-    (result, usage.filter(|_| is_asked))
-}
-
-async fn measured(
     store: &mut StoreContextMut<'_, Data>,
     call: Call,
     usage: &mut Option<Usage>,
@@ -66,6 +68,8 @@ async fn measured(
     store.set_fuel(budget).map_err(host)?;
     store.set_epoch_deadline(SLICE_TICKS);
     let now = call.options.time.unwrap_or(outer.now);
+    let is_asked = call.options.usage;
+    let gas = gas::begin(store, &call.options, outer.depth > 0);
     let inner = Frame {
         depth: outer.depth + 1,
         ticket: call.ticket,
@@ -92,9 +96,12 @@ async fn measured(
     if let (Err(_), Some((global, value))) = (&result, stack) {
         global.set(&mut *store, value).map_err(host)?;
     }
+    let gas = gas.map(|gas| gas.end(store));
     let used = budget.saturating_sub(left);
     store.set_fuel(fuel.saturating_sub(used)).map_err(host)?;
-    *usage = Some(Usage { fuel: used });
+    if is_asked {
+        *usage = Some(Usage { fuel: used, gas });
+    }
     result
 }
 

@@ -61,6 +61,8 @@ pub(crate) struct LongAccessing {
 pub struct StartRequest {
     /// Fuel that the start function and what is initialized may use; `None` is no limit.
     pub fuel: Option<u64>,
+    /// Gas of an image with a meter, that of the module's start function apart; `None` is the default limit.
+    pub gas: Option<i64>,
     /// What of a program runs.
     pub initialize: Initialize,
     /// What its clock shows meanwhile, in milliseconds since 1970. The start function of the module has no clock.

@@ -1,9 +1,9 @@
 //! Images that are linked: their imports lead to the task that runs them.
 
-use super::{Data, suspend};
+use super::{Data, gas, suspend};
 use crate::error::Error;
 use crate::image::{Abandoned, Hash, Image};
-use crate::import::Import;
+use crate::import::{Import, Server};
 use crate::reaper;
 use hb_wasm64_host::serve;
 use std::collections::HashSet;
@@ -31,19 +31,20 @@ impl LinkedImage {
         let (image, imports) = Image::compile_while(hash, bytes, abandoned)?;
         let mut linker = Linker::new(image.module().engine());
         let mut defined = HashSet::new();
-        for Import { info, ty, binding } in imports {
+        for Import { info, ty, server } in imports {
             // An image may import one function twice.
             if !defined.insert((info.module.clone(), info.name.clone())) {
                 continue;
             }
             let (module, name) = (info.module.clone(), info.name.clone());
             let define = linker.func_new_async(&module, &name, ty, move |mut caller, params, results| {
-                let (info, binding) = (info.clone(), binding.clone());
+                let (info, server) = (info.clone(), server.clone());
                 Box::new(async move {
-                    let store = caller.as_context_mut();
-                    match &binding {
-                        Some(binding) => serve(store, binding, &info, params, results).await,
-                        None => suspend(store, &info, params, results).await,
+                    let mut store = caller.as_context_mut();
+                    match &server {
+                        Server::Host(binding) => serve(store, binding, &info, params, results).await,
+                        Server::Meter(function) => gas::serve(&mut store, *function, results),
+                        Server::Erlang => suspend(store, &info, params, results).await,
                     }
                 })
             });

@@ -8,6 +8,7 @@ mod call;
 mod command;
 mod contents;
 mod embedder;
+mod gas;
 mod link;
 mod port;
 mod start;
@@ -31,6 +32,7 @@ use crate::reaper;
 use crate::state;
 use crate::ticker::SLICE_TICKS;
 use hb_wasm64_host::State;
+use hb_wasm64_rewrite::meter::GAS;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -61,6 +63,8 @@ pub(crate) struct Data {
     intercept: Vec<Arc<str>>,
     /// Functions of the host that call the guest, each within a call of the one before.
     guest_calls: usize,
+    /// What a guest with a meter may use.
+    gas_limit: i64,
     /// The state of the host, once there is some.
     host: Option<Box<State>>,
 }
@@ -134,6 +138,7 @@ fn new_store(image: &Arc<LinkedImage>, port: &Arc<Port>) -> Store<Data> {
         now: 0,
         intercept: Vec::new(),
         guest_calls: 0,
+        gas_limit: GAS,
         host: None,
     };
     let mut store = Store::new(image.pre().module().engine(), data);
@@ -144,22 +149,13 @@ fn new_store(image: &Arc<LinkedImage>, port: &Arc<Port>) -> Store<Data> {
 
 /// Does what a command asks for, in the root of the task or inside an import.
 async fn serve(mut store: StoreContextMut<'_, Data>, command: Command) {
+    let mut usage = None;
     let (ticket, result) = match command {
         Command::Start(starting) => {
             let started = start(&mut store, &starting).await;
             (starting.ticket, started.map(|()| Vec::new()))
         }
-        Command::Call(call) => {
-            let ticket = call.ticket;
-            match call::call(&mut store, call).await {
-                (result, None) => (ticket, result),
-                (result, Some(usage)) => {
-                    publish_size(&mut store);
-                    store.data().port.stop_with(Outcome::Measured(ticket, result, usage));
-                    return;
-                }
-            }
-        }
+        Command::Call(call) => (call.ticket, call::call(&mut store, call, &mut usage).await),
         Command::Grow(bytes, ticket) => (ticket, grow(&mut store, bytes).await.map(|()| Vec::new())),
         Command::Access(access) => {
             return match store.data().memory {
@@ -190,7 +186,10 @@ async fn serve(mut store: StoreContextMut<'_, Data>, command: Command) {
         Command::Answer(_) => return,
     };
     publish_size(&mut store);
-    store.data().port.stop_with(Outcome::Finished(ticket, result));
+    store.data().port.stop_with(match usage {
+        None => Outcome::Finished(ticket, result),
+        Some(usage) => Outcome::Measured(ticket, result, usage),
+    });
 }
 
 fn in_progress() -> Error {
@@ -201,6 +200,9 @@ fn publish_size(store: &mut StoreContextMut<'_, Data>) {
     if let Some(memory) = store.data().memory {
         let bytes = memory.data_size(&store) as u64;
         store.data().port.memory_bytes.store(bytes, Ordering::Relaxed);
+    }
+    if let Some(used) = gas::used_so_far(store) {
+        store.data().port.gas_used.store(used, Ordering::Relaxed);
     }
 }
 

@@ -10,7 +10,7 @@ use crate::reaper;
 use parking_lot::Mutex;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::task::Poll;
 use wasmtime::Store;
 
@@ -26,6 +26,8 @@ pub(crate) struct Port {
     pub(crate) pace: Arc<Pace>,
     /// Size of the linear memory when the guest last stopped.
     pub(crate) memory_bytes: AtomicU64,
+    /// What it had used of its gas then, where it has a meter.
+    pub(crate) gas_used: AtomicI64,
 }
 
 /// The store that another instance has made for this one.
@@ -53,6 +55,7 @@ impl Port {
             own: Mutex::default(),
             pace: Arc::default(),
             memory_bytes: AtomicU64::new(0),
+            gas_used: AtomicI64::new(0),
         }
     }
 

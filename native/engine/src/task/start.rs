@@ -4,7 +4,7 @@
 //! one. So a snapshot that is refused half way leaves the instance as it was.
 
 use super::uncaught::{failed, uncaught};
-use super::{Data, LinkedImage, Port, StartRequest, Starting, new_store, publish_size, unless_cancelled};
+use super::{Data, LinkedImage, Port, StartRequest, Starting, gas, new_store, publish_size, unless_cancelled};
 use crate::error::{Error, Limit};
 use crate::image::Fresh;
 use crate::limits::SURVEY_FUEL;
@@ -169,7 +169,11 @@ pub(super) async fn start(store: &mut StoreContextMut<'_, Data>, starting: &Star
     let data = store.data_mut();
     data.instance = Some(instance);
     data.memory = memory.and_then(wasmtime::Extern::into_memory);
+    let gas = gas::begin_start(store, starting.request.gas);
     self::initialize(store, starting, initialize).await?;
+    if let Some(gas) = gas {
+        gas.end(store);
+    }
     // What the host does from here on is nobody's fuel.
     store.set_fuel(u64::MAX).map_err(|error| Error::from_call(&error))
 }

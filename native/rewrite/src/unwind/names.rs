@@ -1,6 +1,7 @@
 //! What Emscripten names in a module: by its exports, and by the names of imports.
 
 use super::ENV;
+use crate::meter::is_meter;
 use crate::module::Module;
 use std::collections::HashMap;
 use wasmparser::{ExternalKind, FuncType, Operator, ValType};
@@ -89,8 +90,14 @@ impl<'a> Names<'a> {
         for _ in 0..CALLS {
             let position = (function as usize).checked_sub(module.imports.len())?;
             let mut found = None;
+            // An amount of gas, which a meter is called with next.
+            let mut amount = false;
             for operator in module.bodies.get(position)?.get_operators_reader().ok()? {
+                let was_amount = std::mem::take(&mut amount);
                 match operator.ok()? {
+                    Operator::Call { function_index } if was_amount && is_meter(module, function_index) => {}
+                    _ if was_amount => return None,
+                    Operator::I32Const { .. } | Operator::I64Const { .. } => amount = true,
                     operator @ (Operator::GlobalGet { .. } | Operator::Call { .. }) if found.is_none() => {
                         found = Some(operator);
                     }
