@@ -14,6 +14,12 @@ export const images = {
   aos: { format: wasm64, parts: language },
   process: { format: wasm64, parts: ['process'] },
   sqlite: { format: wasm64, parts: language.toSpliced(-3, 0, 'sqlite') },
+  // Images of AO's first year, which are no part of a package: see README.md.
+  minified: { format: 'wasm32-unknown-emscripten', parts: ['first'] },
+  old_time_t: { format: 'wasm32-unknown-emscripten2', parts: ['first'] },
+  old_stat_sqlite: { format: 'wasm32-unknown-emscripten2', parts: language.toSpliced(-3, 0, 'sqlite') },
+  metered_aos: { format: 'wasm32-unknown-emscripten2', parts: language },
+  wd_process: { format: wasm64, parts: language },
   llama: { format: wasm64, parts: ['start', 'llama'] },
 };
 

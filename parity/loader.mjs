@@ -10,7 +10,11 @@ import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { aoLoader } from './patched.mjs';
 import { startTime } from './messages.mjs';
 
+// Some formats put their own clock into its place.
+const elapsed = performance.now.bind(performance);
 const [packageDir, format, imageFile, sequenceFile, resultsFile] = process.argv.slice(2);
+// Older images have the program's name and arguments in their memory.
+process.argv = [process.argv[0], './this.program'];
 const load = aoLoader(packageDir);
 const image = readFileSync(imageFile);
 const results = openSync(resultsFile, 'w');
@@ -46,7 +50,7 @@ for (const line of readFileSync(sequenceFile, 'utf8').split('\n')) {
   n += 1;
   let result;
   globalThis.parityNow = Number(time);
-  const begin = performance.now();
+  const begin = elapsed();
   try {
     const { Memory, Output, Messages, Spawns, Assignments, Error } = await Promise.race([
       handle(given, JSON.parse(message), JSON.parse(environment)),
@@ -64,7 +68,7 @@ for (const line of readFileSync(sequenceFile, 'utf8').split('\n')) {
     given = kept.length > 0 ? kept : null;
     memory = null;
   }
-  const ms = Math.round((performance.now() - begin) * 10) / 10;
+  const ms = Math.round((elapsed() - begin) * 10) / 10;
   if (memory) {
     if (kept.length !== memory.length) kept = new Uint8Array(memory.length);
     kept.set(memory);

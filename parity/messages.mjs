@@ -15,6 +15,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { images } from './images.mjs';
+import first from './messages/first.mjs';
 import process_ from './messages/process.mjs';
 
 const id = (text) => createHash('sha256').update(text).digest('base64url');
@@ -23,7 +24,8 @@ export const owner = id('owner');
 const processId = id('process');
 const moduleId = id('module');
 
-const lists = { process: process_.map(([title, ...rest]) => [`process: ${title}`, ...rest]) };
+const titled = (part, list) => list.map(([title, ...rest]) => [`${part}: ${title}`, ...rest]);
+const lists = { process: titled('process', process_), first: titled('first', first) };
 
 // When the instance is started, and how much later each message comes.
 export const startTime = 1_700_000_000_000;

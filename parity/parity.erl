@@ -1,7 +1,8 @@
 %% @doc Plays a sequence of messages to an image in hb_wasm64, as loader.mjs does in ao-loader.
 %%
 %% main/1 takes the image, what messages.mjs has written, the file for the results, and options: `snapshot' (each message
-%% finds a new instance, started from a snapshot of the one before), and the length of a time slice in microseconds. Results
+%% finds a new instance, started from a snapshot of the one before), `roomy' (texts get as much room as in the first two
+%% formats), and the length of a time slice in microseconds. Results
 %% are a line for each message, with tabs between its number, the milliseconds that it took, and
 %%   answer  what the image's `handle' gave, as it is
 %%   exit, trap, abort, stack, error  how the call ended without one, and what there is to tell of it
@@ -9,7 +10,7 @@
 
 -export([main/1]).
 
--record(player, {image, out, snapshot = false}).
+-record(player, {image, out, snapshot = false, texts = exact}).
 
 %% As messages.mjs has it: when an instance is started.
 -define(START_TIME, 1_700_000_000_000).
@@ -33,6 +34,8 @@ main([ImageFile, SequenceFile, ResultsFile | Options]) ->
 
 option("snapshot", Player) ->
     Player#player{snapshot = true};
+option("roomy", Player) ->
+    Player#player{texts = roomy};
 option(Slice, Player) ->
     ok = hb_wasm64:time_slice(list_to_integer(Slice)),
     Player.
@@ -40,7 +43,7 @@ option(Slice, Player) ->
 %% The state is an instance, and its snapshot: a message that ends in an error leaves no trace.
 play(Player, N, [Time, Message, Environment | _], {H, Before}) ->
     Begin = erlang:monotonic_time(),
-    Result = handle(H, binary_to_integer(Time), Message, Environment),
+    Result = handle(Player, H, binary_to_integer(Time), Message, Environment),
     Micros = erlang:convert_time_unit(erlang:monotonic_time() - Begin, native, microsecond),
     {Kind, Text, State} =
         case Result of
@@ -72,13 +75,13 @@ back(H, Before) ->
 
 %% ao-loader puts the two texts on the guest's own stack. Where they are shows in what Lua makes of addresses, such as the
 %% order of its tables, so they go there too.
-handle(H, Time, Message, Environment) ->
-    {ok, [Stack]} = hb_wasm64:call(H, <<"emscripten_stack_get_current">>, []),
-    case push(H, [Message, Environment], []) of
+handle(Player, H, Time, Message, Environment) ->
+    {ok, [Stack]} = first(H, [<<"emscripten_stack_get_current">>, <<"stackSave">>], []),
+    case push(H, [{room(Player, Text), Text} || Text <- [Message, Environment]], []) of
         {ok, Pointers} ->
             case hb_wasm64:call(H, <<"handle">>, Pointers, #{time => Time}) of
                 {ok, [Answer]} ->
-                    {ok, []} = hb_wasm64:call(H, <<"_emscripten_stack_restore">>, [Stack]),
+                    {ok, []} = first(H, [<<"_emscripten_stack_restore">>, <<"stackRestore">>], [Stack]),
                     hb_wasm64:read_string(H, Answer);
                 {error, _} = Error ->
                     Error
@@ -89,11 +92,22 @@ handle(H, Time, Message, Environment) ->
 
 push(_H, [], Pointers) ->
     {ok, lists:reverse(Pointers)};
-push(H, [Text | Texts], Pointers) ->
-    {ok, [Pointer]} = hb_wasm64:call(H, <<"_emscripten_stack_alloc">>, [byte_size(Text) + 1]),
+push(H, [{Room, Text} | Texts], Pointers) ->
+    {ok, [Pointer]} = first(H, [<<"_emscripten_stack_alloc">>, <<"stackAlloc">>], [Room]),
     case hb_wasm64:write(H, Pointer, <<Text/binary, 0>>) of
         ok -> push(H, Texts, [Pointer | Pointers]);
         {error, _} = Error -> Error
+    end.
+
+%% Four bytes for each unit of UTF-16 that JavaScript has, or as many as there are; and a NUL.
+room(#player{texts = roomy}, Text) -> byte_size(unicode:characters_to_binary(Text, utf8, utf16)) * 2 + 1;
+room(#player{texts = exact}, Text) -> byte_size(Text) + 1.
+
+%% A call of the first of these functions that there is.
+first(H, [Name | Names], Args) ->
+    case hb_wasm64:call(H, Name, Args) of
+        {error, {unknown_function, _}} when Names =/= [] -> first(H, Names, Args);
+        Result -> Result
     end.
 
 %% An answer is an object of `ok' and `response', in either order.

@@ -2,6 +2,7 @@
 # Compares the answers of the AO images built with Emscripten in this library with those in JavaScript, where ao-loader runs
 # them on Node. See parity/README.md. Called by `make parity`, which has built everything.
 #   IMAGES=directory, LOADER=directory   see scripts/images.sh
+#   LEGACY=directory                     images of AO's first year; those that are not there are not run
 #   PARITY_IMAGES='aos2_0_6 sqlite'      only these
 #   PARITY_OPTIONS='snapshot 100'        each message to an instance started from a snapshot, time slices of 100 us
 #   PARITY_REQUIRED=1                    fail where it cannot be run; otherwise that is said and no failure
@@ -13,19 +14,28 @@ not_run() {
     exit "${PARITY_REQUIRED:-0}"
 }
 
+# The file of an image.
+image() {
+    if [ -f "$LEGACY/$1.wasm" ]; then echo "$LEGACY/$1.wasm"; else echo "$IMAGES/$1.wasm"; fi
+}
+
 # Runs ao-loader or the library: the arguments are what to run and the image.
 if [ "${1:-}" = --run ]; then
     case $2 in
         loader)
             format=$(node parity/images.mjs "$3")
             # shellcheck disable=SC2086 # none or one
-            TZ=UTC node $PARITY_NODE_FLAG parity/loader.mjs "$LOADER" "$format" "$IMAGES/$3.wasm" \
+            TZ=UTC node $PARITY_NODE_FLAG parity/loader.mjs "$LOADER" "$format" "$(image "$3")" \
                 "$PARITY_TMP/$3.sequence" "$PARITY_TMP/$3.loader" </dev/null
             ;;
         engine)
+            # Their loaders give texts on the stack more room.
+            case $(node parity/images.mjs "$3") in
+                wasm32-unknown-emscripten | wasm32-unknown-emscripten2) PARITY_OPTIONS="roomy $PARITY_OPTIONS" ;;
+            esac
             # shellcheck disable=SC2086 # words
             erl +Bd -noinput -pa _build/default/lib/hb_wasm64/ebin "$PARITY_TMP" -run parity main \
-                "$IMAGES/$3.wasm" "$PARITY_TMP/$3.sequence" "$PARITY_TMP/$3.engine" $PARITY_OPTIONS
+                "$(image "$3")" "$PARITY_TMP/$3.sequence" "$PARITY_TMP/$3.engine" $PARITY_OPTIONS
             ;;
     esac
     exit
@@ -56,13 +66,24 @@ PARITY_TMP=$(mktemp -d)
 trap 'rm -rf "$PARITY_TMP"' EXIT
 trap 'exit 1' INT TERM
 PARITY_OPTIONS=${PARITY_OPTIONS:-}
-export PARITY_TMP PARITY_NODE_FLAG PARITY_OPTIONS IMAGES LOADER
+LEGACY=${LEGACY:-../shared/data/legacy}
+export PARITY_TMP PARITY_NODE_FLAG PARITY_OPTIONS IMAGES LOADER LEGACY
 
 # Compiled: an interpreter would add to what is measured.
 erlc -Werror -o "$PARITY_TMP" -pa _build/default/lib/hb_wasm64/ebin parity/parity.erl
 
 # The long ones first.
-names=${PARITY_IMAGES:-aos2_0_1 sqlite aos aos2_0_6 aos2_0_3 aos2_0_4_32 process llama}
+names=${PARITY_IMAGES:-}
+if [ -z "$names" ]; then
+    names="aos2_0_1 sqlite aos aos2_0_6 aos2_0_3 aos2_0_4_32 process llama"
+    for name in old_stat_sqlite wd_process old_time_t minified; do
+        if [ -f "$LEGACY/$name.wasm" ]; then
+            names="$names $name"
+        else
+            echo "parity: not run: $name, as there is no $LEGACY/$name.wasm" >&2
+        fi
+    done
+fi
 begin=$(date +%s)
 for name in $names; do
     node parity/messages.mjs "$name" >"$PARITY_TMP/$name.sequence"

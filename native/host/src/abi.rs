@@ -17,7 +17,9 @@ pub enum Abi {
     Until3_1_20,
     /// Up to 3.1.41: `mktime` sets the year, too.
     Until3_1_41,
-    /// `struct stat` without padding.
+    /// Up to 3.1.58: `struct stat` without padding.
+    Until3_1_58,
+    /// What AO's later formats are: they have no environment, and their `main` does not run by itself.
     #[default]
     Current,
 }
@@ -92,6 +94,7 @@ const MARKS: &[(&str, Versions)] = &[
     ("_emscripten_memcpy_js", 57..=NOW),
     ("system", 0..=51),
     ("_emscripten_system", 52..=NOW),
+    ("abort", 0..=58),
     ("_abort_js", 59..=NOW),
     ("strftime", 0..=61),
 ];
@@ -124,8 +127,14 @@ impl Abi {
             0..=15 => Abi::Until3_1_15,
             16..=20 => Abi::Until3_1_20,
             21..=41 => Abi::Until3_1_41,
+            42..=58 => Abi::Until3_1_58,
             _ => Abi::Current,
         }
+    }
+
+    /// Whether a `struct stat` is padded, and all that imports return has 32 bits.
+    pub(crate) fn is_narrow(self) -> bool {
+        self <= Abi::Until3_1_41
     }
 
     /// Bytes of a `time_t`.
@@ -197,14 +206,17 @@ mod tests {
             (with(&[("_munmap_js", "iiiiiii:i")]), true, Abi::Current),
             (vec![("_munmap_js", "iiiiii:i")], false, Abi::Until3_1_41),
             // 3.1.43 and later, with 64-bit integers and with halves.
-            (vec![("_mktime_js", "i:j"), ("_gmtime_js", "ji:"), ("system", "i:i")], false, Abi::Current),
+            (vec![("_mktime_js", "i:j"), ("_gmtime_js", "ji:"), ("system", "i:i")], false, Abi::Until3_1_58),
             (
                 vec![("_mktime_js", "i:i"), ("_gmtime_js", "iii:"), ("emscripten_memcpy_big", "iii:")],
                 false,
-                Abi::Current,
+                Abi::Until3_1_58,
             ),
             (vec![("_mktime_js", "i:i"), ("_tzset_js", "iiii:")], false, Abi::Current),
             (vec![("strftime", "iiii:i")], false, Abi::Current),
+            (vec![("emscripten_memcpy_js", "iii:")], false, Abi::Until3_1_58),
+            (vec![("_gmtime_js", "iii:"), ("abort", ":")], false, Abi::Until3_1_58),
+            (vec![("abort", ":"), ("_abort_js", ":")], false, Abi::Current),
             (vec![], false, Abi::Current),
         ] {
             assert_eq!(abi(&imports, &[], Width::Narrow, extends_time), expected, "{imports:?}");

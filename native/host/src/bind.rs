@@ -73,13 +73,14 @@ impl Functions {
     /// The functions of a module, those that come first hiding others of the same name and type. An image of WASI's may
     /// import system calls from Emscripten's library: they reach the same files.
     fn rows(&self, module: &str) -> impl Iterator<Item = &'static Function> {
-        let (first, env): (&[Function], &[&[Function]]) = match (self.runtime, module) {
-            (Runtime::Emscripten, ENV) => (emscripten::first(self.abi), &emscripten::FUNCTIONS),
-            (Runtime::Wasi, ENV) => (&[], &[emscripten::SYSCALLS]),
-            _ => (&[], &[]),
+        let env: &[&[Function]] = match (self.runtime, module) {
+            (Runtime::Emscripten, ENV) => &emscripten::FUNCTIONS,
+            (Runtime::Wasi, ENV) => &[emscripten::SYSCALLS],
+            _ => &[],
         };
-        let env = [first].into_iter().chain(env.iter().copied()).flatten().filter(move |row| row.module == module);
-        env.chain(wasi::functions(module))
+        let first = (self.runtime == Runtime::Emscripten).then(|| emscripten::first(self.abi));
+        let all = first.into_iter().flatten().chain(env.iter().copied().flatten());
+        all.filter(move |row| row.module == module).chain(wasi::functions(module))
     }
 
     /// How arguments and the result are passed, where a shape fits a type.
@@ -95,7 +96,7 @@ impl Functions {
             ("i", [ValType::I32]) => Returned::I32,
             ("j", [ValType::I64]) => Returned::I64,
             // Of earlier versions no import returns 64 bits.
-            ("j", [ValType::I32]) if self.width == Width::Narrow && self.abi == Abi::Current => Returned::Halves,
+            ("j", [ValType::I32]) if self.width == Width::Narrow && !self.abi.is_narrow() => Returned::Halves,
             ("p", [ValType::I32]) if self.width == Width::Narrow => Returned::I32,
             ("p", [ValType::I64]) if self.width == Width::Wide => Returned::I64,
             ("d", [ValType::F64]) => Returned::F64,

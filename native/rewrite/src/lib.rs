@@ -1,10 +1,11 @@
 //! WebAssembly modules rewritten for `hb_wasm64`: bytes to bytes.
 //!
-//! Five passes, in the order in which [`rewrite`] runs them:
+//! Six passes, in the order in which [`rewrite`] runs them:
 //!
 //! | pass | requires | afterwards |
 //! |---|---|---|
-//! | [`lower`] | a valid module | legacy exception handling is expressed by the final proposal |
+//! | [`restore`](restore::restore) | a valid module, which may use legacy exception handling | imports and exports of AO's first module format have their names |
+//! | [`lower`] | the same | legacy exception handling is expressed by the final proposal |
 //! | [`precheck`] | no legacy exception handling | bulk operations that cannot succeed fail before they are charged |
 //! | [`unwind`] | the same | what Emscripten leaves to its host (`invoke_*`, `longjmp`, C++ exceptions) is done by the module itself |
 //! | [`meter`] | the same | what a meter (`metering.usegas`) counts is a global of the module |
@@ -30,6 +31,7 @@ pub mod lower;
 pub mod meter;
 mod module;
 pub mod precheck;
+pub mod restore;
 #[cfg(test)]
 mod testing;
 pub mod unwind;
@@ -69,6 +71,8 @@ pub struct Rewritten<'a> {
 /// Those of the passes.
 pub fn rewrite(wasm: &[u8], options: Options) -> Result<Rewritten<'_>, Error> {
     let module = Module::parse(wasm)?;
+    let restored = changed(restore::run(&module)?);
+    let module = current(&restored, module)?;
     let lowered = changed(lower::run(&module)?);
     let module = current(&lowered, module)?;
     let prechecked = changed(precheck::run(&module, options.table_elements)?);
@@ -81,7 +85,7 @@ pub fn rewrite(wasm: &[u8], options: Options) -> Result<Rewritten<'_>, Error> {
     let module = current(&metered, module)?;
     let tags: Vec<u32> = facts.tags.iter().map(|(tag, _)| *tag).collect();
     let Exposed { module: exposed, layout } = expose::run(&module, &tags)?;
-    let last = changed(exposed).or(metered).or(unwound).or(prechecked).or(lowered);
+    let last = changed(exposed).or(metered).or(unwound).or(prechecked).or(lowered).or(restored);
     Ok(Rewritten { module: last.map_or(Cow::Borrowed(wasm), Cow::Owned), facts, meter, layout })
 }
 

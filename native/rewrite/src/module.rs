@@ -28,6 +28,8 @@ pub(crate) struct Module<'a> {
     pub(crate) types: Vec<SubType>,
     /// By function index.
     pub(crate) imports: Vec<ImportedFunction<'a>>,
+    /// How many imports there are, of functions and of others.
+    pub(crate) imported_items: usize,
     /// By function index, the type index.
     pub(crate) functions: Vec<u32>,
     pub(crate) tables: Vec<TableType>,
@@ -65,6 +67,7 @@ impl<'a> Module<'a> {
                 Payload::ImportSection(imports) => {
                     for import in imports.into_imports() {
                         let import = import?;
+                        module.imported_items += 1;
                         match import.ty {
                             TypeRef::Func(ty) | TypeRef::FuncExact(ty) => {
                                 module.imports.push(ImportedFunction { module: import.module, name: import.name });

@@ -9,12 +9,14 @@
 //! | `old` | functions that only older versions have |
 //! | `operate` | functions that call the guest or take long |
 //! | `startup` | constructors and `main` |
+//! | `environment` | the environment of older images |
 //! | `exceptions` | C++ exceptions |
 //! | `heap` | the heap, and mappings |
 //! | `process` | exit, abort, system, randomness |
 //! | `time/` | clocks and the calendar |
 //! | `syscalls/` | files and descriptors, beside the functions of WASI |
 
+mod environment;
 mod exceptions;
 mod heap;
 mod old;
@@ -36,9 +38,11 @@ use crate::function::{Call, ENV, Flags, Function, OWN, Operation};
 pub(crate) const FUNCTIONS: [&[Function]; 6] =
     [time::FUNCTIONS, exceptions::FUNCTIONS, heap::FUNCTIONS, process::FUNCTIONS, syscalls::FUNCTIONS, old::FUNCTIONS];
 
-/// Those that come before [`FUNCTIONS`] in an image of these versions, where the same name and type means something else.
-pub(crate) fn first(abi: Abi) -> &'static [Function] {
-    if abi == Abi::Until3_1_15 { heap::FUNCTIONS_UNTIL_3_1_15 } else { &[] }
+/// Those that come before all others of their module in an image of these versions: there the same name and type means
+/// something else.
+pub(crate) fn first(abi: Abi) -> impl Iterator<Item = &'static Function> {
+    let heap = if abi == Abi::Until3_1_15 { heap::FUNCTIONS_UNTIL_3_1_15 } else { &[] };
+    heap.iter().chain(environment::functions(abi))
 }
 
 /// Of them, those that images import that Emscripten has built to run without its JavaScript.

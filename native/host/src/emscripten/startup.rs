@@ -1,5 +1,6 @@
 //! What Emscripten's loader does before calls of a guest.
 
+use crate::abi::Abi;
 use crate::context::int;
 use crate::embedder::Embedder;
 use crate::failure::Failure;
@@ -21,6 +22,9 @@ pub(crate) async fn initialize<T: Embedder>(
     call_export(store, "emscripten_stack_init", &[]).await?;
     set_stack_limits(store).await?;
     first(store, &["__wasm_call_ctors", "_initialize"], &[]).await?;
+    if initialize == Initialize::Constructors && runs_main(store) {
+        return run_main(store).await;
+    }
     if initialize == Initialize::Main {
         match main(store).await {
             Err(error) if matches!(error.downcast_ref(), Some(Failure::Exit(0))) => {}
@@ -30,6 +34,36 @@ pub(crate) async fn initialize<T: Embedder>(
         }
     }
     Ok(())
+}
+
+/// Whether `main` belongs to the start of a process, as with AO's loader in its first three formats.
+fn runs_main<T: Embedder>(store: &mut StoreContextMut<'_, T>) -> bool {
+    store.data().abi() <= Abi::Until3_1_58 && ["handle", "main"].iter().all(|name| T::export(store, name).is_some())
+}
+
+/// Runs `main` as JavaScript does there: its status does not matter, and in the second format its arguments stay on the
+/// stack. Later calls have their stack below.
+async fn run_main<T: Embedder>(store: &mut StoreContextMut<'_, T>) -> wasmtime::Result<()> {
+    let has_arguments = store.data().abi() < Abi::Until3_1_58 && T::export(store, "emscripten_stack_init").is_some();
+    let arguments = if has_arguments { push_arguments(store).await? } else { [0, 0] };
+    match first(store, &["main"], &arguments).await {
+        Err(error) if matches!(error.downcast_ref(), Some(Failure::Exit(_))) => Ok(()),
+        result => result.map(drop),
+    }
+}
+
+/// Puts the vector of arguments on the guest's stack, and below it the name of the program.
+async fn push_arguments<T: Embedder>(store: &mut StoreContextMut<'_, T>) -> wasmtime::Result<[u64; 2]> {
+    let pointer = store.data().width().bytes();
+    let vector = first(store, &["stackAlloc"], &[2 * pointer]).await?;
+    let text = first(store, &["stackAlloc"], &[PROGRAM.len() as u64]).await?;
+    let Some((vector, text)) = vector.zip(text) else { return Ok([0, 0]) };
+    with_host(store, |host| {
+        host.memory.put(text, PROGRAM)?;
+        host.memory.put_pointer(vector, text)?;
+        host.memory.put_pointer(vector.saturating_add(pointer), 0)
+    })?;
+    Ok([int(1), vector])
 }
 
 /// Tells code that looks after the stack (`STACK_OVERFLOW_CHECK=2`) where that begins and ends, if there is such code.

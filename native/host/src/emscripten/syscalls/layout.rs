@@ -1,7 +1,6 @@
 //! Structures of C as the library of the program lays them out.
 
 use super::Answer;
-use crate::abi::Abi;
 use crate::context::HostCtx;
 use crate::errno::Errno;
 use crate::files::{Space, Stat};
@@ -17,7 +16,7 @@ pub(super) fn put_stat(host: &mut HostCtx<'_>, at: u64, stat: &Stat) -> Answer {
     /// Bytes of what blocks are counted in.
     const SECTOR: u64 = 512;
 
-    let is_padded = host.abi < Abi::Current;
+    let is_padded = host.abi.is_narrow();
     let mut bytes = Struct::new(host.memory.width());
     bytes.int(DEVICE);
     if is_padded {

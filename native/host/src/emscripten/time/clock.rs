@@ -50,7 +50,7 @@ const ZONE: &[u8] = b"UTC\0";
 
 /// What functions give for a time that cannot be: where they give 32 bits, those of JavaScript's `NaN`.
 fn no_time(host: &HostCtx<'_>) -> u64 {
-    if host.abi == Abi::Current { int(-1) } else { 0 }
+    if host.abi.is_narrow() { 0 } else { int(-1) }
 }
 
 fn now(host: &mut HostCtx<'_>, _: Args<'_>) -> Result<u64, Fault> {
