@@ -20,14 +20,10 @@
 %% Signatures are strings such as `"(iI)F"', with i, I, f, F, v, e (externref), u (funcref) and x (exnref).
 %%
 %% == Errors ==
-%% No function raises for what is passed to it, apart from a handle that is no reference. See {@link reason()}. Some speak of
-%% the node and not of the guest: `{host, Text}', `{limit, instances}', the trap `out_of_host_memory', and of course
-%% `timeout', `cancelled', `stopped', `not_local' and `{node, _}'. `{limit, instances}' means that the instances there are
-%% have reserved all the address space that memories may have; a start that the host refuses for want of memory, address
-%% space or mappings is `{host, Text}'. An image whose memories have more than 16 GiB together at the start, or whose
-%% tables more than ten million elements, is refused with `{limit, memory}' or `{limit, table}'; growth beyond that is `-1'
-%% to the guest. Lower limits can be set for a node, see {@link hb_wasm64_app}: what exceeds them ends the call with the same
-%% reasons.
+%% No function raises for what is passed to it, apart from a handle that is no reference. See {@link reason()}. These speak of
+%% the node and not of the guest: `{host, Text}', `{limit, instances}' (all address space is reserved), the trap
+%% `out_of_host_memory', `timeout', `cancelled', `stopped', `not_local' and `{node, _}'. What memories and tables may have is in
+%% the table of numbers in `docs/architecture.md', and what an operator may lower in {@link hb_wasm64_app}.
 -module(hb_wasm64).
 
 -export([start/1, start/2, describe/1, describe/2, status/1, host/1, stop/1]).
@@ -35,7 +31,7 @@
 -export([memory_size/1, memory_size/2, read/3, read/4, write/3, write/4, read_string/2, read_string/3]).
 -export([write_string/2, write_string/3, malloc/2, malloc/3, free/2, free/3]).
 -export([read_memory/1, read_memory/2, write_memory/2, write_memory/3, grow/2, grow/3, output/1, output/2]).
--export([put_file/3, put_file/4, read_file/2, read_file/3, list_files/2, list_files/3, remove_file/2, remove_file/3]).
+-export([put_file/3, put_file/4, fill_file/4, fill_file/5, read_file/2, read_file/3, list_files/2, list_files/3, remove_file/2, remove_file/3]).
 -export([snapshot/1, snapshot/2, restore/2, restore/3, merge/1, merge/2, fork/1, fork/2]).
 -export([read_state/1, read_state/2, write_state/3, write_state/4]).
 -export([migrate/2, migrate/3]).
@@ -80,17 +76,8 @@
 -type snapshot() :: binary() | [binary()].
 %% A snapshot, or a whole one and deltas, each against the one before. `docs/snapshot.md' has the format.
 -type snapshot_code() ::
-    not_a_snapshot
-    | unsupported_version
-    | damaged
-    | malformed
-    | too_large
-    | other_image
-    | other_base
-    | missing_base
-    | not_a_delta
-    | empty
-    | other_memory.
+    not_a_snapshot | unsupported_version | damaged | malformed | too_large | other_image | other_base | missing_base
+    | not_a_delta | empty | other_memory.
 %% What is wrong with a snapshot; `docs/snapshot.md' describes each. The message of the reason says the same in words, which
 %% may change.
 -type reason() ::
@@ -111,11 +98,7 @@
     | {invalid_snapshot, #{code := snapshot_code(), message := binary()}}
     | {uncapturable, Text :: binary()}
     | {node, Reason :: term()}
-    | would_deadlock
-    | timeout
-    | cancelled
-    | stopped
-    | not_local
+    | would_deadlock | timeout | cancelled | stopped | not_local
     | {host, Text :: binary()}.
 
 %% Bytes that are copied in well under a millisecond.
@@ -366,7 +349,7 @@ grow(Handle, Bytes) -> grow(Handle, Bytes, #{}).
 grow(Handle, Bytes, Options) -> hb_wasm64_memory:grow(Handle, Bytes, Options).
 
 %% @equiv put_file(Handle, Path, Contents, #{})
--spec put_file(handle(), Path :: iodata(), Contents :: iodata()) -> ok | {error, reason()}.
+-spec put_file(handle(), Path :: iodata(), Contents :: iodata() | {lazy, Bytes :: non_neg_integer()}) -> ok | {error, reason()}.
 put_file(Handle, Path, Contents) -> put_file(Handle, Path, Contents, #{}).
 
 %% @doc Makes a file for the guest, or puts the contents in the place of those that it has. Directories that are missing on the
@@ -374,8 +357,23 @@ put_file(Handle, Path, Contents) -> put_file(Handle, Path, Contents, #{}).
 %%
 %% Files are state of the instance, which snapshots hold. Images that import nothing of WASI or Emscripten have none:
 %% `{unsupported, Text}'. An import function may use these functions while its import is pending.
--spec put_file(handle(), Path :: iodata(), Contents :: iodata(), hb_wasm64_options:file()) -> ok | {error, reason()}.
+-spec put_file(handle(), Path :: iodata(), Contents :: iodata() | {lazy, Bytes :: non_neg_integer()}, hb_wasm64_options:file()) ->
+    ok | {error, reason()}.
 put_file(Handle, Path, Contents, Options) -> hb_wasm64_files:put_file(Handle, Path, Contents, Options).
+
+%% @equiv fill_file(Handle, Path, Offset, Contents, #{})
+-spec fill_file(handle(), Path :: iodata(), Offset :: non_neg_integer(), Contents :: iodata()) -> ok | {error, reason()}.
+fill_file(Handle, Path, Offset, Contents) -> fill_file(Handle, Path, Offset, Contents, #{}).
+
+%% @doc Gives a lazy file bytes, whole pages of 4096 but for the end of the file. A file that is put with `{lazy, Bytes}' has
+%% that size, and when the guest reads bytes that nobody has given yet, the import function or handler of its call gets a
+%% request with the module `"hb_wasm64:file"', the path as `func', and the arguments `[Offset, Size]'. It fills them in and
+%% answers with `{ok, []}'; without them the guest's read fails (`EIO'). What has been given stays, as state. Programs only
+%% read such a file; {@link read_file/2} is `{file, eagain}' until all of it is known.
+-spec fill_file(handle(), Path :: iodata(), Offset :: non_neg_integer(), Contents :: iodata(), hb_wasm64_options:operation()) ->
+    ok | {error, reason()}.
+fill_file(Handle, Path, Offset, Contents, Options) ->
+    hb_wasm64_files:fill_file(Handle, Path, Offset, Contents, Options).
 
 %% @equiv read_file(Handle, Path, #{})
 -spec read_file(handle(), Path :: iodata()) -> {ok, binary()} | {error, reason()}.

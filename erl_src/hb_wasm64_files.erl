@@ -1,17 +1,37 @@
 %% @doc The files of instances: the functions of {@link hb_wasm64} by the same names.
 -module(hb_wasm64_files).
 
--export([put_file/4, read_file/3, list_files/3, remove_file/3]).
+-export([put_file/4, fill_file/5, read_file/3, list_files/3, remove_file/3]).
+
+-define(IS_U64(N), (is_integer(N) andalso N >= 0 andalso N < (1 bsl 64))).
 
 -spec put_file(hb_wasm64:handle(), term(), term(), term()) -> ok | {error, hb_wasm64:reason()}.
+put_file(Handle, Path, {lazy, Size}, Options) when ?IS_U64(Size) ->
+    at(Handle, Path, "put_file(Handle, Path, Contents)", Options, fun(Name, Time, Deadline, Ref, Ticket) ->
+        hb_wasm64_nif:put_lazy_file(Handle, Ref, Ticket, Deadline, Name, {Size, Time})
+    end);
 put_file(Handle, Path, Contents, Options) ->
-    case {path(Path), bytes(Contents)} of
-        {error, _} -> refused("put_file(Handle, Path, Contents)", [Handle, Path, Contents], 2);
-        {_, error} -> refused("put_file(Handle, Path, Contents)", [Handle, Path, Contents], 3);
-        {Name, Bytes} ->
-            parsed(Handle, Options, fun(Time, Deadline, Ref, Ticket) ->
+    Call = "put_file(Handle, Path, Contents)",
+    case bytes(Contents) of
+        error ->
+            refused(Call, [Handle, Path, Contents], 3);
+        Bytes ->
+            at(Handle, Path, Call, Options, fun(Name, Time, Deadline, Ref, Ticket) ->
                 hb_wasm64_nif:put_file(Handle, Ref, Ticket, Deadline, Name, {Bytes, Time})
             end)
+    end.
+
+-spec fill_file(hb_wasm64:handle(), term(), term(), term(), term()) -> ok | {error, hb_wasm64:reason()}.
+fill_file(Handle, Path, Offset, Contents, Options) ->
+    Call = "fill_file(Handle, Path, Offset, Contents)",
+    case bytes(Contents) of
+        Bytes when is_binary(Bytes), ?IS_U64(Offset) ->
+            at(Handle, Path, Call, Options, fun(Name, _Time, Deadline, Ref, Ticket) ->
+                hb_wasm64_nif:fill_file(Handle, Ref, Ticket, Deadline, Name, {Offset, Bytes})
+            end);
+        Bytes ->
+            Position = if is_binary(Bytes) -> 3; true -> 4 end,
+            refused(Call, [Handle, Path, Offset, Contents], Position)
     end.
 
 -spec read_file(hb_wasm64:handle(), term(), term()) -> {ok, binary()} | {error, hb_wasm64:reason()}.

@@ -10,7 +10,7 @@
 -export([start/3, call/7, resume/5, answer/5, respond/2, respond_dirty/2, cancel/2, hold/3, stop/1, watch/2]).
 -export([status/1, host/1, describe/3, unserved/2]).
 -export([memory_size/3, output/4, read/5, read_dirty/6, read_all/4, write/5, write_dirty/6, write_all/5]).
--export([put_file/6, read_file/5, list_files/5, remove_file/6]).
+-export([put_file/6, put_lazy_file/6, fill_file/6, read_file/5, list_files/5, remove_file/6]).
 -export([read_string/5, read_string_dirty/6, grow/5]).
 -export([snapshot/6, read_state/4, merge/3, give_up_job/1, restore/6, fork/5]).
 -export([async_new/1, async_done/2, async_cancel/1]).
@@ -167,6 +167,15 @@ read_dirty(_Handle, _Ref, _Ticket, _Deadline, _Offset, _Size) -> erlang:nif_erro
 -spec put_file(handle(), reference(), ticket(), deadline(), binary(), {binary(), Time :: non_neg_integer()}) ->
     ok | {error, term()} | wait().
 put_file(_Handle, _Ref, _Ticket, _Deadline, _Path, _Contents) -> erlang:nif_error(nif_not_loaded).
+
+-spec put_lazy_file(
+    handle(), reference(), ticket(), deadline(), binary(), {Size :: non_neg_integer(), Time :: non_neg_integer()}
+) -> ok | {error, term()} | wait().
+put_lazy_file(_Handle, _Ref, _Ticket, _Deadline, _Path, _Size) -> erlang:nif_error(nif_not_loaded).
+
+-spec fill_file(handle(), reference(), ticket(), deadline(), binary(), {Offset :: non_neg_integer(), binary()}) ->
+    ok | {error, term()} | wait().
+fill_file(_Handle, _Ref, _Ticket, _Deadline, _Path, _Part) -> erlang:nif_error(nif_not_loaded).
 
 -spec read_file(handle(), reference(), ticket(), deadline(), binary()) -> {ok, binary()} | {error, term()} | wait().
 read_file(_Handle, _Ref, _Ticket, _Deadline, _Path) -> erlang:nif_error(nif_not_loaded).

@@ -91,3 +91,123 @@ an_import_function_may_leave_files_test() ->
     end,
     {ok, [7], {ok, Listed}} = hb_wasm64:call(H, "import_in_invoke", [7], Give, none, #{}),
     ?assertEqual([{<<"asked">>, {file, 1}}, {<<"plain">>, {file, 8}}], [File || {_, {file, _}} = File <- Listed]).
+
+%%% Lazy files
+
+-define(SIZE, 100_000).
+
+contents() -> << <<(N rem 251)>> || N <- lists:seq(1, ?SIZE) >>.
+
+%% Gives what is asked for, and tells what that was.
+give(Asked, #{module := "hb_wasm64:file", func := Path, args := [Offset, Size], instance := Scope}, _) ->
+    ok = hb_wasm64:fill_file(Scope, Path, Offset, binary:part(contents(), Offset, Size)),
+    {ok, [], [{Path, Offset, Size} | Asked]}.
+
+lazy() ->
+    H = start(),
+    ok = hb_wasm64:put_file(H, "/deep/lazy", {lazy, ?SIZE}, #{time => 1000}),
+    H.
+
+open(H, Path, Flags) ->
+    {ok, At} = hb_wasm64:write_string(H, Path),
+    {ok, [Fd]} = hb_wasm64:call(H, "openat", [-100, At, Flags, 0]),
+    Fd.
+
+%% Reads bytes at an offset as a program does: what it gets, and what was asked for.
+pread(H, Fd, Size, Offset) -> pread(H, Fd, Size, Offset, fun give/3).
+
+pread(H, Fd, Size, Offset, Give) ->
+    {ok, Buffer} = hb_wasm64:malloc(H, Size),
+    Result = hb_wasm64:call(H, "pread", [Fd, Buffer, Size, Offset], Give, [], #{}),
+    Read =
+        case Result of
+            {ok, [Count], Asked} when Count >= 0 -> {element(2, hb_wasm64:read(H, Buffer, Count)), lists:reverse(Asked)};
+            Other -> Other
+        end,
+    ok = hb_wasm64:free(H, Buffer),
+    Read.
+
+the_parts_that_a_program_reads_are_asked_for_once_test() ->
+    H = lazy(),
+    Fd = open(H, "/deep/lazy", 0),
+    Part = fun(Offset, Size) -> binary:part(contents(), Offset, Size) end,
+    ?assertEqual({Part(5000, 100), [{"/deep/lazy", 4096, 4096}]}, pread(H, Fd, 100, 5000)),
+    ?assertEqual({Part(6000, 100), []}, pread(H, Fd, 100, 6000)),
+    %% Around what is known.
+    ?assertEqual(
+        {Part(0, 20_000), [{"/deep/lazy", 0, 4096}, {"/deep/lazy", 8192, 12288}]}, pread(H, Fd, 20_000, 0)
+    ),
+    %% To the end, and behind it.
+    ?assertEqual({Part(99_000, 1000), [{"/deep/lazy", 98304, 1696}]}, pread(H, Fd, 5000, 99_000)),
+    ?assertEqual({<<>>, []}, pread(H, Fd, 5000, 100_000)),
+    ?assertEqual({error, {file, eagain}}, hb_wasm64:read_file(H, "/deep/lazy")),
+    {_, _} = pread(H, Fd, ?SIZE, 0),
+    ?assertEqual({ok, contents()}, hb_wasm64:read_file(H, "/deep/lazy")),
+    ?assertEqual({ok, [{<<"lazy">>, {file, ?SIZE}}]}, hb_wasm64:list_files(H, "/deep")).
+
+%% In several parts, of which a later one is not known: the program sees how far it came, and asks for the rest.
+reading_on_asks_for_no_part_twice_test() ->
+    H = lazy(),
+    Fd = open(H, "/deep/lazy", 0),
+    {ok, Buffer} = hb_wasm64:malloc(H, 10_000),
+    Read = fun(Size) ->
+        {ok, [Count], Asked} = hb_wasm64:call(H, "read_parts", [Fd, Buffer, Size, 4096], fun give/3, [], #{}),
+        {ok, Bytes} = hb_wasm64:read(H, Buffer, Count),
+        {Bytes, lists:reverse(Asked)}
+    end,
+    {First, [{_, 0, 4096}]} = Read(6000),
+    ?assertEqual(binary:part(contents(), 0, 4096), First),
+    {Second, [{_, 4096, 4096}]} = Read(4096),
+    ?assertEqual(binary:part(contents(), 4096, 4096), Second).
+
+a_part_that_nobody_gives_fails_test() ->
+    H = lazy(),
+    Fd = open(H, "/deep/lazy", 0),
+    Eio = -29,
+    Nothing = fun(Asked, #{args := Args}, _) -> {ok, [], [Args | Asked]} end,
+    ?assertEqual({ok, [Eio], [[0, 4096]]}, pread(H, Fd, 10, 0, Nothing)),
+    %% Nobody answers.
+    ?assertEqual({ok, [Eio]}, hb_wasm64:call(H, "pread", [Fd, 0, 10, 0])),
+    %% A failure ends the call, as of any import.
+    Fails = fun(_, _, _) -> {error, gone} end,
+    ?assertEqual({error, {import_failed, gone}, []}, pread(H, Fd, 10, 0, Fails)),
+    ?assertMatch({<<1, _/binary>>, [_]}, pread(H, Fd, 10, 0)).
+
+a_lazy_file_is_only_read_test() ->
+    H = lazy(),
+    Fd = open(H, "/deep/lazy", 2),
+    Eperm = -63,
+    ?assertEqual({ok, [Eperm]}, hb_wasm64:call(H, "pwrite", [Fd, 0, 10, 0])),
+    ?assertEqual({ok, [Eperm]}, hb_wasm64:call(H, "ftruncate", [Fd, 0])),
+    [?assertEqual({error, {file, einval}}, hb_wasm64:fill_file(H, "/deep/lazy", Offset, Bytes)) || {Offset, Bytes} <- [
+        {1, <<0:(8 * 4096)>>}, {0, <<1>>}, {98304, <<0:(8 * 1697)>>}, {1 bsl 63, <<>>}
+    ]],
+    ok = hb_wasm64:put_file(H, "/whole", "text"),
+    ?assertEqual({error, {file, einval}}, hb_wasm64:fill_file(H, "/whole", 0, "text")),
+    ?assertEqual({error, {file, efbig}}, hb_wasm64:put_file(H, "/large", {lazy, 1 bsl 41})),
+    %% It may become an ordinary one, and go.
+    ok = hb_wasm64:put_file(H, "/deep/lazy", "text"),
+    ?assertEqual({ok, <<"text">>}, hb_wasm64:read_file(H, "/deep/lazy")),
+    ok = hb_wasm64:put_file(H, "/deep/lazy", {lazy, 10}),
+    ok = hb_wasm64:remove_file(H, "/deep/lazy").
+
+%% Half read, in another OS process.
+a_lazy_file_that_is_half_known_is_state_test_() ->
+    {timeout, 60, fun() ->
+        H = lazy(),
+        Fd = open(H, "/deep/lazy", 0),
+        {_, [_]} = pread(H, Fd, 50_000, 0),
+        {ok, Snapshot} = hb_wasm64:snapshot(H),
+        Rest = fun(It) -> {pread(It, Fd, 10, 0), pread(It, Fd, 10_000, 60_000), hb_wasm64:snapshot(It)} end,
+        Peer = hb_support:peer(),
+        There = hb_support:on_peer(Peer, fun() ->
+            {ok, It} = hb_wasm64:start(hb_support:guest("emscripten/files"), #{snapshot => Snapshot}),
+            Rest(It)
+        end),
+        ok = peer:stop(Peer),
+        {ok, Fork} = hb_wasm64:fork(H),
+        Here = Rest(H),
+        ?assertMatch({{_, []}, {_, [{_, 57344, 16384}]}, {ok, _}}, Here),
+        ?assert(Here =:= There),
+        ?assert(Here =:= Rest(Fork))
+    end}.

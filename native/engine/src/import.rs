@@ -79,7 +79,22 @@ pub(crate) enum Reply {
 /// The reply, or why the import failed.
 pub(crate) type Answer = Result<Reply, ImportFailure>;
 
+/// The first name of requests for a part of a lazy file; the second is its path.
+pub(crate) const FILE: &str = "hb_wasm64:file";
+
 impl ImportInfo {
+    /// A request for a part of a lazy file: its arguments are an offset and how many bytes.
+    pub(crate) fn of_file(path: &[u8]) -> ImportInfo {
+        let signature = Signature { params: Box::new([ValType::I64, ValType::I64]), results: Box::new([]) };
+        ImportInfo {
+            module: FILE.into(),
+            name: String::from_utf8_lossy(path).into(),
+            signature_text: signature.to_string(),
+            signature,
+            interceptable: false,
+        }
+    }
+
     /// The results where nobody serves it, or the status with which the program ends.
     pub(crate) fn unserved(&self, first: Option<&Value>) -> Result<Vec<Value>, i32> {
         match (Unserved::of(&self.module, &self.name), &*self.signature.results, first) {

@@ -3,6 +3,7 @@
 use crate::abi::Abi;
 use crate::memory::Width;
 use crate::state::State;
+use std::ops::Range;
 use wasmtime::{Func, Memory, StoreContextMut, Val};
 
 /// The data of a store whose guest uses this host.
@@ -48,6 +49,14 @@ pub trait Embedder: Sized + Send + 'static {
         params: &[Val],
         results: &mut [Val],
     ) -> impl Future<Output = wasmtime::Result<Intercepted>> + Send;
+
+    /// Asks somebody outside for a part of a lazy file, and waits for the answer: whoever has it [fills](State::fill_file)
+    /// it in.
+    fn want_file(
+        store: StoreContextMut<'_, Self>,
+        path: &[u8],
+        bytes: Range<u64>,
+    ) -> impl Future<Output = wasmtime::Result<()>> + Send;
 
     /// Waits until the guest runs where it may take long: what follows does.
     fn leave_scheduler(store: &StoreContextMut<'_, Self>) -> impl Future<Output = ()> + Send;

@@ -6,12 +6,14 @@ pub(crate) struct Errno(i32);
 
 impl Errno {
     pub(crate) const ACCES: Errno = Errno(2);
+    pub(crate) const AGAIN: Errno = Errno(6);
     pub(crate) const BADF: Errno = Errno(8);
     pub(crate) const BUSY: Errno = Errno(10);
     pub(crate) const EXIST: Errno = Errno(20);
     pub(crate) const FAULT: Errno = Errno(21);
     pub(crate) const FBIG: Errno = Errno(22);
     pub(crate) const INVAL: Errno = Errno(28);
+    pub(crate) const IO: Errno = Errno(29);
     pub(crate) const ISDIR: Errno = Errno(31);
     pub(crate) const LOOP: Errno = Errno(32);
     pub(crate) const MFILE: Errno = Errno(33);
@@ -45,6 +47,7 @@ impl Errno {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Errno::ACCES => "eacces",
+            Errno::AGAIN => "eagain",
             Errno::BUSY => "ebusy",
             Errno::EXIST => "eexist",
             Errno::FBIG => "efbig",

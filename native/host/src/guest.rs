@@ -41,6 +41,24 @@ pub(crate) fn with_host<T: Embedder, R>(
     }
 }
 
+/// The same for what may read lazy files: where a part of one is wanted that nobody knows, somebody outside is asked, and the
+/// work is done again. Without an answer it fails.
+pub(crate) async fn with_files<T: Embedder, R>(
+    store: &mut StoreContextMut<'_, T>,
+    mut work: impl FnMut(&mut HostCtx<'_>) -> Result<R, Fault>,
+) -> wasmtime::Result<R> {
+    loop {
+        let result = with_host(store, &mut work)?;
+        let Some((path, wanted)) = store.data().state().and_then(|state| state.files.wanted()) else {
+            return Ok(result);
+        };
+        T::want_file(store.as_context_mut(), &path, wanted.bytes.clone()).await?;
+        if !store.data().state().is_some_and(|state| state.files.is_known(&wanted)) {
+            return Ok(result);
+        }
+    }
+}
+
 /// Calls an export of the guest with these integers: its result, 0 where it has none. `None` without such an export.
 pub(crate) async fn call_export<T: Embedder>(
     store: &mut StoreContextMut<'_, T>,

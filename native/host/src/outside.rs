@@ -23,6 +23,23 @@ impl State {
         self.with_files(path, |state| state.files.put_file(path, bytes, now))
     }
 
+    /// Makes a lazy file of so many bytes, none of which is known yet: the embedder is asked for those that a program reads.
+    ///
+    /// # Errors
+    /// [`FileError`]: what was there is as it was.
+    pub fn put_lazy_file(&mut self, path: &[u8], size: u64, now: u64) -> Result<(), FileError> {
+        self.with_files(path, |state| state.files.put_lazy_file(path, size, now))
+    }
+
+    /// Gives a lazy file bytes from an offset on: whole pages of 4096, the last one of the file apart. Those that are known
+    /// already stay as they are.
+    ///
+    /// # Errors
+    /// [`FileError`], `einval` for bytes that are not that.
+    pub fn fill_file(&mut self, path: &[u8], offset: u64, bytes: &[u8]) -> Result<(), FileError> {
+        self.with_files(path, |state| state.files.fill_file(path, offset, bytes))
+    }
+
     /// How many bytes a file has.
     ///
     /// # Errors
@@ -34,7 +51,7 @@ impl State {
     /// Copies a file from its beginning on: how many bytes that were.
     ///
     /// # Errors
-    /// [`FileError`].
+    /// [`FileError`], `eagain` for a lazy file that is not known whole.
     pub fn read_file(&mut self, path: &[u8], into: &mut [u8]) -> Result<usize, FileError> {
         self.with_files(path, |state| state.files.read_file(path, into))
     }

@@ -7,7 +7,7 @@ use crate::emscripten::{operate, set_temp_ret};
 use crate::errno::Errno;
 use crate::failure::Failure;
 use crate::function::Call;
-use crate::guest::{call_export, with_host};
+use crate::guest::{call_export, with_files, with_host};
 use wasmtime::{AsContextMut, StoreContextMut, Val};
 
 /// The body of an import that the host serves. It is intercepted where the call wants that and it is safe: not on
@@ -45,10 +45,11 @@ pub async fn serve<T: Embedder>(
     let value = match binding.call {
         Call::Plain(function) => with_host(&mut store, |host| function(host, Args(&args))),
         Call::Syscall(function) => {
-            with_host(&mut store, |host| Ok(int(function(host, Args(&args)).unwrap_or_else(Errno::negative))))
+            with_files(&mut store, |host| Ok(int(function(host, Args(&args)).unwrap_or_else(Errno::negative)))).await
         }
         Call::Wasi(function) => {
-            with_host(&mut store, |host| Ok(int(function(host, Args(&args)).map_or_else(Errno::positive, |()| 0))))
+            with_files(&mut store, |host| Ok(int(function(host, Args(&args)).map_or_else(Errno::positive, |()| 0))))
+                .await
         }
         Call::Library(function) => match with_host(&mut store, |host| Ok(function(host, Args(&args))))? {
             Ok(value) => Ok(int(value)),

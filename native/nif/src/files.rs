@@ -38,6 +38,50 @@ fn put_file<'a>(
     Ok(operation.access_long(bytes, put, |env, ()| atoms::ok().to_term(env)))
 }
 
+/// `ok`: the file has so many bytes, of which none is known yet, with their time in milliseconds since 1970.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn put_lazy_file<'a>(
+    env: Env<'a>,
+    handle: Term<'a>,
+    reference: Term<'a>,
+    ticket: u64,
+    deadline: Deadline,
+    path: Term<'a>,
+    size: (u64, u64),
+) -> NifResult<Term<'a>> {
+    let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
+    let operation = Operation::new(env, &handle, reference, ticket).within(deadline);
+    let (path, (size, time)) = (Source::new(path)?, size);
+    let put = move |instance: &mut Contents<'_, '_>, _: &AtomicBool| {
+        let host = instance.host()?;
+        path.with(|path| Ok(host.put_lazy_file(path, size, time)?))
+    };
+    Ok(operation.access_long(0, put, |env, ()| atoms::ok().to_term(env)))
+}
+
+/// `ok`: a lazy file has these bytes from an offset on.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn fill_file<'a>(
+    env: Env<'a>,
+    handle: Term<'a>,
+    reference: Term<'a>,
+    ticket: u64,
+    deadline: Deadline,
+    path: Term<'a>,
+    part: (u64, Term<'a>),
+) -> NifResult<Term<'a>> {
+    let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
+    let operation = Operation::new(env, &handle, reference, ticket).within(deadline);
+    let (offset, bytes) = part;
+    let (path, bytes) = (Source::new(path)?, Source::new(bytes)?);
+    let size = bytes.size();
+    let fill = move |instance: &mut Contents<'_, '_>, _: &AtomicBool| {
+        let host = instance.host()?;
+        path.with(|path| bytes.with(|bytes| Ok(host.fill_file(path, offset, bytes)?)))
+    };
+    Ok(operation.access_long(size, fill, |env, ()| atoms::ok().to_term(env)))
+}
+
 /// `{ok, Binary}`.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn read_file<'a>(

@@ -1,6 +1,6 @@
 //! What the host and the state require of their surroundings, as a task provides it.
 
-use super::ask::ask;
+use super::ask::{ask, suspend};
 use super::{Data, leave_scheduler};
 use crate::error::{Error, LimitReached};
 use crate::image::Image;
@@ -9,6 +9,7 @@ use crate::limits;
 use crate::pace::yield_once;
 use crate::state::Surroundings;
 use hb_wasm64_host::{Abi, Embedder, Failure, Intercepted, Runtime, State, Width};
+use std::ops::Range;
 use std::sync::Arc;
 use wasmtime::{Func, Instance, Memory, StoreContextMut, Val};
 
@@ -63,6 +64,12 @@ impl Embedder for Data {
         results: &mut [Val],
     ) -> wasmtime::Result<Intercepted> {
         ask(store, import, params, results).await
+    }
+
+    async fn want_file(store: StoreContextMut<'_, Data>, path: &[u8], bytes: Range<u64>) -> wasmtime::Result<()> {
+        let request = Arc::new(ImportInfo::of_file(path));
+        let args = [bytes.start, bytes.end.saturating_sub(bytes.start)].map(|number| Val::I64(number as i64));
+        suspend(store, &request, &args, &mut []).await
     }
 
     async fn leave_scheduler(store: &StoreContextMut<'_, Data>) {

@@ -1,6 +1,7 @@
 //! What the file system has done for a call, which pays for it, and what it could not do.
 
 use super::Errno;
+use super::lazy::Wanted;
 use super::pages::NoRoom;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -12,6 +13,8 @@ pub(super) struct Work {
     budget: AtomicU64,
     is_spent: AtomicBool,
     is_short: AtomicBool,
+    /// What an operation has failed for: inode number, start and end. An end of 0 is nothing.
+    wanted: [AtomicU64; 3],
 }
 
 /// Why an operation was given up. The program does not see that: its call ends.
@@ -30,6 +33,7 @@ impl Default for Work {
             budget: AtomicU64::new(u64::MAX),
             is_spent: false.into(),
             is_short: false.into(),
+            wanted: [const { AtomicU64::new(0) }; 3],
         }
     }
 }
@@ -65,6 +69,22 @@ impl Work {
             (_, true) => Some(GivenUp::Spent),
             _ => None,
         }
+    }
+
+    /// Notes what an operation fails for.
+    pub(super) fn want(&self, Wanted { inode, bytes }: Wanted) {
+        for (place, number) in self.wanted.iter().zip([inode, bytes.start, bytes.end]) {
+            place.store(number, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn wanted(&self) -> Option<Wanted> {
+        let [inode, start, end] = self.wanted.each_ref().map(|number| number.load(Ordering::Relaxed));
+        (end > 0).then_some(Wanted { inode, bytes: start..end })
+    }
+
+    pub(super) fn forget_wanted(&self) {
+        self.want(Wanted { inode: 0, bytes: 0..0 });
     }
 
     /// Notes where there was no room.

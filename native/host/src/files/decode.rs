@@ -5,9 +5,11 @@ use super::accounting::Work;
 use super::descriptors::{Description, Descriptor, Descriptors};
 use super::directory::{Directory, Entry, FIRST_POSITION, is_name};
 use super::encode::{
-    DESCRIPTION_BYTES, DESCRIPTOR_BYTES, ENTRY_BYTES, MAPPING_BYTES, NODE_BYTES, VERSION, VERSION_2, is_short,
+    DESCRIPTION_BYTES, DESCRIPTOR_BYTES, ENTRY_BYTES, LAZY_BYTES, MAPPING_BYTES, NODE_BYTES, RUN_BYTES, VERSION,
+    VERSION_2, VERSION_3, is_short,
 };
 use super::flags::{KEPT, KEPT_OF_PATH, O_PATH, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG};
+use super::lazy::Unknown;
 use super::mappings::{Mapping, Mappings};
 use super::node::{Device, Kind, Node, PERMISSIONS, Place, Time, Times};
 use super::output::Output;
@@ -31,6 +33,7 @@ const TREE: &str = "the directories are no tree";
 const UNUSED: &str = "nothing refers to one of the files";
 const OPEN: &str = "invalid descriptor";
 const MAPPING: &str = "invalid mapping";
+const LAZY: &str = "invalid lazy file";
 const PADDING: &str = "the files have something between them";
 
 impl Files {
@@ -40,31 +43,34 @@ impl Files {
     /// What is wrong with the bytes.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Files, DecodeError> {
         let mut from = Reader { bytes, position: 0 };
-        let has_mappings = match from.u64()? {
-            VERSION => false,
-            VERSION_2 => true,
-            _ => return Err("the files are of another version".into()),
-        };
+        let version = from.u64()?;
+        if ![VERSION, VERSION_2, VERSION_3].contains(&version) {
+            return Err("the files are of another version".into());
+        }
         let (next_inode, working_directory) = (from.u64()?, from.u64()?);
         let nodes = from.count(NODE_BYTES, FILES)?;
         let descriptions = from.count(DESCRIPTION_BYTES, DESCRIPTORS as usize)?;
         let descriptors = from.count(DESCRIPTOR_BYTES, DESCRIPTORS as usize)?;
-        let mappings = if has_mappings { from.count(MAPPING_BYTES, MAPPINGS)? } else { 0 };
-        if has_mappings && mappings == 0 {
-            return Err(MAPPING.into());
+        let mappings = if version == VERSION { 0 } else { from.count(MAPPING_BYTES, MAPPINGS)? };
+        let lazy = if version == VERSION_3 { from.count(LAZY_BYTES, FILES)? } else { 0 };
+        if version == VERSION_2 && mappings == 0 || version == VERSION_3 && lazy == 0 {
+            return Err("the files are not of the version that they say".into());
         }
         if next_inode > MOST_NUMBER {
             return Err(MANY.into());
         }
         expect_room(nodes)?;
         let mut files = Vec::new();
-        let mut tree = Tree { nodes: read_nodes(&mut from, nodes, &mut files)?, next_inode, bytes: 0, names: 0 };
+        let nodes = read_nodes(&mut from, nodes, &mut files)?;
+        let mut tree = Tree { nodes, next_inode, bytes: 0, names: 0, unknown: BTreeMap::new() };
         if tree.nodes.last_key_value().is_some_and(|(last, _)| *last >= next_inode) {
             return Err(ORDER.into());
         }
         let descriptors = read_descriptors(&mut from, descriptions, descriptors)?;
         let mappings = read_mappings(&mut from, mappings)?;
+        let unknown = read_unknown(&mut from, lazy)?;
         read_contents(&mut from, &mut tree, files)?;
+        tree.set_unknown(unknown).ok_or(LAZY)?;
         check_entries(&mut tree)?;
         check_tree(&tree)?;
 
@@ -221,6 +227,25 @@ fn read_mappings(from: &mut Reader<'_>, count: usize) -> Result<Mappings, &'stat
         mappings.insert(address, Mapping { size, inode, offset });
     }
     Ok(mappings)
+}
+
+fn read_unknown(from: &mut Reader<'_>, count: usize) -> Result<BTreeMap<u64, Unknown>, &'static str> {
+    let mut files: BTreeMap<u64, Unknown> = BTreeMap::new();
+    for _ in 0..count {
+        let (inode, runs) = (from.u64()?, from.count(RUN_BYTES, MAPPINGS)?);
+        let mut unknown = Unknown::default();
+        for _ in 0..runs {
+            let run = from.u64()?..from.u64()?;
+            if !unknown.push(run) {
+                return Err(LAZY);
+            }
+        }
+        if unknown.is_empty() || files.last_key_value().is_some_and(|(last, _)| *last >= inode) {
+            return Err(LAZY);
+        }
+        files.insert(inode, unknown);
+    }
+    Ok(files)
 }
 
 /// The numbers of a file's pages, in order.

@@ -7,8 +7,9 @@
 //! 24  u64      N, how many nodes
 //! 32  u64      D, how many open file descriptions
 //! 40  u64      F, how many descriptors
-//! 48  u64      only where there are mappings: how many, M
-//!  …           N nodes by number, D descriptions by number, F descriptors, M mappings by address
+//! 48  u64      only where there are mappings, or lazy files: how many mappings, M
+//! 56  u64      only where there are lazy files: how many, L
+//!  …           N nodes by number, D descriptions by number, F descriptors, M mappings by address, L lazy files by number
 //!  …           the contents of the files that are shorter than a page, by number, one behind the other
 //!  …           the pages of the others, by number, each at a multiple of a page
 //!
@@ -21,9 +22,10 @@
 //! description  u32 number, u64 node, u32 flags, u64 offset
 //! descriptor   u32 number, u32 description, u32 whether it is closed on exec
 //! mapping      u64 address, u64 size, u64 node, u64 offset
+//! lazy file    u64 node, u64 R, then R runs of pages that nobody has given yet: u64 first, u64 behind the last
 //! ```
 //!
-//! With mappings it is version 2, without it is version 1. A file that is shorter than a page has its `size` bytes among the contents, or none if they are all zeros. Numbers are
+//! With lazy files it is version 3, else with mappings version 2, and without them version 1. A file that is shorter than a page has its `size` bytes among the contents, or none if they are all zeros. Numbers are
 //! little endian. Zeros fill the last page of the short contents. What was printed is not part of it.
 
 use super::Files;
@@ -37,12 +39,18 @@ pub(super) const VERSION: u64 = u64::from_le_bytes(*b"files 01");
 /// What one starts with that has some.
 pub(super) const VERSION_2: u64 = u64::from_le_bytes(*b"files 02");
 
+/// What one starts with that has lazy files.
+pub(super) const VERSION_3: u64 = u64::from_le_bytes(*b"files 03");
+
 /// Bytes of a node without what depends on its kind, and of an entry without its name.
 pub(super) const NODE_BYTES: usize = 80;
 pub(super) const ENTRY_BYTES: usize = 18;
 pub(super) const DESCRIPTION_BYTES: usize = 24;
 pub(super) const DESCRIPTOR_BYTES: usize = 12;
 pub(super) const MAPPING_BYTES: usize = 32;
+/// Of a lazy file without its runs, and of a run.
+pub(super) const LAZY_BYTES: usize = 16;
+pub(super) const RUN_BYTES: usize = 16;
 pub(super) const HEADER_BYTES: usize = 48;
 
 impl Files {
@@ -50,15 +58,22 @@ impl Files {
     pub(crate) fn encode(&self, into: &mut impl Sink) {
         let mut out = Counted::new(into);
         let counts = [self.tree.nodes.len(), self.descriptors.descriptions.len(), self.descriptors.open.len()];
-        let version = if self.mappings.is_empty() { VERSION } else { VERSION_2 };
+        let version = match (self.tree.unknown.is_empty(), self.mappings.is_empty()) {
+            (false, _) => VERSION_3,
+            (true, false) => VERSION_2,
+            (true, true) => VERSION,
+        };
         for number in [version, self.tree.next_inode, self.working_directory] {
             out.u64(number);
         }
         for count in counts {
             out.u64(count as u64);
         }
-        if !self.mappings.is_empty() {
+        if version != VERSION {
             out.u64(self.mappings.len() as u64);
+        }
+        if version == VERSION_3 {
+            out.u64(self.tree.unknown.len() as u64);
         }
         for (inode, node) in &self.tree.nodes {
             put_node(&mut out, *inode, node);
@@ -77,6 +92,14 @@ impl Files {
         for (address, mapping) in &self.mappings {
             for number in [*address, mapping.size, mapping.inode, mapping.offset] {
                 out.u64(number);
+            }
+        }
+        for (inode, unknown) in &self.tree.unknown {
+            out.u64(*inode);
+            out.u64(unknown.runs().len() as u64);
+            for run in unknown.runs() {
+                out.u64(run.start);
+                out.u64(run.end);
             }
         }
         for contents in self.contents().filter(|contents| is_short(contents.size())) {
@@ -113,10 +136,9 @@ impl Files {
         let nodes: usize = self.tree.nodes.values().map(node).sum();
         let descriptors =
             DESCRIPTION_BYTES * self.descriptors.descriptions.len() + DESCRIPTOR_BYTES * self.descriptors.open.len();
-        let mappings = match self.mappings.len() {
-            0 => 0,
-            count => 8 + MAPPING_BYTES * count,
-        };
+        let lazy: usize = self.tree.unknown.values().map(|unknown| LAZY_BYTES + RUN_BYTES * unknown.runs().len()).sum();
+        let counts = if lazy > 0 { 16 } else { 8 * usize::from(!self.mappings.is_empty()) };
+        let mappings = counts + MAPPING_BYTES * self.mappings.len();
         let (mut short, mut long) = (0, 0);
         for contents in self.contents() {
             match contents.size() {
@@ -124,7 +146,7 @@ impl Files {
                 _ => long += contents.taken() as usize,
             }
         }
-        (HEADER_BYTES + nodes + descriptors + mappings + short).next_multiple_of(PAGE) + long
+        (HEADER_BYTES + nodes + descriptors + mappings + lazy + short).next_multiple_of(PAGE) + long
     }
 }
 

@@ -42,7 +42,9 @@ impl Files {
         if !description.is_readable() {
             return Err(Errno::BADF);
         }
-        match &self.tree.node(description.inode)?.kind {
+        let node = self.tree.node(description.inode)?;
+        self.expect_known(description.inode, node, offset.unwrap_or(description.offset), into.len())?;
+        match &node.kind {
             Kind::File(contents) => Ok((contents.read(offset.unwrap_or(description.offset), into), true)),
             Kind::Directory(_) => Err(Errno::ISDIR),
             Kind::Link(_) => Err(Errno::INVAL),

@@ -38,13 +38,14 @@ impl Files {
     /// The place in the file of a descriptor that is to be mapped, to be written back where it is `shared`.
     ///
     /// # Errors
-    /// `EACCES`; `ENODEV` for what is no file; `ENOMEM` where there are too many mappings.
+    /// `EACCES`; `ENODEV` for what is no file, or a lazy one; `ENOMEM` where there are too many mappings.
     pub(crate) fn to_map(&self, fd: i32, offset: i64, shared: bool) -> Result<Place, Errno> {
         let description = self.descriptors.opened(fd)?;
         if !description.is_readable() || shared && description.flags & O_ACCMODE != O_RDWR {
             return Err(Errno::ACCES);
         }
-        if !matches!(self.tree.node(description.inode)?.kind, Kind::File(_)) {
+        let is_lazy = self.tree.unknown.contains_key(&description.inode);
+        if is_lazy || !matches!(self.tree.node(description.inode)?.kind, Kind::File(_)) {
             return Err(Errno::NODEV);
         }
         if shared && self.mappings.len() >= MAPPINGS {

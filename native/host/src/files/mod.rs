@@ -9,7 +9,7 @@
 //! | `open`, `io`, `listing` | operations on descriptors |
 //! | `entries`, `metadata` | operations on paths |
 //! | `mappings` | files in the memory of the program |
-//! | `outside` | what callers do with files |
+//! | `outside`, `lazy` | what callers do with files, and files that they give piece by piece |
 //! | `skeleton` | the tree of a new instance |
 //! | `encode`, `decode` | all of it as bytes |
 //! | `output` | what was printed |
@@ -26,6 +26,7 @@ mod encode;
 mod entries;
 pub(crate) mod flags;
 mod io;
+mod lazy;
 mod listing;
 mod mappings;
 mod metadata;

@@ -35,6 +35,7 @@ impl Files {
             return Err(Errno::NOSPC);
         }
         let inode = known.map_or_else(|| self.make_file(path, now), Ok)?;
+        self.tree.unknown.remove(&inode);
         self.tree.change(inode, |contents, room| {
             // What has been made meanwhile takes some of it.
             if new.taken() > room.saturating_add(contents.taken()) {
@@ -100,7 +101,16 @@ impl Files {
 
     /// Copies a file from its beginning on: how many bytes that were.
     pub(crate) fn read_file(&self, path: &[u8], into: &mut [u8]) -> Result<usize, Errno> {
-        Ok(self.file_contents(path)?.read(0, into))
+        Ok(self.known_contents(path)?.read(0, into))
+    }
+
+    /// The same of one that is known.
+    ///
+    /// # Errors
+    /// `EAGAIN` for a lazy file of which a part is not.
+    fn known_contents(&self, path: &[u8]) -> Result<&Contents, Errno> {
+        let inode = self.walk(AT_FDCWD, path, Follow::Always)?.target.node()?;
+        if self.tree.unknown.contains_key(&inode) { Err(Errno::AGAIN) } else { self.contents_of(inode) }
     }
 
     fn file_contents(&self, path: &[u8]) -> Result<&Contents, Errno> {

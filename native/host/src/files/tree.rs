@@ -2,10 +2,11 @@
 
 use super::directory::Directory;
 use super::flags::{W_OK, X_OK};
+use super::lazy::Unknown;
 use super::node::{Kind, Node, Place};
 use super::pages::Contents;
 use crate::errno::Errno;
-use crate::limits::{FILE_COST, FILES, FILES_BYTES, NAME_COST, PATH_BYTES};
+use crate::limits::{FILE_COST, FILES, FILES_BYTES, NAME_COST, PAGE, PATH_BYTES};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -24,6 +25,8 @@ pub(super) struct Tree {
     pub(super) bytes: u64,
     /// Entries of all directories.
     pub(super) names: usize,
+    /// What is not known of lazy files, by inode number: something, of each of them.
+    pub(super) unknown: BTreeMap<u64, Unknown>,
 }
 
 impl Tree {
@@ -33,7 +36,7 @@ impl Tree {
         root.names = 1;
         root.place = Place { directory: ROOT, position: 0 };
         let bytes = cost(&root);
-        Tree { nodes: BTreeMap::from([(ROOT, root)]), next_inode: ROOT + 1, bytes, names: 0 }
+        Tree { nodes: BTreeMap::from([(ROOT, root)]), next_inode: ROOT + 1, bytes, names: 0, unknown: BTreeMap::new() }
     }
 
     pub(super) fn node(&self, inode: u64) -> Result<&Node, Errno> {
@@ -162,11 +165,33 @@ impl Tree {
             && let Some(node) = self.nodes.remove(&inode)
         {
             self.bytes = self.bytes.saturating_sub(cost(&node));
+            self.unknown.remove(&inode);
         }
     }
 
+    /// What is not known of files, which are there and hold zeros where it says so: nothing where that is not so.
+    pub(super) fn set_unknown(&mut self, unknown: BTreeMap<u64, Unknown>) -> Option<()> {
+        for (inode, unknown) in &unknown {
+            let Kind::File(contents) = &self.nodes.get(inode)?.kind else { return None };
+            let pages = contents.size().div_ceil(PAGE as u64);
+            let mut runs = unknown.runs();
+            let is_unknown = runs.all(|run| run.end <= pages && contents.pages().range(run).next().is_none());
+            is_unknown.then_some(())?;
+        }
+        self.unknown = unknown;
+        Some(())
+    }
+
     /// Lets `change` have the contents of a file, and the bytes that they may take more.
+    ///
+    /// # Errors
+    /// `EPERM` for a lazy file, which programs only read; `EINVAL` for what is no file.
     pub(super) fn change<T>(&mut self, inode: u64, change: impl FnOnce(&mut Contents, u64) -> T) -> Result<T, Errno> {
+        if self.unknown.contains_key(&inode) { Err(Errno::PERM) } else { self.fill(inode, change) }
+    }
+
+    /// The same for any file.
+    pub(super) fn fill<T>(&mut self, inode: u64, change: impl FnOnce(&mut Contents, u64) -> T) -> Result<T, Errno> {
         let room = self.room();
         let Kind::File(contents) = &mut self.node_mut(inode)?.kind else { return Err(Errno::INVAL) };
         let before = contents.taken();

@@ -267,7 +267,10 @@ impl Parts {
                         break;
                     }
                 }
-                Err(_) if done > 0 => break,
+                Err(_) if done > 0 => {
+                    host.state.files.forget_wanted();
+                    break;
+                }
                 Err(errno) => return Err(errno),
             }
         }
