@@ -3,6 +3,7 @@
 mod exports;
 mod validate;
 
+use exports::default_table;
 pub(crate) use exports::{MeterAt, StateExports};
 
 use crate::config::{self, EngineKind};
@@ -28,9 +29,6 @@ pub type Hash = [u8; 32];
 
 /// Whether anybody still waits for an image. It only ever goes up.
 pub(crate) type Abandoned = Arc<AtomicBool>;
-
-/// The table through which functions are called by number, if the image exports more than one.
-const FUNCTION_TABLE: &str = "__indirect_function_table";
 
 /// A compiled module, and what is known of it.
 pub struct Image {
@@ -338,18 +336,6 @@ fn abi(module: &Module, width: Width, extends_time: bool) -> Abi {
         .collect();
     let exports = module.exports().map(|export| export.name()).collect();
     Abi::of(&Shown { imports: &imports, exports, width, extends_time })
-}
-
-/// A table that is the only one of the image need not be exported.
-fn default_table(module: &Module, layout: &Layout) -> Option<ModuleExport> {
-    let exports = module.exports().filter(|export| matches!(export.ty(), ExternType::Table(_)));
-    let names: Vec<&str> = exports.map(|export| export.name()).filter(|name| !is_reserved(name)).collect();
-    let name = match (names.as_slice(), layout.tables.as_slice()) {
-        ([], [only]) => only.name.as_str(),
-        ([only], _) => only,
-        (many, _) => many.iter().find(|name| **name == FUNCTION_TABLE)?,
-    };
-    module.get_export_index(name)
 }
 
 fn is_reserved(name: &str) -> bool {

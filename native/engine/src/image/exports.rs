@@ -1,12 +1,16 @@
 //! Where the state of an instance is: exports of its module, the image's own and those that `expose` has added.
 
+use super::is_reserved;
 use crate::ranges::merged;
 use hb_wasm64_rewrite::Segment as Dropped;
 use hb_wasm64_rewrite::expose::{self, Layout};
 use hb_wasm64_rewrite::meter::Meter;
 use hb_wasm64_snapshot::Segment;
 use std::ops::Range;
-use wasmtime::{Module, ModuleExport};
+use wasmtime::{ExternType, Module, ModuleExport};
+
+/// The table through which functions are called by number, if the image exports more than one.
+const FUNCTION_TABLE: &str = "__indirect_function_table";
 
 /// Where the state of an instance is, as exports of its module.
 pub(crate) struct StateExports {
@@ -76,4 +80,16 @@ impl StateExports {
     pub(crate) fn is_all(&self, index: usize) -> bool {
         self.memories.get(index).is_some_and(|memory| memory.is_all)
     }
+}
+
+/// A table that is the only one of the image need not be exported.
+pub(super) fn default_table(module: &Module, layout: &Layout) -> Option<ModuleExport> {
+    let exports = module.exports().filter(|export| matches!(export.ty(), ExternType::Table(_)));
+    let names: Vec<&str> = exports.map(|export| export.name()).filter(|name| !is_reserved(name)).collect();
+    let name = match (names.as_slice(), layout.tables.as_slice()) {
+        ([], [only]) => only.name.as_str(),
+        ([only], _) => only,
+        (many, _) => many.iter().find(|name| **name == FUNCTION_TABLE)?,
+    };
+    module.get_export_index(name)
 }
