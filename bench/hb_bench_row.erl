@@ -17,7 +17,7 @@
 %% <tr><td>`per_turn'</td><td>how often a turn does what is shown (1)</td></tr>
 %% <tr><td>`warm'</td><td>turns before those that are timed (a tenth of them)</td></tr>
 %% <tr><td>`tell'</td><td>the result of a turn as the reference has it</td></tr>
-%% <tr><td>`needs'</td><td>what it cannot be measured without: `aos', `node', `images'</td></tr>
+%% <tr><td>`needs'</td><td>what it cannot be measured without: `aos', `node', `images', `metered'</td></tr>
 %% </table>
 -module(hb_bench_row).
 
@@ -26,7 +26,7 @@
 -export_type([row/0, context/0, measure/0]).
 
 -type row() :: map().
--type context() :: #{reference | guests | aos | node | loader | images => string()}.
+-type context() :: #{reference | guests | aos | node | loader | images | metered => string()}.
 -type measure() :: fun((Turns :: pos_integer()) -> {Figure :: number(), Result :: term()}).
 
 %% The longest that a program may take for its part of a round.
@@ -40,7 +40,8 @@ all() ->
         {"state", hb_bench_state:rows()},
         {"images", hb_bench_images:rows()},
         {"device", hb_bench_device:rows()},
-        {"emscripten", hb_bench_emscripten:rows()}
+        {"emscripten", hb_bench_emscripten:rows()},
+        {"meters", hb_bench_meters:rows()}
     ], Row <- Rows].
 
 -spec named(string()) -> row().
@@ -55,6 +56,12 @@ missing(#{needs := aos}, #{aos := Aos}) ->
         false -> Aos
     end;
 missing(#{needs := node}, #{node := ""}) -> "Node 20";
+missing(#{needs := metered}, #{metered := Metered, loader := Loader}) ->
+    case {filelib:is_regular(Metered), Loader} of
+        {false, _} -> Metered;
+        {true, ""} -> "Node 20, or no loader from npm";
+        {true, _} -> none
+    end;
 missing(#{needs := images}, #{images := ""}) -> "Node 20, or no images from npm";
 missing(_Row, _Context) -> none.
 

@@ -16,7 +16,7 @@
 
 -spec main([string()]) -> no_return().
 main([Rows, Base, This, Beams | Paths]) ->
-    Context = maps:from_list(lists:zip([reference, guests, aos, node, loader, images], Paths)),
+    Context = maps:from_list(lists:zip([reference, guests, aos, node, loader, images, metered], Paths)),
     try
         Chosen = chosen(string:lexemes(Rows, ", "), hb_bench_row:all()),
         case Base of

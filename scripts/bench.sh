@@ -35,4 +35,5 @@ fi
 # With BASE the library is in VMs that this one starts.
 [ -n "$base" ] || set -- -pa "$ebin"
 erl +Bd -noinput "$@" -pa "$beams" -run hb_wasm64_bench main "${ROWS:-}" "$base" "$PWD" "$beams" \
-    "$reference" test/guests ../shared/data/aos-2-pure-xs.wasm "$node" "$loader" "$images"
+    "$reference" test/guests ../shared/data/aos-2-pure-xs.wasm "$node" "$loader" "$images" \
+    ../shared/data/legacy/metered_aos.wasm
