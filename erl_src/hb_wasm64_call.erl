@@ -115,7 +115,11 @@ run(Call, State) ->
 enter(#call{handle = Handle, operation = Operation, deadline = Deadline} = Call, Ref, Ticket) ->
     case Operation of
         {call, Func, Args, Options} -> hb_wasm64_nif:call(Handle, Ref, Ticket, Func, Args, Options, responder(Call));
-        {start, Options} -> hb_wasm64_nif:start(Handle, Ref, Options);
+        {start, Options} ->
+            case hb_wasm64_options:gives(Options) of
+                [] -> hb_wasm64_nif:start(Handle, Ref, Options);
+                _ -> hb_wasm64_nif:start_dirty(Handle, Ref, Options)
+            end;
         {grow, Bytes} -> hb_wasm64_nif:grow(Handle, Ref, Ticket, Deadline, Bytes);
         {restore, State, Options} -> hb_wasm64_nif:restore(Handle, Ref, Ticket, Deadline, State, Options);
         {fork, Other} -> hb_wasm64_nif:fork(Handle, Ref, Ticket, Deadline, Other)

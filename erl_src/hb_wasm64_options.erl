@@ -29,6 +29,14 @@
 %% <tr><td>`snapshot'</td><td>`start'</td><td>none</td><td>the state to start in</td></tr>
 %% <tr><td>`initialize'</td><td>`start'</td><td>`true'</td><td>whether the constructors of an image built with Emscripten
 %%     or for WASI run; `main': `main' after them</td></tr>
+%% <tr><td>`args'</td><td>`start'</td><td>`[]'</td><td>the program's arguments, behind its name</td></tr>
+%% <tr><td>`env'</td><td>`start'</td><td>that of the host</td><td>its environment: a list of names and values, or a map, of which
+%%     it is in the order of the names</td></tr>
+%% <tr><td>`stdin'</td><td>`start'</td><td>`<<>>'</td><td>what it can read from its standard input</td></tr>
+%% <tr><td>`seed'</td><td>`start', calls</td><td>none</td><td>what its random bytes follow from. Without a seed it is told that there
+%%     are none (`ENOSYS'). That of a call holds as long as the call</td></tr>
+%% <tr><td>`preopens'</td><td>`start'</td><td>`[<<"/">>]'</td><td>the directories that a program of WASI finds open, under these
+%%     names; one that does not begin with a slash starts at the root. Those that are missing are made</td></tr>
 %% <tr><td>`memory'</td><td>`start'</td><td>the node's</td><td>bytes that the memories of the instance may have together, the
 %%     heap of its exceptions included. Growth beyond ends the call with `{limit, memory}'; a limit above the node's has no
 %%     effect</td></tr>
@@ -44,7 +52,7 @@
 %% "Calls" are `call', `call_async', `malloc', `free' and `write_string'.
 -module(hb_wasm64_options).
 
--export([parse/2, deadline/1, engine/1, value/2, snapshots/1, state/1]).
+-export([parse/2, deadline/1, engine/1, value/2, snapshots/1, state/1, gives/1]).
 -export_type([api/0, parsed/0]).
 -export_type([operation/0, allocation/0, call/0, call_with_imports/0, call_async/0, start/0, snapshot/0, read_string/0, file/0, migrate/0]).
 
@@ -66,6 +74,7 @@
     gas => non_neg_integer(),
     refill => boolean(),
     time => non_neg_integer(),
+    seed => binary(),
     usage => boolean()
 }.
 -type call_with_imports() :: #{
@@ -75,6 +84,7 @@
     gas => non_neg_integer(),
     refill => boolean(),
     time => non_neg_integer(),
+    seed => binary(),
     usage => boolean(),
     intercept => [binary() | string()],
     user => term()
@@ -86,6 +96,7 @@
     gas => non_neg_integer(),
     refill => boolean(),
     time => non_neg_integer(),
+    seed => binary(),
     usage => boolean(),
     intercept => [binary() | string()],
     handler => pid()
@@ -96,6 +107,11 @@
     gas => non_neg_integer(),
     time => non_neg_integer(),
     initialize => boolean() | main,
+    args => [binary()],
+    env => [{Name :: binary(), Value :: binary()}] | #{binary() => binary()},
+    stdin => binary(),
+    seed => binary(),
+    preopens => [binary()],
     memory => non_neg_integer(),
     table => non_neg_integer(),
     snapshot => hb_wasm64:snapshot() | {raw, Memory :: binary(), Rest :: binary() | none}
@@ -130,6 +146,12 @@
 %% The longest that a receive can wait.
 -define(MAX_TIMEOUT, ((1 bsl 32) - 1)).
 -define(MAX_STRING_BYTES, (1 bsl 26)).
+%% Those of host/src/limits.rs.
+-define(MAX_STRINGS, 65_536).
+-define(MAX_STRINGS_BYTES, (1 bsl 20)).
+-define(MAX_STDIN, (16 bsl 20)).
+-define(MAX_SEED, 65_536).
+-define(MAX_PREOPENS, 64).
 
 %% An option: the functions that accept it, the side that uses it, its default and its check. The check returns the value in
 %% the form in which it is used.
@@ -143,6 +165,11 @@ option(usage) -> {?CALLS, engine, false, fun boolean/1};
 option(intercept) -> {[call_with_imports, call_async], engine, [], fun intercept/1};
 option(user) -> {[call_with_imports], erlang, #{}, fun user/1};
 option(handler) -> {[call_async], erlang, self(), fun handler/1};
+option(args) -> {[start], engine, [], fun args/1};
+option(env) -> {[start], engine, [], fun env/1};
+option(stdin) -> {[start], engine, <<>>, fun stdin/1};
+option(seed) -> {[start | ?CALLS], engine, none, fun seed/1};
+option(preopens) -> {[start], engine, [<<"/">>], fun preopens/1};
 option(snapshot) -> {[start], erlang, none, fun state/1};
 option(initialize) -> {[start], engine, constructors, fun initialize/1};
 option(memory) -> {[start], engine, none, fun limit/1};
@@ -200,6 +227,56 @@ initialize(true) -> {ok, constructors};
 initialize(false) -> {ok, nothing};
 initialize(main) -> {ok, main};
 initialize(_Other) -> error.
+
+args(Args) ->
+    case strings(Args) of
+        true -> {ok, Args};
+        false -> error
+    end.
+
+strings(Strings) ->
+    try length(Strings) =< ?MAX_STRINGS andalso lists:all(fun(String) -> string(String) end, Strings) of
+        true -> lists:sum([byte_size(String) + 1 || String <- Strings]) =< ?MAX_STRINGS_BYTES;
+        false -> false
+    catch
+        error:badarg -> false
+    end.
+
+string(String) -> is_binary(String) andalso binary:match(String, <<0>>) =:= nomatch.
+
+%% Of a map the variables are in the order of their names.
+env(Env) when is_map(Env) -> env(lists:sort(maps:to_list(Env)));
+env(Env) when is_list(Env) ->
+    try [variable(Variable) || Variable <- Env] of
+        Variables ->
+            case strings(Variables) of
+                true -> {ok, Env};
+                false -> error
+            end
+    catch
+        error:_ -> error
+    end;
+env(_Other) -> error.
+
+variable({Name, Value}) when Name =/= <<>> ->
+    nomatch = binary:match(Name, <<"=">>),
+    <<Name/binary, "=", Value/binary>>.
+
+stdin(Bytes) when is_binary(Bytes), byte_size(Bytes) =< ?MAX_STDIN -> {ok, Bytes};
+stdin(_Other) -> error.
+
+seed(Seed) when is_binary(Seed), Seed =/= <<>>, byte_size(Seed) =< ?MAX_SEED -> {ok, Seed};
+seed(_Other) -> error.
+
+preopens(Paths) when is_list(Paths) ->
+    try length(Paths) =< ?MAX_PREOPENS andalso lists:all(fun is_binary/1, Paths) of
+        %% What a path may be like the native library knows.
+        true -> {ok, Paths};
+        false -> error
+    catch
+        error:badarg -> error
+    end;
+preopens(_Other) -> error.
 
 limit(Limit) when is_integer(Limit), Limit >= 0, Limit < (1 bsl 64) -> {ok, Limit};
 limit(_Other) -> error.
@@ -264,6 +341,11 @@ deadline(#parsed{deadline = Deadline}) -> Deadline.
 %% @doc The options that the native library is to know, of those that were given.
 -spec engine(parsed()) -> map().
 engine(#parsed{engine = Engine}) -> Engine.
+
+%% @doc Those of the engine's options of a start that say what the program is given.
+-spec gives(map()) -> [atom()].
+gives(Options) ->
+    [Key || Key <- [args, env, preopens, seed, stdin], is_map_key(Key, Options)].
 
 %% @doc The value of an option that the Erlang side uses.
 -spec value(atom(), parsed()) -> term().

@@ -38,10 +38,16 @@ with_application(Operation, Deadline, Start) ->
         {error, _} = Error -> Error
     end.
 
-%% The options of the engine say what runs at the start; after whole snapshots nothing does.
+%% The options of the engine say what runs at the start; after whole snapshots nothing does, and they have what the program
+%% was given.
 operation(none, Options) -> {ok, {start, Options}};
 operation(_State, #{initialize := main}) -> {error, {invalid_option, initialize, main}};
-operation(State, Options) -> {ok, {restore, State, Options}}.
+operation({raw, [_Memory]} = State, Options) -> {ok, {restore, State, Options}};
+operation(State, Options) ->
+    case hb_wasm64_options:gives(Options) of
+        [] -> {ok, {restore, State, Options}};
+        [Key | _] -> {error, {invalid_option, Key, maps:get(Key, Options)}}
+    end.
 
 load(Image, Deadline) ->
     case hb_wasm64_nif:find_image(Image) of

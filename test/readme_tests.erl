@@ -1,4 +1,4 @@
-%% The examples of README.md and of pages in docs, run as they stand there.
+%% The examples of README.md and of pages under docs, run as they stand there.
 -module(readme_tests).
 
 -include_lib("eunit/include/eunit.hrl").
@@ -6,11 +6,15 @@
 every_example_runs_test_() ->
     {ok, Cwd} = file:get_cwd(),
     Root = hb_support:root(),
-    Texts = [Text || Page <- ["README.md", "docs/meters.md"], {ok, Text} <- [file:read_file(filename:join(Root, Page))]],
-    2 = length(Texts),
-    {match, Examples} = re:run(Texts, "```erlang\n(.*?)```", [global, dotall, {capture, [1], list}]),
-    {setup, fun() -> ok = file:set_cwd(Root) end, fun(_) -> ok = file:set_cwd(Cwd) end,
-        [{lists:sublist(Example, 40), {timeout, 60, fun() -> run(Example) end}} || [Example] <- Examples]}.
+    {setup, fun() -> ok = file:set_cwd(Root) end, fun(_) -> ok = file:set_cwd(Cwd) end, [
+        {lists:sublist(Example, 40), {timeout, 60, fun() -> run(Example) end}}
+     || File <- ["README.md", "docs/meters.md", "docs/wasi.md"], Example <- examples(filename:join(Root, File))
+    ]}.
+
+examples(File) ->
+    {ok, Text} = file:read_file(File),
+    {match, Examples} = re:run(Text, "```erlang\n(.*?)```", [global, dotall, {capture, [1], list}]),
+    lists:append(Examples).
 
 %% Expressions run; a term of rebar.config has to be one.
 run("{deps" ++ _ = Term) ->

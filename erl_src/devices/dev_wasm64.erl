@@ -33,7 +33,8 @@
 %% == Images built with Emscripten or for WASI ==
 %% The engine serves their imports (see {@link hb_wasm64:call/6}), unless the device at `P/stdlib/MODULE' has the function:
 %% it is asked first. Their clock shows the `timestamp' of the request, or else of its `body', in milliseconds since 1970,
-%% and 0 without one: that of `init' while constructors run, that of `compute' during a call. When a snapshot without
+%% and 0 without one: that of `init' while constructors run, that of `compute' during a call. Random bytes of WASI follow from the
+%% message, too: see {@link dev_wasm64_moment}. When a snapshot without
 %% `wasm-state' is restored, constructors run with the time 0, as they did in the instance that it was taken of.
 %%
 %% == Errors ==
@@ -61,8 +62,6 @@
 -type opts() :: map().
 -type answer() :: {ok, message()} | {error, message()}.
 
-%% The latest time that a float represents to the millisecond.
--define(MAX_TIME, (1 bsl 53)).
 %% The largest limit of gas.
 -define(MAX_GAS, (1 bsl 53)).
 
@@ -75,7 +74,8 @@ info(_Base) ->
 -spec init(message(), message(), opts()) -> answer().
 init(Base, Request, Opts) ->
     Body = dev_wasm64_message:value(<<"body">>, Request, #{}, Opts),
-    dev_wasm64_state:start(Base, fun(Key, _Reason) -> Key end, #{time => time(Body, Request, Opts)}, Opts).
+    Moment = dev_wasm64_moment:options(<<"init">>, Body, Request, Opts),
+    dev_wasm64_state:start(Base, fun(Key, _Reason) -> Key end, Moment, Opts).
 
 %% @doc Calls the guest, with imports resolved on AO-Core. Normalizes the base first.
 -spec compute(message(), message(), opts()) -> answer().
@@ -130,11 +130,14 @@ find_parameters(Body, Request, Base, Opts) ->
     end.
 
 %% Options of a call for an image whose imports the engine serves.
-host(Handle, Prefix, Body, Request, Base, Opts) ->
+host(Handle, Function, Prefix, Body, Request, Base, Opts) ->
     case hb_wasm64:host(Handle) of
-        {ok, Host} when Host =:= emscripten; Host =:= wasi ->
+        {ok, emscripten} ->
             Intercepted = dev_wasm64_import:intercepted(Prefix, Base, Opts),
-            #{time => time(Body, Request, Opts), intercept => Intercepted};
+            #{time => dev_wasm64_moment:time(Body, Request, Opts), intercept => Intercepted};
+        {ok, wasi} ->
+            Intercepted = dev_wasm64_import:intercepted(Prefix, Base, Opts),
+            (dev_wasm64_moment:options(Function, Body, Request, Opts))#{intercept => Intercepted};
         _ ->
             #{}
     end.
@@ -149,21 +152,6 @@ gas(Base, Options, Opts) ->
             end;
         not_found ->
             Options
-    end.
-
-%% What the clock of a guest shows: when the message was scheduled, which is the same on every node. 0 for a message without
-%% a time, or with something else under that name.
-time(Body, Request, Opts) ->
-    Key = <<"timestamp">>,
-    case dev_wasm64_message:value(Key, Request, undefined, Opts) of
-        undefined -> milliseconds(dev_wasm64_message:value(Key, Body, 0, Opts));
-        Time -> milliseconds(Time)
-    end.
-
-milliseconds(Time) ->
-    case integer(Time) of
-        Milliseconds when Milliseconds >= 0, Milliseconds =< ?MAX_TIME -> Milliseconds;
-        _ -> 0
     end.
 
 %% A number, or text with one; 0 for anything else.
@@ -183,7 +171,7 @@ call(Prefix, Function, Parameters, Body, Request, Base, Opts) ->
     Resolver = maps:get(<<"import-resolver">>, Access, fun dev_wasm64_import:resolve/3),
     Import = fun(State, Import, _) -> dev_wasm64_import:checked(Resolver(State, Import, Opts)) end,
     Bounds = dev_wasm64_instance:bounds(Opts),
-    Options = gas(Base, maps:merge(Bounds#{on_timeout => stop}, host(Handle, Prefix, Body, Request, Base, Opts)), Opts),
+    Options = gas(Base, maps:merge(Bounds#{on_timeout => stop}, host(Handle, Function, Prefix, Body, Request, Base, Opts)), Opts),
     case reports_usage(Prefix, Base, Opts) of
         false ->
             Ended = hb_wasm64:call(Handle, Function, Parameters, Import, Base, Options),

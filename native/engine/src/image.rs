@@ -1,6 +1,7 @@
 //! From bytes to a module that can be instantiated in microseconds.
 
 mod exports;
+mod stack;
 mod validate;
 
 use exports::default_table;
@@ -9,7 +10,7 @@ pub(crate) use exports::{MeterAt, StateExports};
 use crate::config::{self, EngineKind};
 use crate::declared::Declared;
 use crate::error::Error;
-use crate::import::{self, Import, ImportInfo};
+use crate::import::{self, Import, ImportInfo, Server};
 use crate::limits;
 use crate::value::Signature;
 use hb_wasm64_host::{Abi, Functions, Imported, Runtime, Shown, Width};
@@ -51,6 +52,7 @@ pub struct Image {
     thrown: Vec<(ModuleExport, Thrown)>,
     stack_pointer: Option<ModuleExport>,
     meter: Option<MeterAt>,
+    uses_random: bool,
 }
 
 /// What a fresh instance of an image is like.
@@ -119,6 +121,8 @@ impl Image {
                 interceptable_modules.push(import.module.clone());
             }
         }
+        let is_random = |import: &Import| matches!(&import.server, Server::Host(binding) if binding.is_random());
+        let uses_random = found.iter().any(is_random);
         let thrown = facts
             .tags
             .iter()
@@ -131,9 +135,12 @@ impl Image {
         let state = StateExports::of(&module, &layout);
         let meter = meter.and_then(|meter| MeterAt::of(&module, &layout, &meter));
         let (source, fresh) = (bytes.into(), OnceLock::new());
-        let is_emscripten = runtime == Some(Runtime::Emscripten);
-        let stack_pointer =
-            layout.globals.iter().find(|global| Some(global.index) == facts.stack_pointer && is_emscripten);
+        let stack_pointer = match runtime {
+            Some(Runtime::Wasi) => facts.stack_pointer.or_else(|| stack::stack_pointer(bytes)),
+            Some(Runtime::Emscripten) => facts.stack_pointer,
+            None => None,
+        };
+        let stack_pointer = layout.globals.iter().find(|global| Some(global.index) == stack_pointer);
         let stack_pointer = stack_pointer.and_then(|global| module.get_export_index(&global.name));
         let image = Image {
             hash,
@@ -155,6 +162,7 @@ impl Image {
             thrown,
             stack_pointer,
             meter,
+            uses_random,
         };
         Ok((image, found))
     }
@@ -207,7 +215,7 @@ impl Image {
         self.abi
     }
 
-    /// The global that points to the end of the guest's own stack, if the image is Emscripten's and has one.
+    /// The global that points to the end of the guest's own stack, if a host serves the image and the image tells which it is.
     pub(crate) fn stack_pointer(&self) -> Option<&ModuleExport> {
         self.stack_pointer.as_ref()
     }
@@ -219,6 +227,11 @@ impl Image {
 
     pub(crate) fn meter(&self) -> Option<&MeterAt> {
         self.meter.as_ref()
+    }
+
+    /// Whether it imports random bytes.
+    pub(crate) fn uses_random(&self) -> bool {
+        self.uses_random
     }
 
     /// The tags that Emscripten's scheme throws with.

@@ -126,6 +126,11 @@ impl Binding {
         self.flags.interceptable
     }
 
+    /// Whether it gives random bytes.
+    pub fn is_random(&self) -> bool {
+        self.name.ends_with(".random_get")
+    }
+
     /// What a guest has passed, as functions of the host see it.
     pub(crate) fn args(&self, given: &[Val]) -> Vec<u64> {
         let mut given = given.iter().map(bits);

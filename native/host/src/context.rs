@@ -9,7 +9,7 @@ use crate::state::State;
 pub(crate) struct HostCtx<'a> {
     pub(crate) memory: Memory<'a>,
     pub(crate) state: &'a mut State,
-    /// The caller's clock: milliseconds since 1970.
+    /// The program's clock: milliseconds since 1970.
     pub(crate) now: u64,
     /// Which Emscripten has built the image.
     pub(crate) abi: Abi,
@@ -29,6 +29,22 @@ impl HostCtx<'_> {
         match self.abi.time_bytes() {
             4 => self.memory.put_i32(at, time as i32),
             _ => self.memory.put_u64(at, time as u64),
+        }
+    }
+}
+
+impl HostCtx<'_> {
+    /// What the clocks of the program show: nanoseconds since 1970. It is the caller's time, or that to which the program has
+    /// slept, if that is later.
+    pub(crate) fn nanoseconds(&self) -> u64 {
+        const MILLISECOND: u64 = 1_000_000;
+        self.now.saturating_mul(MILLISECOND).max(self.state.program.awake)
+    }
+
+    /// Lets the program sleep until its clocks show this, where they do not already.
+    pub(crate) fn sleep_until(&mut self, nanoseconds: u64) {
+        if nanoseconds > self.nanoseconds() {
+            self.state.program.awake = nanoseconds;
         }
     }
 }

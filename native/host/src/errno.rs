@@ -12,6 +12,7 @@ impl Errno {
     pub(crate) const EXIST: Errno = Errno(20);
     pub(crate) const FAULT: Errno = Errno(21);
     pub(crate) const FBIG: Errno = Errno(22);
+    pub(crate) const ILSEQ: Errno = Errno(25);
     pub(crate) const INVAL: Errno = Errno(28);
     pub(crate) const IO: Errno = Errno(29);
     pub(crate) const ISDIR: Errno = Errno(31);
@@ -25,6 +26,9 @@ impl Errno {
     pub(crate) const NOSYS: Errno = Errno(52);
     pub(crate) const NOTDIR: Errno = Errno(54);
     pub(crate) const NOTEMPTY: Errno = Errno(55);
+    pub(crate) const NOTSOCK: Errno = Errno(57);
+    /// Of WASI; Emscripten's library has [`NOTSUP`](Self::NOTSUP).
+    pub(crate) const NOTSUP_OF_WASI: Errno = Errno(58);
     pub(crate) const NOTTY: Errno = Errno(59);
     pub(crate) const NXIO: Errno = Errno(60);
     pub(crate) const OVERFLOW: Errno = Errno(61);

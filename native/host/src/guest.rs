@@ -14,7 +14,9 @@ pub(crate) fn with_host<T: Embedder, R>(
     store: &mut StoreContextMut<'_, T>,
     work: impl FnOnce(&mut HostCtx<'_>) -> Result<R, Fault>,
 ) -> wasmtime::Result<R> {
-    let (width, now, abi) = (store.data().width(), store.data().now(), store.data().abi());
+    let (width, abi) = (store.data().width(), store.data().abi());
+    let slept = store.data().state().map_or(0, |state| state.program.awake / 1_000_000);
+    let now = store.data().now().max(slept);
     let fuel = store.get_fuel()?;
     let budget = fuel.saturating_mul(BYTES_PER_FUEL).saturating_add(BYTES_PER_FUEL - 1);
     let (bytes, data) = match store.data().memory() {

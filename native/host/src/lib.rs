@@ -14,7 +14,8 @@
 //! | `function` | what is known of a function: a row |
 //! | [`bind`](Functions) | which function serves an import, and how arguments are passed |
 //! | [`serve`] | one call of a function |
-//! | `program`, [`startup`](initialize) | what a program is given as it starts, and what of it runs |
+//! | [`program`](Given), [`startup`](initialize) | what a program is given as it starts, and what of it runs |
+//! | `random` | random bytes that follow from a seed |
 //! | [`unserved`](Unserved) | what an import returns that nobody serves |
 //! | `files/` | the file system, without wasmtime |
 //! | [`outside`](FileError) | files, as callers have them |
@@ -42,6 +43,7 @@ pub mod limits;
 mod memory;
 mod outside;
 mod program;
+mod random;
 mod recognize;
 mod runtime;
 mod serve;
@@ -59,7 +61,8 @@ pub use failure::Failure;
 pub use files::FileKind;
 pub use memory::Width;
 pub use outside::FileError;
-pub use program::Initialize;
+pub use program::{Given, Initialize, NotGiven};
+pub use random::Random;
 pub use runtime::Runtime;
 pub use serve::serve;
 pub use startup::initialize;

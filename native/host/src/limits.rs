@@ -78,6 +78,24 @@ pub(crate) const MESSAGE_BYTES: usize = 1024;
 
 // Programs.
 
+/// Bytes that the arguments of a program may have together, each with its NUL; and so its environment.
+pub const ARGUMENT_BYTES: usize = 1 << 20;
+
+/// Arguments of a program, and variables of its environment.
+pub const ARGUMENTS: usize = 65_536;
+
+/// Bytes of a program's standard input.
+pub const INPUT_BYTES: usize = 16 << 20;
+
+/// Bytes of a seed.
+pub const SEED_BYTES: usize = 65_536;
+
+/// Directories that a program finds open.
+pub const PREOPENS: usize = 64;
+
+/// Events that a program may wait for at once.
+pub(crate) const SUBSCRIPTIONS: u64 = 4096;
+
 /// C++ exceptions that may be caught at a time, each in a handler of the one before.
 pub const CAUGHT_EXCEPTIONS: usize = 100_000;
 

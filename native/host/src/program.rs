@@ -1,4 +1,12 @@
-//! What a program is given as it starts.
+//! What a program is given as it starts, and what of that it still has.
+
+use crate::encoding::{Counted, Sink};
+use crate::errno::Errno;
+use crate::files::Files;
+use crate::limits::{ARGUMENT_BYTES, ARGUMENTS, INPUT_BYTES, NAME_BYTES, PATH_BYTES, PREOPENS, SEED_BYTES};
+use crate::random::Random;
+use crate::runtime::Runtime;
+use thiserror::Error;
 
 /// What a program is called, and its NUL.
 pub(crate) const PROGRAM: &[u8] = b"./this.program\0";
@@ -13,4 +21,341 @@ pub enum Initialize {
     Constructors,
     /// These, and then `main`.
     Main,
+}
+
+/// What a caller gives a program for its start. Each is as the runtime has it where it is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Given {
+    /// Its arguments, behind the name of the program.
+    pub args: Option<Vec<Vec<u8>>>,
+    /// Its environment: names and values.
+    pub env: Option<Vec<(Vec<u8>, Vec<u8>)>>,
+    /// What it can read from its standard input.
+    pub stdin: Option<Vec<u8>>,
+    /// What its random bytes are made of.
+    pub seed: Option<Vec<u8>>,
+    /// The directories that it finds open, by the names under which it finds them. Only for images of WASI.
+    pub preopens: Option<Vec<Vec<u8>>>,
+}
+
+/// Why something cannot be given: what it is called.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("what is given as {0} cannot be given to a program")]
+pub struct NotGiven(pub &'static str);
+
+impl Given {
+    /// Whether nothing is given.
+    pub fn is_empty(&self) -> bool {
+        *self == Given::default()
+    }
+
+    /// Whether a program can be given all of it.
+    ///
+    /// # Errors
+    /// [`NotGiven`] names the first that is malformed, or too much.
+    pub fn check(&self) -> Result<(), NotGiven> {
+        let strings = |strings: &[Vec<u8>]| {
+            strings.len() <= ARGUMENTS
+                && strings.iter().map(|string| string.len() + 1).sum::<usize>() <= ARGUMENT_BYTES
+                && strings.iter().all(|string| !string.contains(&0))
+        };
+        let no_name = |(name, _): &(Vec<u8>, Vec<u8>)| name.is_empty() || name.contains(&b'=');
+        let env = self.env.as_deref().unwrap_or_default();
+        let preopens = self.preopens.as_deref().unwrap_or_default();
+        let checks = [
+            ("args", strings(self.args.as_deref().unwrap_or_default())),
+            ("env", strings(&variables(env)) && !env.iter().any(no_name)),
+            ("stdin", self.stdin.as_ref().is_none_or(|bytes| bytes.len() <= INPUT_BYTES)),
+            ("seed", self.seed.as_ref().is_none_or(|seed| (1..=SEED_BYTES).contains(&seed.len()))),
+            ("preopens", preopens.len() <= PREOPENS && preopens.iter().all(|name| is_directory_name(name))),
+        ];
+        match checks.into_iter().find(|(_, holds)| !holds) {
+            Some((what, _)) => Err(NotGiven(what)),
+            None => open(&mut Files::new(), preopens).map_err(|_| NotGiven("preopens")),
+        }
+    }
+}
+
+/// Whether a program can find a directory under a name: a path without parts that lead back.
+fn is_directory_name(name: &[u8]) -> bool {
+    let is_part = |part: &[u8]| !part.is_empty() && part != b".." && part.len() <= NAME_BYTES;
+    let parts = name.strip_prefix(b"/").unwrap_or(name);
+    let is_plain = parts.split(|byte| *byte == b'/').all(|part| is_part(part) && part != b".");
+    std::str::from_utf8(name).is_ok()
+        && name.len() < PATH_BYTES
+        && !name.contains(&0)
+        && (is_plain || name == b"/" || name == b".")
+}
+
+fn open(files: &mut Files, preopens: &[Vec<u8>]) -> Result<(), Errno> {
+    preopens.iter().try_for_each(|name| files.preopen(name))
+}
+
+fn variables(env: &[(Vec<u8>, Vec<u8>)]) -> Vec<Vec<u8>> {
+    env.iter().map(|(name, value)| [name, &b"="[..], value].concat()).collect()
+}
+
+/// What a program still has of what it was given, and what it has made of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Program {
+    /// Its arguments, behind its name.
+    args: Vec<Vec<u8>>,
+    /// Its environment, as `NAME=VALUE`; `None`: that of the runtime.
+    env: Option<Vec<Vec<u8>>>,
+    /// Its random bytes, if there are any.
+    pub(crate) random: Option<Random>,
+    /// How far its clocks have come by sleeping: nanoseconds since 1970. They do not go back behind this.
+    pub(crate) awake: u64,
+}
+
+impl Program {
+    /// A program of a runtime that is given something which has been [checked](Given::check), and the files of which become
+    /// what it finds.
+    pub(crate) fn new(runtime: Runtime, given: Given, files: &mut Files) -> Program {
+        if runtime == Runtime::Wasi {
+            let preopens = given.preopens.unwrap_or_else(|| vec![b"/".to_vec()]);
+            // It has been tried on other files.
+            let _ = open(files, &preopens);
+        }
+        files.set_input(given.stdin.unwrap_or_default());
+        Program {
+            args: given.args.unwrap_or_default(),
+            env: given.env.map(|env| variables(&env)),
+            random: given.seed.map(|seed| Random::new(&seed)),
+            awake: 0,
+        }
+    }
+
+    /// The vector of arguments: the name of the program and what is behind it, each with its NUL.
+    pub(crate) fn arguments(&self) -> Vec<Vec<u8>> {
+        let args = self.args.iter().map(|arg| [arg, &b"\0"[..]].concat());
+        std::iter::once(PROGRAM.to_vec()).chain(args).collect()
+    }
+
+    /// The environment as the caller has given it, each variable with its NUL.
+    pub(crate) fn environment(&self) -> Option<Vec<Vec<u8>>> {
+        self.env.as_ref().map(|env| env.iter().map(|variable| [variable, &b"\0"[..]].concat()).collect())
+    }
+
+    /// Bytes that [`encode`](Self::encode) gives.
+    pub(crate) fn encoded_size(&self, input: &[u8]) -> usize {
+        let mut size = Size(0);
+        self.put(input, &mut Counted::new(&mut size));
+        size.0
+    }
+
+    /// What it has, and what is left of its standard input; nothing where that is as without options.
+    ///
+    /// ```text
+    /// u64  how far its clocks have come
+    /// u32  A, how many arguments; A times u32 size and the bytes
+    /// u32  E + 1, how many variables of the environment, or 0 where it is that of the runtime; E times u32 size and the bytes
+    /// u64  I, and the bytes of the input
+    /// u32  whether there are random bytes: 0, or 1 and 32 bytes of the key, u64 how many bytes of the stream are used
+    /// ```
+    pub(crate) fn encode(&self, input: &[u8], out: &mut Counted<'_, impl Sink>) {
+        self.put(input, out);
+    }
+
+    fn put(&self, input: &[u8], out: &mut Counted<'_, impl Sink>) {
+        if *self == Program::default() && input.is_empty() {
+            return;
+        }
+        out.u64(self.awake);
+        out.u32(self.args.len() as u32);
+        strings(&self.args, out);
+        out.u32(self.env.as_ref().map_or(0, |env| env.len() as u32 + 1));
+        strings(self.env.as_deref().unwrap_or_default(), out);
+        out.u64(input.len() as u64);
+        out.put(input);
+        match &self.random {
+            None => out.u32(0),
+            Some(random) => {
+                out.u32(1);
+                out.put(random.key());
+                out.u64(random.position());
+            }
+        }
+    }
+
+    /// What [`encode`](Self::encode) has made these bytes of, and the input.
+    ///
+    /// # Errors
+    /// What is wrong with the bytes.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<(Program, Vec<u8>), &'static str> {
+        const MANY: &str = "a program is given more than it can be";
+        if bytes.is_empty() {
+            return Ok((Program::default(), Vec::new()));
+        }
+        let mut from = Reader(bytes);
+        let awake = from.u64()?;
+        let count = from.u32()?;
+        let args = from.strings(count)?;
+        let env = match from.u32()?.checked_sub(1) {
+            None => None,
+            Some(count) => Some(from.strings(count)?),
+        };
+        let size = from.u64()?;
+        let input = from.take(usize::try_from(size).map_err(|_| MANY)?)?.to_vec();
+        let random = match from.u32()? {
+            0 => None,
+            1 => Some(Random::at(from.array()?, from.u64()?)),
+            _ => return Err("invalid random bytes of a program"),
+        };
+        if input.len() > INPUT_BYTES || !from.0.is_empty() {
+            return Err(MANY);
+        }
+        Ok((Program { args, env, random, awake }, input))
+    }
+}
+
+fn strings(strings: &[Vec<u8>], out: &mut Counted<'_, impl Sink>) {
+    for string in strings {
+        out.u32(string.len() as u32);
+        out.put(string);
+    }
+}
+
+/// A sink that only counts.
+struct Size(usize);
+
+impl Sink for Size {
+    fn put(&mut self, bytes: &[u8]) {
+        self.0 += bytes.len();
+    }
+}
+
+/// Bytes that are read one after the other.
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, size: usize) -> Result<&'a [u8], &'static str> {
+        let (taken, rest) = self.0.split_at_checked(size).ok_or("what a program is given is cut off")?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], &'static str> {
+        self.take(N)?.try_into().map_err(|_| "what a program is given is cut off")
+    }
+
+    fn u32(&mut self) -> Result<u32, &'static str> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    fn u64(&mut self) -> Result<u64, &'static str> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    fn strings(&mut self, count: u32) -> Result<Vec<Vec<u8>>, &'static str> {
+        const WRONG: &str = "invalid arguments or environment of a program";
+        let (mut strings, mut bytes) = (Vec::new(), 0);
+        if count as usize > ARGUMENTS {
+            return Err(WRONG);
+        }
+        for _ in 0..count {
+            let size = self.u32()? as usize;
+            let string = self.take(size)?;
+            bytes += size + 1;
+            if bytes > ARGUMENT_BYTES || string.contains(&0) {
+                return Err(WRONG);
+            }
+            strings.push(string.to_vec());
+        }
+        Ok(strings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::runtime::Runtime;
+    use crate::state::State;
+
+    use super::*;
+    use proptest::prelude::*;
+
+    fn text() -> impl Strategy<Value = Vec<u8>> {
+        proptest::collection::vec(1_u8..255, 0..8)
+    }
+
+    fn given() -> impl Strategy<Value = Given> {
+        use proptest::collection::vec;
+        use proptest::option::of;
+
+        let pair = ("[A-Z]{1,3}", text()).prop_map(|(name, value)| (name.into_bytes(), value));
+        let names = vec("/?[a-z]{1,3}(/[a-z]{1,3}){0,2}".prop_map(String::into_bytes), 0..4);
+        (
+            of(vec(text(), 0..4)),
+            of(vec(pair, 0..4)),
+            of(vec(any::<u8>(), 0..9000)),
+            of(vec(any::<u8>(), 1..9)),
+            of(names),
+        )
+            .prop_map(|(args, env, stdin, seed, preopens)| Given { args, env, stdin, seed, preopens })
+    }
+
+    fn encode(state: &State) -> Vec<u8> {
+        let bytes = state.encode().unwrap();
+        assert_eq!(bytes.len(), state.encoded_size());
+        bytes
+    }
+
+    proptest! {
+        #[test]
+        fn a_state_comes_back_with_what_a_program_was_given(
+            given in given(),
+            is_wasi in any::<bool>(),
+            awake in prop_oneof![Just(0_u64), any::<u64>()],
+            random in 0_usize..100,
+            read in 0_usize..100,
+        ) {
+            prop_assert_eq!(given.check(), Ok(()));
+            let runtime = if is_wasi { Runtime::Wasi } else { Runtime::Emscripten };
+            let mut state = State::given(runtime, given);
+            state.program.awake = awake;
+            if let Some(stream) = &mut state.program.random {
+                stream.fill(&mut vec![0; random]);
+            }
+            let mut bytes = vec![0; read];
+            let read = state.files.read(0, &mut bytes);
+            prop_assert!(read.is_ok());
+            let encoded = encode(&state);
+            let decoded = State::decode(runtime, &encoded).unwrap();
+            prop_assert_eq!(&decoded, &state);
+            prop_assert_eq!(encode(&decoded), encoded.clone());
+            prop_assert_eq!(encode(&state.copy().unwrap()), encoded);
+        }
+
+        #[test]
+        fn what_is_damaged_is_refused_or_is_another_state(at in 0_usize..400, bit in 0_u32..8, cut in 0_usize..400) {
+            let given = Given {
+                args: Some(vec![b"one".to_vec(), vec![]]),
+                env: Some(vec![(b"A".to_vec(), b"b".to_vec())]),
+                stdin: Some(b"input".to_vec()),
+                seed: Some(b"seed".to_vec()),
+                preopens: None,
+            };
+            let state = State::given(Runtime::Wasi, given);
+            let mut bytes = Vec::new();
+            state.program.encode(state.files.input(), &mut Counted::new(&mut bytes));
+            prop_assert!(Program::decode(&bytes[..cut % bytes.len()]).is_err() || cut % bytes.len() == 0);
+            let at = at % bytes.len();
+            bytes[at] ^= 1 << bit;
+            if let Ok((program, input)) = Program::decode(&bytes) {
+                prop_assert!(program != state.program || input != state.files.input());
+            }
+        }
+    }
+
+    /// Snapshots of before this was part of the state are restored, and taken of the same state.
+    #[test]
+    fn a_program_that_is_given_nothing_takes_no_bytes() {
+        for runtime in [Runtime::Emscripten, Runtime::Wasi] {
+            let mut state = State::given(runtime, Given::default());
+            assert_eq!(encode(&state), b"");
+            state.files.make_directory(crate::files::flags::AT_FDCWD, b"/x", 0o777, 0).unwrap();
+            assert_eq!(encode(&state)[24..32], [0; 8]);
+            assert_eq!(encode(&state).len() % 65_536, 0);
+        }
+    }
 }

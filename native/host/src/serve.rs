@@ -11,7 +11,7 @@ use crate::guest::{call_export, with_files, with_host};
 use wasmtime::{AsContextMut, StoreContextMut, Val};
 
 /// The body of an import that the host serves. It is intercepted where the call wants that and it is safe: not on
-/// descriptors that the file system knows, those on terminals apart.
+/// descriptors that the program has opened here.
 ///
 /// # Errors
 /// A [`Failure`], [`wasmtime::Trap::OutOfFuel`], and those of functions of the guest and of the embedder.
@@ -24,14 +24,9 @@ pub async fn serve<T: Embedder>(
 ) -> wasmtime::Result<()> {
     let args = binding.args(params);
     let flags = binding.flags;
-    // Without a state there are the terminals and nothing else yet.
-    let is_own_descriptor = |data: &T| {
-        let descriptor = Args(&args).int(0);
-        flags.on_descriptor
-            && data
-                .state()
-                .is_some_and(|state| state.files.is_open(descriptor) && state.files.terminal(descriptor).is_err())
-    };
+    // Without a state there is nothing yet but what a program finds open.
+    let is_own_descriptor =
+        |data: &T| flags.on_descriptor && data.state().is_some_and(|state| state.files.has_opened(Args(&args).int(0)));
     if flags.interceptable
         && store.data().is_intercepted(import)
         && !is_own_descriptor(store.data())

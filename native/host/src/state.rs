@@ -3,14 +3,16 @@
 use crate::encoding::{Counted, DecodeError, Expected, Sink};
 use crate::exceptions::{Exceptions, Mark};
 use crate::files::Files;
-use crate::limits::{PAGE, STATE_BYTES, WASM_PAGE};
+use crate::limits::{INPUT_BYTES, PAGE, STATE_BYTES, WASM_PAGE};
+use crate::program::{Given, Program};
+use crate::random::Random;
 use crate::runtime::Runtime;
 
 /// Memories of a snapshot are multiples of this.
 const UNIT: usize = WASM_PAGE as usize;
 
-/// Three numbers: the bytes of the files, the bytes of the exceptions, and the upper half of a result.
-const HEADER: usize = 20;
+/// The bytes of the files, the bytes of the exceptions, the upper half of a result, and the bytes of the program.
+const HEADER: usize = 32;
 
 /// State of the host that belongs to an instance.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +20,7 @@ pub struct State {
     runtime: Runtime,
     pub(crate) files: Files,
     pub(crate) exceptions: Exceptions,
+    pub(crate) program: Program,
     /// The upper half of a 64-bit result, for images that keep it outside.
     pub(crate) temp_ret: i32,
 }
@@ -32,10 +35,22 @@ impl Default for State {
 impl State {
     /// That of an instance that has just been made, of an image of a runtime.
     pub fn new(runtime: Runtime) -> State {
-        State { runtime, files: Files::new(), exceptions: Exceptions::default(), temp_ret: 0 }
+        State::given(runtime, Given::default())
     }
 
-    /// Whether it is that of an instance that has just been made.
+    /// The same for a program that is given something, which has been [checked](Given::check).
+    pub fn given(runtime: Runtime, given: Given) -> State {
+        let mut files = Files::new();
+        let program = Program::new(runtime, given, &mut files);
+        State { runtime, files, exceptions: Exceptions::default(), program, temp_ret: 0 }
+    }
+
+    /// The runtime that the image was built for.
+    pub(crate) fn runtime(&self) -> Runtime {
+        self.runtime
+    }
+
+    /// Whether it is that of an instance that has just been made, and given nothing.
     fn is_new(&self) -> bool {
         *self == State::new(self.runtime)
     }
@@ -56,6 +71,11 @@ impl State {
         self.exceptions.last
     }
 
+    /// Gives the program these random bytes; and those that it had before.
+    pub fn replace_random(&mut self, random: Option<Random>) -> Option<Random> {
+        std::mem::replace(&mut self.program.random, random)
+    }
+
     /// Which exceptions are thrown and caught before a call.
     pub fn mark(&self) -> Mark {
         self.exceptions.mark()
@@ -72,7 +92,8 @@ impl State {
     /// [`DecodeError::NoRoom`].
     pub fn copy(&self) -> Result<State, DecodeError> {
         let files = self.files.copy()?;
-        Ok(State { runtime: self.runtime, files, exceptions: self.exceptions.clone(), temp_ret: self.temp_ret })
+        let (exceptions, program) = (self.exceptions.clone(), self.program.clone());
+        Ok(State { runtime: self.runtime, files, exceptions, program, temp_ret: self.temp_ret })
     }
 
     /// How many bytes [`encode`](Self::encode) gives.
@@ -81,7 +102,11 @@ impl State {
             return 0;
         }
         let files = (PAGE + self.files.encoded_size()).next_multiple_of(PAGE);
-        (files + self.exceptions.encoded_size()).next_multiple_of(UNIT)
+        let end = files + self.exceptions.encoded_size();
+        match self.program.encoded_size(self.files.input()) {
+            0 => end.next_multiple_of(UNIT),
+            program => (end.next_multiple_of(PAGE) + program).next_multiple_of(UNIT),
+        }
     }
 
     /// The state as the bytes of a memory: none where it is that of an instance that has just been made. Equal states
@@ -91,8 +116,10 @@ impl State {
     ///    0  u64  F, the bytes of the file system
     ///    8  u64  E, the bytes of the exceptions
     ///   16  i32  the upper half of a result
+    ///   24  u64  P, the bytes of the program
     /// 4096       the file system, F bytes
     ///    …       the exceptions, E bytes, at the next multiple of 4096
+    ///    …       what the program was given, P bytes, at the next multiple of 4096
     /// ```
     ///
     /// All of it little endian, with zeros in between and up to a multiple of 64 KiB.
@@ -112,10 +139,17 @@ impl State {
         out.u64(self.files.encoded_size() as u64);
         out.u64(self.exceptions.encoded_size() as u64);
         out.u32(self.temp_ret as u32);
+        out.u32(0);
+        let program = self.program.encoded_size(self.files.input());
+        out.u64(program as u64);
         out.pad(PAGE);
         self.files.encode(&mut out);
         out.pad(PAGE);
         self.exceptions.encode(&mut out);
+        if program > 0 {
+            out.pad(PAGE);
+            self.program.encode(self.files.input(), &mut out);
+        }
         out.pad(UNIT);
     }
 
@@ -124,8 +158,8 @@ impl State {
     /// # Errors
     /// [`DecodeError::Invalid`] where no state has so many bytes; [`DecodeError::NoRoom`].
     pub fn room(size: u64, pages: usize) -> Result<Vec<u8>, DecodeError> {
-        /// Pages that may be zeros in any state: padding, and exceptions of which nothing is known.
-        const ZERO_PAGES: u64 = 512;
+        /// Pages that may be zeros in any state: padding, exceptions of which nothing is known, and a standard input.
+        const ZERO_PAGES: u64 = 512 + (INPUT_BYTES / PAGE) as u64;
         /// Of so many pages that follow each other at least one is none of these, as short contents may be zeros but for
         /// a byte.
         const RUN: u64 = 3;
@@ -153,15 +187,23 @@ impl State {
             usize::try_from(u64::from_le_bytes(bytes)).map_err(|_| CUT)
         };
         let part = |start: usize, size: usize| start.checked_add(size).and_then(|end| bytes.get(start..end)).ok_or(CUT);
-        let (files, exceptions) = (number(0)?, number(8)?);
-        let temp_ret = bytes.get(16..HEADER).and_then(|bytes| bytes.try_into().ok()).ok_or(CUT)?;
+        let (files, exceptions, program) = (number(0)?, number(8)?, number(HEADER - 8)?);
+        let temp_ret = bytes.get(16..20).and_then(|bytes| bytes.try_into().ok()).ok_or(CUT)?;
         let files = part(PAGE, files)?;
         let start = (PAGE + files.len()).next_multiple_of(PAGE);
+        let end = start.saturating_add(exceptions);
         let exceptions = part(start, exceptions)?;
+        let (program, input) = match program {
+            0 => Program::decode(&[])?,
+            size => Program::decode(part(end.checked_next_multiple_of(PAGE).ok_or(CUT)?, size)?)?,
+        };
+        let mut files = Files::decode(files)?;
+        files.set_input(input);
         let state = State {
             runtime,
-            files: Files::decode(files)?,
+            files,
             exceptions: Exceptions::decode(exceptions)?,
+            program,
             temp_ret: i32::from_le_bytes(temp_ret),
         };
         // One state has one encoding: whatever else these bytes say would be lost.

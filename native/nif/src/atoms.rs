@@ -10,6 +10,11 @@ rustler::atoms! {
     null,
     // Options.
     time,
+    env,
+    stdin,
+    seed,
+    preopens,
+    invalid_option,
     intercept,
     usage,
     fuel_used,

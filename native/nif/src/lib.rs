@@ -73,10 +73,29 @@ fn new_instance<'a>(env: Env<'a>, image: ResourceArc<Loaded>) -> Term<'a> {
 /// The first slice of the start of an instance.
 #[rustler::nif]
 fn start<'a>(env: Env<'a>, handle: Term<'a>, reference: Term<'a>, options: Term<'a>) -> NifResult<Term<'a>> {
+    start_in(env, handle, reference, options, Slice::Short)
+}
+
+/// The same with options that say what the program is given, which can be large.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn start_dirty<'a>(env: Env<'a>, handle: Term<'a>, reference: Term<'a>, options: Term<'a>) -> NifResult<Term<'a>> {
+    start_in(env, handle, reference, options, Slice::Long)
+}
+
+fn start_in<'a>(
+    env: Env<'a>,
+    handle: Term<'a>,
+    reference: Term<'a>,
+    options: Term<'a>,
+    slice: Slice,
+) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
     let request = options::start(options)?;
+    if let Some(refused) = options::refused(env, options, &request) {
+        return Ok(refused);
+    }
     let operation = Operation::new(env, &handle, reference, 0);
-    Ok(operation.step(|it| handle.instance.start(it.caller(), request, Slice::Short)))
+    Ok(operation.step(|it| handle.instance.start(it.caller(), request, slice)))
 }
 
 /// The first slice of a call. The ticket is 0, or that of a call whose turn has come. `Func` is a binary or a table index.

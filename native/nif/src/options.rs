@@ -3,8 +3,8 @@
 use crate::atoms;
 use hb_wasm64_engine::error::Error as Failure;
 use hb_wasm64_engine::image::Image;
-use hb_wasm64_engine::{CallOptions, Initialize, METER_MODULE, StartRequest};
-use rustler::{Atom, Binary, Decoder, Error, MapIterator, NifResult, Term};
+use hb_wasm64_engine::{CallOptions, Initialize, METER_MODULE, NotGiven, StartRequest};
+use rustler::{Atom, Binary, Decoder, Encoder, Env, Error, MapIterator, NifResult, Term};
 use std::sync::LazyLock;
 use std::time::Instant;
 
@@ -23,6 +23,8 @@ pub fn call(term: Term<'_>, image: &Image) -> NifResult<Result<CallOptions, Fail
             options.gas = Some(value.decode()?);
         } else if key == atoms::refill() {
             options.refill = value.decode()?;
+        } else if key == atoms::seed() {
+            options.seed = Some(bytes(value)?);
         } else if key == atoms::usage() {
             options.usage = value.decode()?;
         } else if key == atoms::intercept() {
@@ -55,9 +57,37 @@ pub fn start(term: Term<'_>) -> NifResult<StartRequest> {
             request.bounds.memory = value.decode()?;
         } else if key == atoms::table() {
             request.bounds.table = value.decode()?;
+        } else if key == atoms::args() {
+            request.given.args = Some(all_bytes(value)?);
+        } else if key == atoms::env() {
+            let pairs = value.decode::<Vec<(Binary<'_>, Binary<'_>)>>()?;
+            let pairs = pairs.iter().map(|(name, value)| (name.as_slice().to_vec(), value.as_slice().to_vec()));
+            request.given.env = Some(pairs.collect());
+        } else if key == atoms::stdin() {
+            request.given.stdin = Some(bytes(value)?);
+        } else if key == atoms::seed() {
+            request.given.seed = Some(bytes(value)?);
+        } else if key == atoms::preopens() {
+            request.given.preopens = Some(all_bytes(value)?);
         }
     }
     Ok(request)
+}
+
+/// `{error, {invalid_option, Key, Value}}`, where a program cannot be given what the options of a start say.
+pub fn refused<'a>(env: Env<'a>, term: Term<'a>, request: &StartRequest) -> Option<Term<'a>> {
+    let NotGiven(key) = request.given.check().err()?;
+    let key = Atom::from_str(env, key).ok()?;
+    let value = term.map_get(key).ok()?;
+    Some((atoms::error(), (atoms::invalid_option(), key, value)).encode(env))
+}
+
+fn bytes(term: Term<'_>) -> NifResult<Vec<u8>> {
+    Ok(term.decode::<Binary<'_>>()?.as_slice().to_vec())
+}
+
+fn all_bytes(term: Term<'_>) -> NifResult<Vec<Vec<u8>>> {
+    Ok(term.decode::<Vec<Binary<'_>>>()?.iter().map(|binary| binary.as_slice().to_vec()).collect())
 }
 
 fn entries(term: Term<'_>) -> NifResult<impl Iterator<Item = (Atom, Term<'_>)>> {

@@ -179,6 +179,9 @@ fn restore<'a>(
     let files = BinaryList::new(snapshots)?;
     let snapshots = if form == atoms::raw() { Snapshots::raw(files) } else { Snapshots::whole(files) };
     let request = options::start(options)?;
+    if let Some(refused) = options::refused(env, options, &request) {
+        return Ok(refused);
+    }
     let operation = Operation::new(env, &handle, reference, ticket).within(deadline);
     Ok(operation.step(|it| handle.instance.restore(it.caller(), snapshots, request, Slice::Long)))
 }

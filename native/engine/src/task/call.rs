@@ -7,6 +7,7 @@ use crate::limits::NESTED_CALLS;
 use crate::queue::TicketId;
 use crate::ticker::SLICE_TICKS;
 use crate::value::{self, Signature, Value};
+use hb_wasm64_host::{Embedder, Random};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use wasmtime::{AsContextMut, Func, Global, Ref, RootScope, StoreContextMut, Val};
@@ -19,6 +20,8 @@ pub struct CallOptions {
     /// What the guest's clock shows all the while, in milliseconds since 1970. `None` is that of the call it is nested in,
     /// or else 0.
     pub time: Option<u64>,
+    /// What random bytes are made of as long as the call lasts; `None`: those of the start, or of the call it is nested in.
+    pub seed: Option<Vec<u8>>,
     /// Modules whose imports are intercepted: they go to the responder before the host serves them. Of those in
     /// [`Image::interceptable_modules`](crate::image::Image::interceptable_modules).
     pub intercept: Vec<Arc<str>>,
@@ -32,7 +35,7 @@ pub struct CallOptions {
 
 impl Default for CallOptions {
     fn default() -> CallOptions {
-        CallOptions { fuel: None, time: None, intercept: Vec::new(), gas: None, refill: true, usage: false }
+        CallOptions { fuel: None, time: None, seed: None, intercept: Vec::new(), gas: None, refill: true, usage: false }
     }
 }
 
@@ -85,9 +88,15 @@ pub(super) async fn call(
         host.clear_output();
     }
 
+    let seed = call.options.seed.filter(|_| store.data().image.uses_random());
+    let random = seed.map(|seed| store.data_mut().state_mut().replace_random(Some(Random::new(&seed))));
+
     let result = invoke(store, func, &args, signature.results.len(), &call.cancelled).await;
 
     outer.enter(store.data_mut());
+    if let Some(before) = random {
+        store.data_mut().state_mut().replace_random(before);
+    }
     let left = store.get_fuel().map_err(host)?;
     // What ended in the middle has left its frames behind, and the exceptions that it was handling.
     if let (Err(_), Some(host)) = (&result, &mut store.data_mut().host) {
@@ -132,7 +141,7 @@ impl Frame {
 }
 
 /// The global that points to the end of the guest's own stack.
-fn stack_pointer(store: &mut StoreContextMut<'_, Data>) -> Option<Global> {
+pub(super) fn stack_pointer(store: &mut StoreContextMut<'_, Data>) -> Option<Global> {
     let (instance, image) = (store.data().instance?, store.data().image.clone());
     instance.get_module_export(&mut *store, image.stack_pointer()?).and_then(wasmtime::Extern::into_global)
 }

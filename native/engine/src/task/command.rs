@@ -8,7 +8,7 @@ use crate::limits::Bounds;
 use crate::queue::TicketId;
 use crate::state::{Snapshots, View};
 use crate::value::{Arg, Value};
-use hb_wasm64_host::Initialize;
+use hb_wasm64_host::{Given, Initialize};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -57,7 +57,7 @@ pub(crate) struct LongAccessing {
 }
 
 /// How to start an instance.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct StartRequest {
     /// Fuel that the start function and what is initialized may use; `None` is no limit.
     pub fuel: Option<u64>,
@@ -65,6 +65,8 @@ pub struct StartRequest {
     pub gas: Option<i64>,
     /// What of a program runs.
     pub initialize: Initialize,
+    /// What the program is given, which has been [checked](Given::check).
+    pub given: Given,
     /// What its clock shows meanwhile, in milliseconds since 1970. The start function of the module has no clock.
     pub time: u64,
     /// What the instance may have, from then on.

@@ -3,6 +3,7 @@
 //! A state is never put into the store that is there: it goes into a fresh one, which then takes the place of the old
 //! one. So a snapshot that is refused half way leaves the instance as it was.
 
+use super::call::stack_pointer;
 use super::uncaught::{failed, uncaught};
 use super::{Data, LinkedImage, Port, StartRequest, Starting, gas, new_store, publish_size, unless_cancelled};
 use crate::error::{Error, Limit};
@@ -11,7 +12,7 @@ use crate::limits::SURVEY_FUEL;
 use crate::reaper;
 use crate::state::{self, Outline, Reading, Snapshots, View};
 use crate::ticker::SLICE_TICKS;
-use hb_wasm64_host::{self as host, Initialize};
+use hb_wasm64_host::{self as host, Initialize, Runtime, State};
 use hb_wasm64_snapshot::Cancellation;
 use std::sync::Arc;
 use wasmtime::{AsContextMut, Store, StoreContextMut};
@@ -151,11 +152,17 @@ async fn put(store: &mut StoreContextMut<'_, Data>, outline: &Outline, starting:
 
 pub(super) async fn start(store: &mut StoreContextMut<'_, Data>, starting: &Starting) -> Result<(), Error> {
     let StartRequest { fuel, initialize, .. } = starting.request;
+    let mut given = starting.request.given.clone();
     let image = store.data().image.clone();
     image.declared().check(store.data().port.bounds())?;
     let address_space = image.declared().reserve()?;
+    // What a program cannot see is no state.
+    given.seed = given.seed.filter(|_| image.uses_random());
     let data = store.data_mut();
     (data.address_space, data.depth) = (Some(address_space), 1);
+    if let Some(runtime) = image.runtime().filter(|_| !given.is_empty()) {
+        data.host = Some(Box::new(State::given(runtime, given)));
+    }
     store.set_epoch_deadline(SLICE_TICKS);
     store.set_fuel(fuel.unwrap_or(u64::MAX)).map_err(|error| Error::from_call(&error))?;
     let result = unless_cancelled(&starting.cancelled, image.pre().instantiate_async(&mut *store)).await;
@@ -185,13 +192,20 @@ async fn initialize(
     initialize: Initialize,
 ) -> Result<(), Error> {
     let Some(runtime) = store.data().image.runtime() else { return Ok(()) };
+    let stack = stack_pointer(store).map(|global| (global, global.get(&mut *store)));
     let data = store.data_mut();
     // The start function of the module runs in every instance, whatever state that is to have, and has no clock.
     (data.depth, data.now) = (1, starting.request.time);
     let result = unless_cancelled(&starting.cancelled, host::initialize(store, runtime, initialize)).await;
     store.data_mut().depth = 0;
     match result {
-        Some(Ok(())) => Ok(()),
+        Some(Ok(())) => {
+            // A program that has ended in the middle of `_start` has left its frames behind.
+            if let Some((global, value)) = stack.filter(|_| runtime == Runtime::Wasi) {
+                global.set(&mut *store, value).map_err(|error| Error::from_call(&error))?;
+            }
+            Ok(())
+        }
         Some(Err(error)) => Err(failed(store, &error)),
         None => {
             drop(uncaught(store));

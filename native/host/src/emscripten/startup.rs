@@ -5,7 +5,7 @@ use crate::context::int;
 use crate::embedder::Embedder;
 use crate::failure::Failure;
 use crate::guest::{call_export, with_host};
-use crate::program::{Initialize, PROGRAM};
+use crate::program::Initialize;
 use wasmtime::StoreContextMut;
 
 /// Initializes a program that has been instantiated.
@@ -52,18 +52,23 @@ async fn run_main<T: Embedder>(store: &mut StoreContextMut<'_, T>) -> wasmtime::
     }
 }
 
-/// Puts the vector of arguments on the guest's stack, and below it the name of the program.
+/// Puts the vector of arguments on the guest's stack, and below it the name of the program and each argument.
 async fn push_arguments<T: Embedder>(store: &mut StoreContextMut<'_, T>) -> wasmtime::Result<[u64; 2]> {
     let pointer = store.data().width().bytes();
-    let vector = first(store, &["stackAlloc"], &[2 * pointer]).await?;
-    let text = first(store, &["stackAlloc"], &[PROGRAM.len() as u64]).await?;
-    let Some((vector, text)) = vector.zip(text) else { return Ok([0, 0]) };
-    with_host(store, |host| {
-        host.memory.put(text, PROGRAM)?;
-        host.memory.put_pointer(vector, text)?;
-        host.memory.put_pointer(vector.saturating_add(pointer), 0)
-    })?;
-    Ok([int(1), vector])
+    let texts = with_host(store, |host| Ok(host.state.program.arguments()))?;
+    let count = texts.len() as u64;
+    let Some(vector) = first(store, &["stackAlloc"], &[(count + 1) * pointer]).await? else { return Ok([0, 0]) };
+    let mut place = vector;
+    for argument in texts {
+        let Some(text) = first(store, &["stackAlloc"], &[argument.len() as u64]).await? else { return Ok([0, 0]) };
+        with_host(store, |host| {
+            host.memory.put(text, &argument)?;
+            host.memory.put_pointer(place, text)
+        })?;
+        place = place.saturating_add(pointer);
+    }
+    with_host(store, |host| host.memory.put_pointer(place, 0))?;
+    Ok([count, vector])
 }
 
 /// Tells code that looks after the stack (`STACK_OVERFLOW_CHECK=2`) where that begins and ends, if there is such code.
@@ -85,17 +90,24 @@ async fn main<T: Embedder>(store: &mut StoreContextMut<'_, T>) -> wasmtime::Resu
         return Ok(status as i32);
     }
     let before = stack(store).await?;
-    // The vector of arguments, its end, and the text.
-    let space = 2 * 8 + PROGRAM.len() as u64;
+    let texts = with_host(store, |host| Ok(host.state.program.arguments()))?;
+    // The vector of arguments with its end, and the texts.
+    let vector_bytes = 8 * (texts.len() as u64 + 1);
+    let space = vector_bytes + texts.iter().map(|text| text.len() as u64).sum::<u64>();
     let mut arguments = [int(0), 0];
     if let Some(vector) = first(store, &["_emscripten_stack_alloc", "stackAlloc"], &[space]).await? {
         with_host(store, |host| {
-            let (pointer, text) = (host.memory.width().bytes(), vector.saturating_add(16));
-            host.memory.put(text, PROGRAM)?;
-            host.memory.put_pointer(vector, text)?;
-            host.memory.put_pointer(vector.saturating_add(pointer), 0)
+            let (mut place, mut text) = (vector, vector.saturating_add(vector_bytes));
+            for argument in &texts {
+                host.memory.put(text, argument)?;
+                host.memory.put_pointer(place, text)?;
+                place = place.saturating_add(host.memory.width().bytes());
+                text = text.saturating_add(argument.len() as u64);
+            }
+            host.memory.put_pointer(place, 0)
         })?;
-        arguments = [int(1), vector];
+        // No more than a program can be given.
+        arguments = [texts.len() as u64, vector];
     }
     let status = first(store, &["main", "__main_argc_argv"], &arguments).await;
     // Also where it has ended the program in the middle.

@@ -5,10 +5,11 @@ use super::accounting::Work;
 use super::descriptors::{Description, Descriptor, Descriptors};
 use super::directory::{Directory, Entry, FIRST_POSITION, is_name};
 use super::encode::{
-    DESCRIPTION_BYTES, DESCRIPTOR_BYTES, ENTRY_BYTES, LAZY_BYTES, MAPPING_BYTES, NODE_BYTES, RUN_BYTES, VERSION,
-    VERSION_2, VERSION_3, is_short,
+    CLOSE_ON_EXEC, DESCRIPTION_BYTES, DESCRIPTOR_BYTES, ENTRY_BYTES, LAZY_BYTES, MAPPING_BYTES, NODE_BYTES, PREOPENED,
+    RUN_BYTES, VERSION, VERSION_2, VERSION_3, is_short,
 };
 use super::flags::{KEPT, KEPT_OF_PATH, O_PATH, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG};
+use super::input::Input;
 use super::lazy::Unknown;
 use super::mappings::{Mapping, Mappings};
 use super::node::{Device, Kind, Node, PERMISSIONS, Place, Time, Times};
@@ -83,12 +84,18 @@ impl Files {
         if tree.nodes.values().any(|node| node.names == 0 && node.holders == 0) {
             return Err(UNUSED.into());
         }
+        let preopened = descriptors.open.values().filter(|descriptor| descriptor.preopen.is_some());
+        let mut preopened = preopened.filter_map(|descriptor| descriptors.descriptions.get(&descriptor.description));
+        if preopened.any(|description| tree.directory(description.inode).is_err()) {
+            return Err(OPEN.into());
+        }
         let is_file = |inode| tree.nodes.get(&inode).is_some_and(|node| matches!(node.kind, Kind::File(_)));
         if !mapped.clone().all(is_file) {
             return Err(MAPPING.into());
         }
         let output = [Output::default(), Output::default()];
-        Ok(Files { tree, descriptors, working_directory, mappings, output, work: Work::default() })
+        let input = Input::default();
+        Ok(Files { tree, descriptors, working_directory, mappings, input, output, work: Work::default() })
     }
 }
 
@@ -202,13 +209,22 @@ fn read_descriptors(
     }
     let mut least = 0;
     for _ in 0..descriptors {
-        let (fd, description, close_on_exec) = (from.u32()? as i32, from.u32()?, from.u32()?);
-        if fd < least || fd >= DESCRIPTORS || close_on_exec > 1 {
+        let (fd, description, flags) = (from.u32()? as i32, from.u32()?, from.u32()?);
+        if fd < least || fd >= DESCRIPTORS || flags & !(CLOSE_ON_EXEC | PREOPENED) != 0 {
             return Err(OPEN);
         }
+        let preopen = if flags & PREOPENED == 0 {
+            None
+        } else {
+            let size = from.u16()?;
+            let name = from.take(u64::from(size))?;
+            let is_one = !name.is_empty() && name.len() <= PATH_BYTES && !name.contains(&0);
+            Some(Arc::from(Some(name).filter(|_| is_one).ok_or(OPEN)?))
+        };
         least = fd + 1;
         read.descriptions.get_mut(&description).ok_or(OPEN)?.descriptors += 1;
-        read.open.insert(fd, Descriptor { description, close_on_exec: close_on_exec == 1 });
+        let close_on_exec = flags & CLOSE_ON_EXEC != 0;
+        read.open.insert(fd, Descriptor { description, close_on_exec, preopen });
     }
     if read.descriptions.values().any(|description| description.descriptors == 0) {
         return Err(OPEN);

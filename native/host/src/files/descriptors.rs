@@ -4,11 +4,14 @@ use super::flags::{O_ACCMODE, O_APPEND, O_PATH, O_RDWR, O_WRONLY};
 use crate::errno::Errno;
 use crate::limits::DESCRIPTORS;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Descriptor {
     pub(super) description: u32,
     pub(super) close_on_exec: bool,
+    /// What the program calls the directory, if it was given this descriptor at its start.
+    pub(super) preopen: Option<Arc<[u8]>>,
 }
 
 /// What is opened once and may have several descriptors.
@@ -45,8 +48,8 @@ pub(super) struct Descriptors {
 }
 
 impl Descriptors {
-    pub(super) fn descriptor(&self, fd: i32) -> Result<Descriptor, Errno> {
-        self.open.get(&fd).copied().ok_or(Errno::BADF)
+    pub(super) fn descriptor(&self, fd: i32) -> Result<&Descriptor, Errno> {
+        self.open.get(&fd).ok_or(Errno::BADF)
     }
 
     pub(super) fn get(&self, fd: i32) -> Result<&Description, Errno> {
@@ -54,7 +57,7 @@ impl Descriptors {
     }
 
     pub(super) fn get_mut(&mut self, fd: i32) -> Result<&mut Description, Errno> {
-        let Descriptor { description, .. } = self.descriptor(fd)?;
+        let description = self.descriptor(fd)?.description;
         self.descriptions.get_mut(&description).ok_or(Errno::BADF)
     }
 
@@ -77,15 +80,15 @@ impl Descriptors {
         let free = (0..=u32::MAX).find(|description| taken.next() != Some(description));
         let description = free.ok_or(Errno::MFILE)?;
         self.descriptions.insert(description, Description { inode, flags, offset: 0, descriptors: 1 });
-        self.open.insert(fd, Descriptor { description, close_on_exec });
+        self.open.insert(fd, Descriptor { description, close_on_exec, preopen: None });
         Ok(fd)
     }
 
     /// Gives a description another descriptor, which is free.
     pub(super) fn share(&mut self, fd: i32, as_fd: i32, close_on_exec: bool) -> Result<(), Errno> {
-        let Descriptor { description, .. } = self.descriptor(fd)?;
+        let description = self.descriptor(fd)?.description;
         self.get_mut(fd)?.descriptors += 1;
-        self.open.insert(as_fd, Descriptor { description, close_on_exec });
+        self.open.insert(as_fd, Descriptor { description, close_on_exec, preopen: None });
         Ok(())
     }
 

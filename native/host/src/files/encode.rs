@@ -20,7 +20,8 @@
 //!   link       the path, `size` bytes
 //!   device     nothing: `size` is its number
 //! description  u32 number, u64 node, u32 flags, u64 offset
-//! descriptor   u32 number, u32 description, u32 whether it is closed on exec
+//! descriptor   u32 number, u32 description, u32 flags: 1 it is closed on exec, 2 the program was given it at its start;
+//!              where 2 is set u16 length and the name of the directory
 //! mapping      u64 address, u64 size, u64 node, u64 offset
 //! lazy file    u64 node, u64 R, then R runs of pages that nobody has given yet: u64 first, u64 behind the last
 //! ```
@@ -52,6 +53,10 @@ pub(super) const MAPPING_BYTES: usize = 32;
 pub(super) const LAZY_BYTES: usize = 16;
 pub(super) const RUN_BYTES: usize = 16;
 pub(super) const HEADER_BYTES: usize = 48;
+
+/// Flags of a descriptor.
+pub(super) const CLOSE_ON_EXEC: u32 = 1;
+pub(super) const PREOPENED: u32 = 2;
 
 impl Files {
     /// Equal file systems give equal bytes, and [`decode`](Files::decode) gives an equal file system.
@@ -87,7 +92,13 @@ impl Files {
         for (fd, descriptor) in &self.descriptors.open {
             out.u32(*fd as u32);
             out.u32(descriptor.description);
-            out.u32(u32::from(descriptor.close_on_exec));
+            let preopened = if descriptor.preopen.is_some() { PREOPENED } else { 0 };
+            out.u32(preopened | if descriptor.close_on_exec { CLOSE_ON_EXEC } else { 0 });
+            if let Some(name) = &descriptor.preopen {
+                // A path has at most 4095 bytes.
+                out.u16(name.len() as u16);
+                out.put(name);
+            }
         }
         for (address, mapping) in &self.mappings {
             for number in [*address, mapping.size, mapping.inode, mapping.offset] {
@@ -136,6 +147,13 @@ impl Files {
         let nodes: usize = self.tree.nodes.values().map(node).sum();
         let descriptors =
             DESCRIPTION_BYTES * self.descriptors.descriptions.len() + DESCRIPTOR_BYTES * self.descriptors.open.len();
+        let preopens: usize = self
+            .descriptors
+            .open
+            .values()
+            .filter_map(|descriptor| descriptor.preopen.as_ref())
+            .map(|name| 2 + name.len())
+            .sum();
         let lazy: usize = self.tree.unknown.values().map(|unknown| LAZY_BYTES + RUN_BYTES * unknown.runs().len()).sum();
         let counts = if lazy > 0 { 16 } else { 8 * usize::from(!self.mappings.is_empty()) };
         let mappings = counts + MAPPING_BYTES * self.mappings.len();
@@ -146,7 +164,7 @@ impl Files {
                 _ => long += contents.taken() as usize,
             }
         }
-        (HEADER_BYTES + nodes + descriptors + mappings + lazy + short).next_multiple_of(PAGE) + long
+        (HEADER_BYTES + nodes + descriptors + preopens + mappings + lazy + short).next_multiple_of(PAGE) + long
     }
 }
 

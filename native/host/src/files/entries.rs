@@ -3,14 +3,14 @@
 use super::flags::{AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_FOLLOW, S_IFCHR, S_IFMT, S_IFREG, X_OK};
 use super::node::{Device, Kind, Node};
 use super::pages::Contents;
-use super::path::{Follow, Found, Last, Target};
+use super::path::{At, Follow, Found, Last, Target};
 use super::tree::FD_DIRECTORY;
 use super::{Errno, Files};
 use crate::limits::{PATH_BYTES, PATH_STEP_COST};
 
 impl Files {
     /// Where an entry is to be made: the directory and the name.
-    fn vacancy(&self, at: i32, path: &[u8], as_directory: bool) -> Result<(u64, Vec<u8>), Errno> {
+    fn vacancy(&self, at: impl Into<At>, path: &[u8], as_directory: bool) -> Result<(u64, Vec<u8>), Errno> {
         let found = self.walk(at, path, Follow::Never)?;
         match found.last {
             _ if found.target.exists() => Err(Errno::EXIST),
@@ -20,7 +20,7 @@ impl Files {
         }
     }
 
-    pub(crate) fn make_directory(&mut self, at: i32, path: &[u8], mode: u32, now: u64) -> Result<(), Errno> {
+    pub(crate) fn make_directory(&mut self, at: impl Into<At>, path: &[u8], mode: u32, now: u64) -> Result<(), Errno> {
         let (directory, name) = self.vacancy(at, path, true)?;
         let node = Node::new(Kind::Directory(Default::default()), mode & 0o1777, now);
         self.tree.create(directory, &name, node, now).map(|_| ())
@@ -37,7 +37,13 @@ impl Files {
         self.tree.create(directory, &name, Node::new(kind, mode, now), now).map(|_| ())
     }
 
-    pub(crate) fn make_symlink(&mut self, target: &[u8], at: i32, path: &[u8], now: u64) -> Result<(), Errno> {
+    pub(crate) fn make_symlink(
+        &mut self,
+        target: &[u8],
+        at: impl Into<At>,
+        path: &[u8],
+        now: u64,
+    ) -> Result<(), Errno> {
         if target.is_empty() {
             return Err(Errno::NOENT);
         }
@@ -50,12 +56,13 @@ impl Files {
     }
 
     /// What a symbolic link holds. With an empty path, that of the link that `at` has open.
-    pub(crate) fn read_link(&self, at: i32, path: &[u8]) -> Result<Vec<u8>, Errno> {
+    pub(crate) fn read_link(&self, at: impl Into<At>, path: &[u8]) -> Result<Vec<u8>, Errno> {
+        let at = at.into();
         let target = if path.is_empty() {
-            if at == AT_FDCWD {
-                return Err(Errno::NOENT);
+            match at {
+                At::Anywhere(AT_FDCWD) | At::Beneath(_) => return Err(Errno::NOENT),
+                At::Anywhere(fd) => Target::Node(self.descriptors.get(fd)?.inode),
             }
-            Target::Node(self.descriptors.get(at)?.inode)
         } else {
             self.walk(at, path, Follow::WithSlash)?.target
         };
@@ -71,7 +78,13 @@ impl Files {
     }
 
     /// Gives a node that is no directory a second name.
-    pub(crate) fn link(&mut self, from: (i32, &[u8]), to: (i32, &[u8]), flags: i32, now: u64) -> Result<(), Errno> {
+    pub(crate) fn link(
+        &mut self,
+        from: (impl Into<At>, &[u8]),
+        to: (impl Into<At>, &[u8]),
+        flags: i32,
+        now: u64,
+    ) -> Result<(), Errno> {
         if flags & !(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH) != 0 {
             return Err(Errno::INVAL);
         }
@@ -93,7 +106,7 @@ impl Files {
         self.tree.attach(directory, &name, inode, now)
     }
 
-    pub(crate) fn unlink(&mut self, at: i32, path: &[u8], now: u64) -> Result<(), Errno> {
+    pub(crate) fn unlink(&mut self, at: impl Into<At>, path: &[u8], now: u64) -> Result<(), Errno> {
         let found = self.walk(at, path, Follow::Never)?;
         let Last::Name(name) = found.last else { return Err(Errno::ISDIR) };
         let inode = found.target.node()?;
@@ -107,7 +120,7 @@ impl Files {
         self.tree.remove(found.directory, &name, now)
     }
 
-    pub(crate) fn remove_directory(&mut self, at: i32, path: &[u8], now: u64) -> Result<(), Errno> {
+    pub(crate) fn remove_directory(&mut self, at: impl Into<At>, path: &[u8], now: u64) -> Result<(), Errno> {
         let found = self.walk(at, path, Follow::Never)?;
         let name = match found.last {
             Last::Name(name) => name,
@@ -131,7 +144,12 @@ impl Files {
     }
 
     /// Moves an entry, in the place of another one if there is one.
-    pub(crate) fn rename(&mut self, from: (i32, &[u8]), to: (i32, &[u8]), now: u64) -> Result<(), Errno> {
+    pub(crate) fn rename(
+        &mut self,
+        from: (impl Into<At>, &[u8]),
+        to: (impl Into<At>, &[u8]),
+        now: u64,
+    ) -> Result<(), Errno> {
         let old = self.walk(from.0, from.1, Follow::Never)?;
         let new = self.walk(to.0, to.1, Follow::Never)?;
         let (Last::Name(old_name), Last::Name(new_name)) = (&old.last, &new.last) else { return Err(Errno::BUSY) };

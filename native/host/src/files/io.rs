@@ -8,13 +8,26 @@ use crate::limits::FILE_BYTES;
 /// The greatest offset.
 const MOST_OFFSET: u64 = i64::MAX as u64;
 
+/// What was read from, and what becomes of it.
+enum From {
+    /// Reading goes on behind it.
+    Contents,
+    /// It is gone.
+    Input,
+    Nothing,
+}
+
 impl Files {
     /// Reads on from where a descriptor is: how much was read, 0 at the end.
     pub(crate) fn read(&mut self, fd: i32, into: &mut [u8]) -> Result<usize, Errno> {
-        let (read, moves) = self.read_at(fd, None, into)?;
-        if moves {
-            let description = self.descriptors.get_mut(fd)?;
-            description.offset = description.offset.saturating_add(read as u64).min(MOST_OFFSET);
+        let (read, from) = self.read_at(fd, None, into)?;
+        match from {
+            From::Contents => {
+                let description = self.descriptors.get_mut(fd)?;
+                description.offset = description.offset.saturating_add(read as u64).min(MOST_OFFSET);
+            }
+            From::Input => self.input.skip(read),
+            From::Nothing => {}
         }
         Ok(read)
     }
@@ -32,12 +45,13 @@ impl Files {
         let description = self.descriptors.get(fd)?;
         Ok(match &self.tree.node(description.inode)?.kind {
             Kind::File(contents) => contents.count(offset.unwrap_or(description.offset), most),
+            Kind::Device(Device::Terminal) => most.min(self.input.rest().len() as u64),
             _ => 0,
         })
     }
 
-    /// How much was read, and whether that is of something that has offsets.
-    fn read_at(&self, fd: i32, offset: Option<u64>, into: &mut [u8]) -> Result<(usize, bool), Errno> {
+    /// How much was read, and from what.
+    fn read_at(&self, fd: i32, offset: Option<u64>, into: &mut [u8]) -> Result<(usize, From), Errno> {
         let description = self.descriptors.get(fd)?;
         if !description.is_readable() {
             return Err(Errno::BADF);
@@ -45,12 +59,12 @@ impl Files {
         let node = self.tree.node(description.inode)?;
         self.expect_known(description.inode, node, offset.unwrap_or(description.offset), into.len())?;
         match &node.kind {
-            Kind::File(contents) => Ok((contents.read(offset.unwrap_or(description.offset), into), true)),
+            Kind::File(contents) => Ok((contents.read(offset.unwrap_or(description.offset), into), From::Contents)),
             Kind::Directory(_) => Err(Errno::ISDIR),
             Kind::Link(_) => Err(Errno::INVAL),
-            Kind::Device(Device::Null) => Ok((0, false)),
+            Kind::Device(Device::Null) => Ok((0, From::Nothing)),
             Kind::Device(_) if offset.is_some() => Err(Errno::SPIPE),
-            Kind::Device(Device::Terminal) => Ok((0, false)),
+            Kind::Device(Device::Terminal) => Ok((self.input.copy(into), From::Input)),
             Kind::Device(Device::ErrorTerminal) => Err(Errno::NXIO),
         }
     }
@@ -140,7 +154,8 @@ impl Files {
         let description = self.descriptors.opened(fd)?;
         match &self.tree.node(description.inode)?.kind {
             Kind::File(contents) => Ok(contents.size().saturating_sub(description.offset)),
-            Kind::Device(Device::Terminal | Device::ErrorTerminal) => Ok(0),
+            Kind::Device(Device::Terminal) => Ok(self.input.rest().len() as u64),
+            Kind::Device(Device::ErrorTerminal) => Ok(0),
             _ => Err(Errno::NOTTY),
         }
     }

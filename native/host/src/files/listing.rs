@@ -24,7 +24,26 @@ impl Files {
     /// Entries come in the order in which they were made, behind "." and "..". One that stays while the listing goes on
     /// is listed once.
     pub(crate) fn list(&mut self, fd: i32, mut take: impl FnMut(&Listed<'_>) -> bool) -> Result<(), Errno> {
-        let description = *self.descriptors.opened(fd)?;
+        let mut taken = self.descriptors.opened(fd)?.offset;
+        self.list_behind(fd, taken, |entry| {
+            let goes_on = take(entry);
+            if goes_on {
+                taken = entry.position;
+            }
+            goes_on
+        })?;
+        self.descriptors.get_mut(fd)?.offset = taken;
+        Ok(())
+    }
+
+    /// Lists the entries of an open directory behind a position, as long as `take` takes them.
+    pub(crate) fn list_behind(
+        &self,
+        fd: i32,
+        start: u64,
+        mut take: impl FnMut(&Listed<'_>) -> bool,
+    ) -> Result<(), Errno> {
+        let description = self.descriptors.opened(fd)?;
         let node = self.tree.node(description.inode)?;
         let directory = node.directory().ok_or(Errno::NOTDIR)?;
         if !description.is_readable() {
@@ -33,37 +52,27 @@ impl Files {
         if node.names == 0 {
             return Err(Errno::NOENT);
         }
-        let mut taken = description.offset;
-        let mut take = |entry: Listed<'_>| {
-            let goes_on = take(&entry);
-            if goes_on {
-                taken = entry.position;
-            }
-            goes_on
-        };
         let itself = Listed { inode: description.inode, position: 1, format: S_IFDIR, name: b"." };
         let parent = Listed { inode: node.place.directory, position: 2, format: S_IFDIR, name: b".." };
-        let mut goes_on =
-            [itself, parent].into_iter().filter(|entry| entry.position > description.offset).all(&mut take);
+        let mut goes_on = [itself, parent].iter().filter(|entry| entry.position > start).all(&mut take);
         if description.inode == FD_DIRECTORY {
             self.work.pay(DESCRIPTOR_COST * self.descriptors.open.len() as u64)?;
             for fd in self.descriptors.open.keys() {
                 let position = FIRST_POSITION + u64::from(fd.unsigned_abs());
-                if goes_on && position > description.offset {
+                if goes_on && position > start {
                     let name = fd.to_string();
                     let (inode, name) = (descriptor_inode(*fd), name.as_bytes());
-                    goes_on = take(Listed { inode, position, format: S_IFLNK, name });
+                    goes_on = take(&Listed { inode, position, format: S_IFLNK, name });
                 }
             }
         } else if goes_on {
-            for (position, name, inode) in directory.behind(description.offset) {
+            for (position, name, inode) in directory.behind(start) {
                 let format = self.tree.node(inode)?.kind.format();
-                if !take(Listed { inode, position, format, name }) {
+                if !take(&Listed { inode, position, format, name }) {
                     break;
                 }
             }
         }
-        self.descriptors.get_mut(fd)?.offset = taken;
         Ok(())
     }
 }

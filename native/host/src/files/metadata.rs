@@ -2,7 +2,7 @@
 
 use super::flags::{AT_EACCESS, AT_EMPTY_PATH, AT_FDCWD, AT_NO_AUTOMOUNT, AT_SYMLINK_NOFOLLOW, S_IFLNK, W_OK};
 use super::node::{Kind, Node, PERMISSIONS, Stat, Time, Times};
-use super::path::Target;
+use super::path::{At, Target};
 use super::{Errno, Files};
 use crate::limits::{FILE_BYTES, FILES, FILES_BYTES};
 
@@ -33,7 +33,7 @@ const ZERO_RANGE: i32 = 0x10;
 impl Files {
     /// What is known about what is under a path. `flags` may be `AT_SYMLINK_NOFOLLOW`, `AT_NO_AUTOMOUNT` and
     /// `AT_EMPTY_PATH`.
-    pub(crate) fn stat(&self, at: i32, path: &[u8], flags: i32) -> Result<Stat, Errno> {
+    pub(crate) fn stat(&self, at: impl Into<At>, path: &[u8], flags: i32) -> Result<Stat, Errno> {
         allow(flags, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH)?;
         match self.target(at, path, flags)? {
             Target::Descriptor(fd) => Ok(descriptor_stat(fd)),
@@ -91,7 +91,7 @@ impl Files {
     /// Sets when something was last read and last written. Without a path, that of what `at` has open.
     pub(crate) fn set_times(
         &mut self,
-        at: i32,
+        at: impl Into<At>,
         path: Option<&[u8]>,
         times: [SetTime; 2],
         flags: i32,
@@ -100,7 +100,7 @@ impl Files {
         allow(flags, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)?;
         let node = match path {
             Some(path) => self.node_mut(at, path, flags)?,
-            None => self.opened_mut(at)?,
+            None => self.opened_mut(at.into().descriptor())?,
         };
         if times == [SetTime::Leave; 2] {
             return Ok(());

@@ -8,11 +8,12 @@
 //! | `descriptors` | descriptors and open file descriptions |
 //! | `open`, `io`, `listing` | operations on descriptors |
 //! | `entries`, `metadata` | operations on paths |
+//! | `preopens` | directories that a program is given at its start |
 //! | `mappings` | files in the memory of the program |
 //! | `outside`, `lazy` | what callers do with files, and files that they give piece by piece |
 //! | `skeleton` | the tree of a new instance |
 //! | `encode`, `decode` | all of it as bytes |
-//! | `output` | what was printed |
+//! | `input`, `output` | what can be read, and what was printed |
 //! | `accounting` | what operations cost |
 //! | `flags` | numbers that programs know |
 //!
@@ -25,6 +26,7 @@ mod directory;
 mod encode;
 mod entries;
 pub(crate) mod flags;
+mod input;
 mod io;
 mod lazy;
 mod listing;
@@ -36,6 +38,7 @@ mod output;
 mod outside;
 mod pages;
 mod path;
+mod preopens;
 mod skeleton;
 mod tree;
 
@@ -47,11 +50,13 @@ pub(crate) use mappings::Place;
 pub(crate) use metadata::{SetTime, Space};
 pub(crate) use node::{Stat, Time};
 pub use outside::{FileKind, Named};
+pub(crate) use path::At;
 
 use crate::encoding::DecodeError;
 use crate::errno::Errno;
 use accounting::Work;
 use descriptors::Descriptors;
+use input::Input;
 use mappings::Mappings;
 use output::Output;
 use tree::Tree;
@@ -64,6 +69,8 @@ pub(crate) struct Files {
     /// The inode number of the working directory.
     working_directory: u64,
     mappings: Mappings,
+    /// What can be read from the terminal. It is not among the bytes of the file system.
+    input: Input,
     output: [Output; 2],
     work: Work,
 }
@@ -74,6 +81,7 @@ impl PartialEq for Files {
             && self.descriptors == other.descriptors
             && self.working_directory == other.working_directory
             && self.mappings == other.mappings
+            && self.input == other.input
     }
 }
 
@@ -85,6 +93,16 @@ impl Files {
     pub(crate) fn output(&self) -> (&[u8], &[u8]) {
         let [output, errors] = &self.output;
         (output.bytes(), errors.bytes())
+    }
+
+    /// What a program can read from its standard input.
+    pub(crate) fn input(&self) -> &[u8] {
+        self.input.rest()
+    }
+
+    /// Has a program read these bytes from its standard input.
+    pub(crate) fn set_input(&mut self, bytes: Vec<u8>) {
+        self.input = Input::new(bytes);
     }
 
     /// From here on at most so many bytes are looked at inside of the file system.

@@ -43,7 +43,7 @@ impl Times {
 pub(crate) enum Device {
     /// Reads as empty and forgets what it is given.
     Null,
-    /// Reads as at its end; what is written becomes the output.
+    /// Reads as the standard input; what is written becomes the output.
     Terminal,
     /// Cannot be read; what is written becomes the error output.
     ErrorTerminal,

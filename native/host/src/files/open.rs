@@ -1,10 +1,9 @@
 //! Opening, closing and sharing descriptors.
 
-use super::descriptors::Descriptor;
 use super::flags::*;
 use super::node::{Kind, Node};
 use super::pages::Contents;
-use super::path::{Follow, Last, Target};
+use super::path::{At, Follow, Last, Target};
 use super::{Errno, Files};
 use crate::limits::{DESCRIPTOR_COST, DESCRIPTORS};
 
@@ -13,8 +12,21 @@ impl Files {
         self.descriptors.open.contains_key(&fd)
     }
 
+    /// Whether the program has opened it: that it is open, and neither on a terminal nor a directory that the program was given.
+    pub(crate) fn has_opened(&self, fd: i32) -> bool {
+        self.is_open(fd) && self.terminal(fd).is_err() && self.preopened(fd).is_err()
+    }
+
     /// Opens a path, which starts at what `at` has open: the lowest free descriptor.
-    pub(crate) fn open(&mut self, at: i32, path: &[u8], flags: i32, mode: u32, now: u64) -> Result<i32, Errno> {
+    pub(crate) fn open(
+        &mut self,
+        at: impl Into<At>,
+        path: &[u8],
+        flags: i32,
+        mode: u32,
+        now: u64,
+    ) -> Result<i32, Errno> {
+        let at = at.into();
         let flags = if flags & O_PATH == 0 { flags } else { flags & (KEPT_OF_PATH | O_CLOEXEC) };
         if flags & O_TMPFILE_ONLY != 0 {
             return Err(Errno::NOTSUP);
@@ -63,7 +75,7 @@ impl Files {
     }
 
     /// What is opened with `O_CREAT`, and whether it is new.
-    fn create(&mut self, at: i32, path: &[u8], flags: i32, mode: u32, now: u64) -> Result<(u64, bool), Errno> {
+    fn create(&mut self, at: At, path: &[u8], flags: i32, mode: u32, now: u64) -> Result<(u64, bool), Errno> {
         let exclusive = flags & O_EXCL != 0;
         let follow = if exclusive || flags & O_NOFOLLOW != 0 { Follow::Never } else { Follow::Always };
         let found = self.walk(at, path, follow)?;
@@ -129,7 +141,7 @@ impl Files {
     }
 
     pub(crate) fn is_closed_on_exec(&self, fd: i32) -> Result<bool, Errno> {
-        self.descriptors.descriptor(fd).map(|descriptor: Descriptor| descriptor.close_on_exec)
+        self.descriptors.descriptor(fd).map(|descriptor| descriptor.close_on_exec)
     }
 
     pub(crate) fn set_closed_on_exec(&mut self, fd: i32, close_on_exec: bool) -> Result<(), Errno> {

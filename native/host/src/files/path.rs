@@ -24,6 +24,30 @@ impl Follow {
     }
 }
 
+/// Where a path starts, and how far it may lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum At {
+    /// At a directory, or [`AT_FDCWD`]. It may lead anywhere, and an absolute one starts at the root.
+    Anywhere(i32),
+    /// At a directory, and it may not lead out of it: not by being absolute, not by "..", and not by a link.
+    Beneath(i32),
+}
+
+impl From<i32> for At {
+    fn from(directory: i32) -> At {
+        At::Anywhere(directory)
+    }
+}
+
+impl At {
+    /// The descriptor of the directory.
+    pub(super) fn descriptor(self) -> i32 {
+        match self {
+            At::Anywhere(directory) | At::Beneath(directory) => directory,
+        }
+    }
+}
+
 /// The last part of a path, after links.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Last {
@@ -72,14 +96,27 @@ pub(super) struct Found {
 
 impl Files {
     /// Walks along a path. Relative ones start at the directory that `at` has open, or at the working directory.
-    pub(super) fn walk(&self, at: i32, path: &[u8], follow: Follow) -> Result<Found, Errno> {
+    ///
+    /// # Errors
+    /// `EPERM` for a path that would lead out of where it has to stay, among others.
+    pub(super) fn walk(&self, at: impl Into<At>, path: &[u8], follow: Follow) -> Result<Found, Errno> {
+        let at = at.into();
         if path.is_empty() {
             return Err(Errno::NOENT);
         }
         if path.len() > PATH_BYTES {
             return Err(Errno::NAMETOOLONG);
         }
-        let start = if path.starts_with(b"/") { ROOT } else { self.base(at)? };
+        // The directory that it must not leave.
+        let top = match at {
+            At::Anywhere(_) => None,
+            At::Beneath(directory) => Some(self.base(directory)?),
+        };
+        let start = match (path.starts_with(b"/"), top) {
+            (true, Some(_)) => return Err(Errno::PERM),
+            (true, None) => ROOT,
+            (false, _) => self.base(at.descriptor())?,
+        };
         let mut found = Found { directory: start, last: Last::Root, target: Target::Node(start), slash: false };
         let mut rest = path.to_vec();
         let (mut position, mut links) = (0, 0);
@@ -98,6 +135,9 @@ impl Files {
 
             self.work.pay(PATH_STEP_COST + (skipped + size) as u64)?;
             let directory = found.target.node()?;
+            if name == b".." && top == Some(directory) {
+                return Err(Errno::PERM);
+            }
             let (last, mut target) = self.step(directory, name)?;
             if !is_last || follow == Follow::Always || follow == Follow::WithSlash && slash {
                 if let Target::Node(inode) = target
@@ -107,7 +147,12 @@ impl Files {
                     if links > LINKS {
                         return Err(Errno::LOOP);
                     }
-                    let start = if path.starts_with(b"/") { ROOT } else { directory };
+                    let start = match (path.starts_with(b"/"), top) {
+                        // Nothing leads out of the root.
+                        (true, None | Some(ROOT)) => ROOT,
+                        (true, Some(_)) => return Err(Errno::PERM),
+                        (false, _) => directory,
+                    };
                     found = Found { directory: start, last: Last::Root, target: Target::Node(start), slash: false };
                     self.work.pay((path.len() + behind.len()) as u64)?;
                     rest = [path, behind].concat();
@@ -115,6 +160,9 @@ impl Files {
                     continue;
                 }
                 if let Target::Descriptor(fd) = target {
+                    if top.is_some_and(|top| top != ROOT) {
+                        return Err(Errno::PERM);
+                    }
                     target = Target::Node(self.descriptors.get(fd)?.inode);
                 }
             }
@@ -174,9 +222,10 @@ impl Files {
 
     /// What there is under a path, with the flags of calls: `AT_SYMLINK_NOFOLLOW`, and `AT_EMPTY_PATH`, with which an
     /// empty path means what `at` has open.
-    pub(super) fn target(&self, at: i32, path: &[u8], flags: i32) -> Result<Target, Errno> {
+    pub(super) fn target(&self, at: impl Into<At>, path: &[u8], flags: i32) -> Result<Target, Errno> {
+        let at = at.into();
         if path.is_empty() && flags & AT_EMPTY_PATH != 0 {
-            return Ok(Target::Node(self.base(at)?));
+            return Ok(Target::Node(self.base(at.descriptor())?));
         }
         match self.walk(at, path, Follow::from_flags(flags))?.target {
             Target::Missing => Err(Errno::NOENT),
@@ -185,7 +234,7 @@ impl Files {
     }
 
     /// The node under a path, to be altered.
-    pub(super) fn node_mut(&mut self, at: i32, path: &[u8], flags: i32) -> Result<&mut Node, Errno> {
+    pub(super) fn node_mut(&mut self, at: impl Into<At>, path: &[u8], flags: i32) -> Result<&mut Node, Errno> {
         let inode = self.target(at, path, flags)?.node()?;
         self.tree.node_mut(inode)
     }

@@ -44,6 +44,7 @@ impl Files {
             descriptors: Descriptors::default(),
             working_directory: ROOT,
             mappings: Default::default(),
+            input: Default::default(),
             output: [Output::default(), Output::default()],
             work: Work::default(),
         };

@@ -1,20 +1,35 @@
-//! The functions of WASI preview 1 that programs import: on descriptors, arguments, the environment, the clock and the
-//! end of the program. They return 0 or an error's number. An address outside of the memory is `EFAULT`.
+//! The functions of WASI preview 1 (`wasi_snapshot_preview1`) and of the snapshot before it (`wasi_unstable`). They return 0
+//! or an error's number. An address outside of the memory is `EFAULT`.
+//!
+//! Sizes and addresses are as wide as the pointers of the image, also in structures: as C's `size_t` and Zig's `usize`.
+//!
+//! | file | what |
+//! |---|---|
+//! | `process` | arguments, environment, exit, signals |
+//! | `clock`, `poll` | clocks; waiting, by which they advance |
+//! | `random` | random bytes |
+//! | `descriptor` | descriptors |
+//! | `transfer` | reading and writing in parts |
+//! | `path` | paths, which do not lead out of the directory at which they start |
+//! | `layout` | structures and flags |
+//! | `startup` | `_initialize` and `_start` |
+
+mod clock;
+mod descriptor;
+mod layout;
+mod path;
+mod poll;
+mod process;
+mod random;
+mod startup;
+mod transfer;
+
+pub(crate) use startup::initialize;
 
 use crate::context::{Args, HostCtx};
 use crate::errno::Errno;
-use crate::failure::Fault;
-use crate::files::Files;
-use crate::files::flags::{O_APPEND, O_DSYNC, O_NONBLOCK, O_SYNC_ONLY, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT};
-use crate::files::flags::{SEEK_CUR, SEEK_END, SEEK_SET};
 use crate::function::Call::{self, Plain, Wasi};
-use crate::function::{DESCRIPTOR, Flags, Function, OPEN};
-use crate::limits::{BUFFERS, STEP_BYTES};
-use crate::program::PROGRAM;
-
-mod startup;
-
-pub(crate) use startup::initialize;
+use crate::function::{DESCRIPTOR, FILE, Flags, Function, OPEN};
 
 /// The module of preview 1.
 pub(crate) const PREVIEW_1: &str = "wasi_snapshot_preview1";
@@ -33,255 +48,77 @@ pub(crate) fn functions(module: &str) -> impl Iterator<Item = &'static Function>
     older.iter().chain(all)
 }
 
-const OLDER: &[Function] = &[wasi("fd_seek", "ijip:i", DESCRIPTOR, Wasi(older_fd_seek))];
+/// What a function answers.
+type Answer = Result<(), Errno>;
 
 pub(crate) const FUNCTIONS: &[Function] = &[
-    wasi("args_get", "pp:i", OPEN, Wasi(args_get)),
-    wasi("args_sizes_get", "pp:i", OPEN, Wasi(args_sizes_get)),
-    wasi("clock_res_get", "ip:i", OPEN, Wasi(clock_res_get)),
-    wasi("clock_time_get", "ijp:i", OPEN, Wasi(clock_time_get)),
-    wasi("environ_get", "pp:i", OPEN, Wasi(environ_get)),
-    wasi("environ_sizes_get", "pp:i", OPEN, Wasi(environ_sizes_get)),
-    wasi("fd_close", "i:i", DESCRIPTOR, Wasi(fd_close)),
-    wasi("fd_datasync", "i:i", DESCRIPTOR, Wasi(fd_sync)),
-    wasi("fd_fdstat_get", "ip:i", DESCRIPTOR, Wasi(fd_fdstat_get)),
-    wasi("fd_pread", "ippjp:i", DESCRIPTOR, Wasi(fd_pread)),
-    wasi("fd_pwrite", "ippjp:i", DESCRIPTOR, Wasi(fd_pwrite)),
-    wasi("fd_read", "ippp:i", DESCRIPTOR, Wasi(fd_read)),
-    wasi("fd_seek", "ijip:i", DESCRIPTOR, Wasi(fd_seek)),
-    wasi("fd_sync", "i:i", DESCRIPTOR, Wasi(fd_sync)),
-    wasi("fd_write", "ippp:i", DESCRIPTOR, Wasi(fd_write)),
-    wasi("random_get", "pp:i", OPEN, Wasi(random_get)),
-    wasi("sched_yield", ":i", OPEN, Wasi(sched_yield)),
-    wasi("proc_exit", "i:", OPEN, Plain(proc_exit)),
+    wasi("args_get", "pp:i", OPEN, Wasi(process::args_get)),
+    wasi("args_sizes_get", "pp:i", OPEN, Wasi(process::args_sizes_get)),
+    wasi("clock_res_get", "ip:i", OPEN, Wasi(clock::res_get)),
+    wasi("clock_time_get", "ijp:i", OPEN, Wasi(clock::time_get)),
+    wasi("environ_get", "pp:i", OPEN, Wasi(process::environ_get)),
+    wasi("environ_sizes_get", "pp:i", OPEN, Wasi(process::environ_sizes_get)),
+    wasi("fd_advise", "ijji:i", DESCRIPTOR, Wasi(descriptor::advise)),
+    wasi("fd_allocate", "ijj:i", DESCRIPTOR, Wasi(descriptor::allocate)),
+    wasi("fd_close", "i:i", DESCRIPTOR, Wasi(descriptor::close)),
+    wasi("fd_datasync", "i:i", DESCRIPTOR, Wasi(descriptor::sync)),
+    wasi("fd_fdstat_get", "ip:i", DESCRIPTOR, Wasi(descriptor::fdstat_get)),
+    wasi("fd_fdstat_set_flags", "ii:i", DESCRIPTOR, Wasi(descriptor::fdstat_set_flags)),
+    wasi("fd_fdstat_set_rights", "ijj:i", DESCRIPTOR, Wasi(descriptor::fdstat_set_rights)),
+    wasi("fd_filestat_get", "ip:i", DESCRIPTOR, Wasi(descriptor::filestat_get)),
+    wasi("fd_filestat_set_size", "ij:i", DESCRIPTOR, Wasi(descriptor::filestat_set_size)),
+    wasi("fd_filestat_set_times", "ijji:i", DESCRIPTOR, Wasi(descriptor::filestat_set_times)),
+    wasi("fd_pread", "ippjp:i", DESCRIPTOR, Wasi(transfer::pread)),
+    wasi("fd_prestat_dir_name", "ipp:i", DESCRIPTOR, Wasi(descriptor::prestat_dir_name)),
+    wasi("fd_prestat_get", "ip:i", DESCRIPTOR, Wasi(descriptor::prestat_get)),
+    wasi("fd_pwrite", "ippjp:i", DESCRIPTOR, Wasi(transfer::pwrite)),
+    wasi("fd_read", "ippp:i", DESCRIPTOR, Wasi(transfer::read)),
+    wasi("fd_readdir", "ippjp:i", DESCRIPTOR, Wasi(descriptor::readdir)),
+    wasi("fd_renumber", "ii:i", DESCRIPTOR, Wasi(descriptor::renumber)),
+    wasi("fd_seek", "ijip:i", DESCRIPTOR, Wasi(descriptor::seek)),
+    wasi("fd_sync", "i:i", DESCRIPTOR, Wasi(descriptor::sync)),
+    wasi("fd_tell", "ip:i", DESCRIPTOR, Wasi(descriptor::tell)),
+    wasi("fd_write", "ippp:i", DESCRIPTOR, Wasi(transfer::write)),
+    wasi("path_create_directory", "ipp:i", FILE, Wasi(path::create_directory)),
+    wasi("path_filestat_get", "iippp:i", FILE, Wasi(path::filestat_get)),
+    wasi("path_filestat_set_times", "iippjji:i", FILE, Wasi(path::filestat_set_times)),
+    wasi("path_link", "iippipp:i", FILE, Wasi(path::link)),
+    wasi("path_open", "iippijjip:i", FILE, Wasi(path::open)),
+    wasi("path_readlink", "ippppp:i", FILE, Wasi(path::readlink)),
+    wasi("path_remove_directory", "ipp:i", FILE, Wasi(path::remove_directory)),
+    wasi("path_rename", "ippipp:i", FILE, Wasi(path::rename)),
+    wasi("path_symlink", "ppipp:i", FILE, Wasi(path::symlink)),
+    wasi("path_unlink_file", "ipp:i", FILE, Wasi(path::unlink_file)),
+    wasi("poll_oneoff", "pppp:i", OPEN, Wasi(poll::oneoff)),
+    wasi("proc_exit", "i:", OPEN, Plain(process::exit)),
+    wasi("proc_raise", "i:i", OPEN, Plain(process::raise)),
+    wasi("random_get", "pp:i", FILE, Wasi(random::get)),
+    wasi("sched_yield", ":i", OPEN, Wasi(process::sched_yield)),
+    wasi("sock_accept", "iip:i", OPEN, Wasi(no_socket)),
+    wasi("sock_recv", "ippipp:i", OPEN, Wasi(no_socket)),
+    wasi("sock_send", "ippip:i", OPEN, Wasi(no_socket)),
+    wasi("sock_shutdown", "ii:i", OPEN, Wasi(shutdown)),
+];
+
+/// Those that `wasi_unstable` has otherwise.
+const OLDER: &[Function] = &[
+    wasi("fd_filestat_get", "ip:i", DESCRIPTOR, Wasi(descriptor::older_filestat_get)),
+    wasi("fd_seek", "ijip:i", DESCRIPTOR, Wasi(descriptor::older_seek)),
+    wasi("path_filestat_get", "iippp:i", FILE, Wasi(path::older_filestat_get)),
+    wasi("poll_oneoff", "pppp:i", OPEN, Wasi(poll::older_oneoff)),
 ];
 
 const fn wasi(name: &'static str, shape: &'static str, flags: Flags, call: Call) -> Function {
     Function { module: PREVIEW_1, name, shape, flags, call }
 }
 
-type Answer = Result<(), Errno>;
-
-fn args_sizes_get(host: &mut HostCtx<'_>, args: Args<'_>) -> Answer {
-    host.memory.put_pointer(args.pointer(0), 1)?;
-    host.memory.put_pointer(args.pointer(1), PROGRAM.len() as u64)?;
-    Ok(())
+/// There are no sockets, and nothing that could make one.
+fn no_socket(host: &mut HostCtx<'_>, args: Args<'_>) -> Answer {
+    host.state.files.check(args.int(0))?;
+    Err(Errno::NOTSUP_OF_WASI)
 }
 
-fn args_get(host: &mut HostCtx<'_>, args: Args<'_>) -> Answer {
-    host.memory.put(args.pointer(1), PROGRAM)?;
-    host.memory.put_pointer(args.pointer(0), args.pointer(1))?;
-    Ok(())
-}
-
-/// There are no variables, as under the loader of AO's processes.
-fn environ_sizes_get(host: &mut HostCtx<'_>, args: Args<'_>) -> Answer {
-    host.memory.put_pointer(args.pointer(0), 0)?;
-    host.memory.put_pointer(args.pointer(1), 0)?;
-    Ok(())
-}
-
-fn environ_get(_: &mut HostCtx<'_>, _: Args<'_>) -> Answer {
-    Ok(())
-}
-
-/// The number of a clock: real time, monotonic, and those of the process and the thread. All of them tell the same.
-fn clock(number: i32) -> Answer {
-    if (0..4).contains(&number) { Ok(()) } else { Err(Errno::INVAL) }
-}
-
-/// Writes the caller's time in nanoseconds.
-fn clock_time_get(host: &mut HostCtx<'_>, args: Args<'_>) -> Answer {
-    const NANOSECONDS: u64 = 1_000_000;
-
-    clock(args.int(0))?;
-    host.memory.put_u64(args.pointer(2), host.now.saturating_mul(NANOSECONDS))?;
-    Ok(())
-}
-
-/// The caller's time has milliseconds.
-fn clock_res_get(host: &mut HostCtx<'_>, args: Args<'_>) -> Answer {
-    clock(args.int(0))?;
-    host.memory.put_u64(args.pointer(1), 1_000_000)?;
-    Ok(())
-}
-
-/// There is no randomness, and bytes that are not random must not pass for it.
-fn random_get(_: &mut HostCtx<'_>, _: Args<'_>) -> Answer {
-    Err(Errno::NOSYS)
-}
-
-fn sched_yield(_: &mut HostCtx<'_>, _: Args<'_>) -> Answer {
-    Ok(())
-}
-
-fn proc_exit(_: &mut HostCtx<'_>, args: Args<'_>) -> Result<u64, Fault> {
-    Err(Fault::Exit(args.int(0)))
-}
-
-fn fd_close(host: &mut HostCtx<'_>, args: Args<'_>) -> Answer {
-    host.state.files.close(args.int(0))
-}
-
-fn fd_sync(host: &mut HostCtx<'_>, args: Args<'_>) -> Answer {
-    host.state.files.check(args.int(0))
-}
-
-/// `fd`, `offset`, `whence` as `lseek` has it, and where the new offset is written.
-fn fd_seek(host: &mut HostCtx<'_>, args: Args<'_>) -> Answer {
-    seek(host, args, args.int(2))
-}
-
-/// The same with the numbers of `whence` in another order.
-fn older_fd_seek(host: &mut HostCtx<'_>, args: Args<'_>) -> Answer {
-    let whence = match args.int(2) {
-        0 => SEEK_CUR,
-        1 => SEEK_END,
-        2 => SEEK_SET,
-        _ => return Err(Errno::INVAL),
-    };
-    seek(host, args, whence)
-}
-
-fn seek(host: &mut HostCtx<'_>, args: Args<'_>, whence: i32) -> Answer {
-    let into = args.pointer(3);
-    host.memory.get(into, 8)?;
-    let offset = host.state.files.seek(args.int(0), args.wide(1), whence)?;
-    host.memory.put_u64(into, offset)?;
-    Ok(())
-}
-
-/// Writes a `fdstat`: what is open, and its flags. Of rights none are told, as by Emscripten.
-fn fd_fdstat_get(host: &mut HostCtx<'_>, args: Args<'_>) -> Answer {
-    const FDSTAT: u64 = 24;
-    /// Flags as WASI has them, and as `open` has them.
-    const FLAGS: [(u8, i32); 4] = [(1, O_APPEND), (2, O_DSYNC), (4, O_NONBLOCK), (16, O_SYNC_ONLY)];
-
-    let fd = args.int(0);
-    let files = &host.state.files;
-    let kind = match files.stat_open(fd)?.mode & S_IFMT {
-        S_IFCHR => 2,
-        S_IFDIR => 3,
-        S_IFLNK => 7,
-        _ => 4,
-    };
-    let open = files.flags(fd)?;
-    let flags = FLAGS.into_iter().filter(|(_, flag)| open & flag != 0).map(|(bit, _)| bit).sum();
-    let at = args.pointer(1);
-    let bytes = host.memory.get_mut(at, FDSTAT)?;
-    bytes.fill(0);
-    host.memory.put(at, &[kind, 0, flags])?;
-    Ok(())
-}
-
-fn fd_read(host: &mut HostCtx<'_>, args: Args<'_>) -> Answer {
-    let call = Parts { fd: args.int(0), at: args.pointer(1), count: args.pointer(2), into: args.pointer(3) };
-    call.read(host, |_| Ok(None), |files, fd, _, bytes| files.read(fd, bytes))
-}
-
-fn fd_pread(host: &mut HostCtx<'_>, args: Args<'_>) -> Answer {
-    let call = Parts { fd: args.int(0), at: args.pointer(1), count: args.pointer(2), into: args.pointer(4) };
-    let start = args.wide(3);
-    let offset = |done| behind(start, done);
-    call.read(host, |done| offset(done).map(Some), |files, fd, done, bytes| files.pread(fd, offset(done)?, bytes))
-}
-
-fn fd_write(host: &mut HostCtx<'_>, args: Args<'_>) -> Answer {
-    let call = Parts { fd: args.int(0), at: args.pointer(1), count: args.pointer(2), into: args.pointer(3) };
-    call.write(host, |files, fd, _, bytes, now| files.write(fd, bytes, now))
-}
-
-fn fd_pwrite(host: &mut HostCtx<'_>, args: Args<'_>) -> Answer {
-    let call = Parts { fd: args.int(0), at: args.pointer(1), count: args.pointer(2), into: args.pointer(4) };
-    let start = args.wide(3);
-    call.write(host, |files, fd, done, bytes, now| files.pwrite(fd, behind(start, done)?, bytes, now))
-}
-
-fn behind(start: i64, done: u64) -> Result<i64, Errno> {
-    i64::try_from(done).ok().and_then(|done| start.checked_add(done)).ok_or(Errno::INVAL)
-}
-
-/// A call that reads or writes in parts, and where it says how much that was.
-struct Parts {
-    fd: i32,
-    /// An array of addresses and sizes, each as wide as a pointer.
-    at: u64,
-    count: u64,
-    into: u64,
-}
-
-impl Parts {
-    /// `offset` is where a part is read, given what was read before; none is where the descriptor is.
-    fn read(
-        &self,
-        host: &mut HostCtx<'_>,
-        offset: impl Fn(u64) -> Result<Option<i64>, Errno>,
-        mut read: impl FnMut(&mut Files, i32, u64, &mut [u8]) -> Result<usize, Errno>,
-    ) -> Answer {
-        self.each(host, |host, done, at, size| {
-            if size > 0 {
-                host.memory.check(at, size)?;
-            }
-            let count = host.state.files.count(self.fd, offset(done)?, size)?;
-            host.memory.pay(count)?;
-            let bytes = if count == 0 { &mut [][..] } else { host.memory.room(at, count)? };
-            read(&mut host.state.files, self.fd, done, bytes)
-        })
-    }
-
-    fn write(
-        &self,
-        host: &mut HostCtx<'_>,
-        mut write: impl FnMut(&mut Files, i32, u64, &[u8], u64) -> Result<usize, Errno>,
-    ) -> Answer {
-        self.each(host, |host, done, at, size| {
-            let bytes = if size == 0 { &[][..] } else { host.memory.get(at, size)? };
-            write(&mut host.state.files, self.fd, done, bytes, host.now)
-        })
-    }
-
-    /// Does `part` for each part (what was done before, address, size) until one is not done whole. What fails after
-    /// something was done is not told: the program sees how far it came.
-    fn each(
-        &self,
-        host: &mut HostCtx<'_>,
-        mut part: impl FnMut(&mut HostCtx<'_>, u64, u64, u64) -> Result<usize, Errno>,
-    ) -> Answer {
-        if self.count > BUFFERS {
-            return Err(Errno::INVAL);
-        }
-        let width = host.memory.width().bytes();
-        host.memory.get(self.into, width)?;
-        // Looks at the descriptor even where there is nothing to do.
-        let mut done = part(host, 0, 0, 0)? as u64;
-        for index in 0..self.count {
-            let step = index * 2 * width;
-            let result = self.part(host, step, width).and_then(|(at, size)| {
-                let most = size.min(STEP_BYTES - done);
-                Ok((part(host, done, at, most)?, size))
-            });
-            match result {
-                Ok((count, size)) => {
-                    done += count as u64;
-                    if (count as u64) < size {
-                        break;
-                    }
-                }
-                Err(_) if done > 0 => {
-                    host.state.files.forget_wanted();
-                    break;
-                }
-                Err(errno) => return Err(errno),
-            }
-        }
-        host.memory.put_pointer(self.into, done)?;
-        Ok(())
-    }
-
-    /// Address and size of a part.
-    fn part(&self, host: &HostCtx<'_>, step: u64, width: u64) -> Result<(u64, u64), Errno> {
-        let at = self.at.checked_add(step).ok_or(Errno::FAULT)?;
-        let size = host.memory.pointer(at.checked_add(width).ok_or(Errno::FAULT)?)?;
-        Ok((host.memory.pointer(at)?, size))
-    }
+fn shutdown(host: &mut HostCtx<'_>, args: Args<'_>) -> Answer {
+    host.state.files.check(args.int(0))?;
+    Err(Errno::NOTSOCK)
 }

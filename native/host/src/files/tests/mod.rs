@@ -1,6 +1,7 @@
 //! Tests of the file system: what Linux does, what it is like as bytes, and random programs against a model.
 
 mod code;
+mod confined;
 mod descriptors;
 mod names;
 mod random;

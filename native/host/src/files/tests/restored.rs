@@ -45,6 +45,8 @@ fn step(files: &mut Files, what: u8, first: usize, second: i32) -> String {
             files.unmap(second as u64 * 4);
             String::new()
         }
+        18 => format!("{:?}", files.preopen(path.strip_prefix(b"../").unwrap_or(path))),
+        19 => format!("{:?} {:?}", files.renumber(fd, second), files.preopened(second)),
         _ => {
             let mut left = second;
             let mut names = Vec::new();
@@ -60,7 +62,7 @@ fn step(files: &mut Files, what: u8, first: usize, second: i32) -> String {
 
 proptest! {
     #[test]
-    fn nothing_changes_by_being_restored(steps in proptest::collection::vec((0_u8..19, 0_usize..8, 0_i32..8), 1..80)) {
+    fn nothing_changes_by_being_restored(steps in proptest::collection::vec((0_u8..21, 0_usize..8, 0_i32..8), 1..80)) {
         let (mut files, mut restored) = (Files::new(), Files::new());
         for (what, first, second) in steps {
             prop_assert_eq!(step(&mut files, what, first, second), step(&mut restored, what, first, second));
