@@ -46,6 +46,21 @@ rows() ->
             end,
             target => none
         },
+        #{
+            name => "fd-write",
+            title => "1 MB by fd_write, 4 KB each",
+            against => "Rust, into pages of its own",
+            turns => 200,
+            turn => fun(Context) ->
+                H = start(guest(Context, "writes")),
+                fun() ->
+                    {ok, [?MB]} = hb_wasm64:call(H, "write", [?MB div 4096, 4096]),
+                    integer_to_binary(?MB)
+                end
+            end,
+            reference => fun(Context) -> rust(Context, ["copy_pages", Size]) end,
+            target => {times, 1.5}
+        },
         small("memory-size", "memory_size", 20_000, fun(H) -> {ok, _} = hb_wasm64:memory_size(H) end),
         small("read-64", "read 64 bytes", 20_000, fun(H) -> {ok, _} = hb_wasm64:read(H, 64, 64) end),
         small("describe", "describe", 1_000, fun(H) -> {ok, _} = hb_wasm64:describe(H) end),

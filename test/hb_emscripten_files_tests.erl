@@ -413,7 +413,7 @@ a_state_cannot_claim_to_be_more_than_it_holds_test_() ->
         [?assertEqual(
              {error, {invalid_snapshot, #{code => malformed, message => <<"a state of the host of a size that none has">>}}},
              hb_wasm64:restore(H, Claims(Size))
-         ) || Size <- [1 bsl 32, 1 bsl 30, 1 bsl 23]],
+         ) || Size <- [1 bsl 32, 1 bsl 30, 1 bsl 25]],
         ?assertMatch({error, {invalid_snapshot, _}}, hb_wasm64:restore(H, Claims(lists:last(Sizes) + 65536))),
         ?assertEqual({ok, Snapshot}, hb_wasm64:snapshot(H))
     end).

@@ -8,8 +8,8 @@ use hb_wasm64_engine::error::Error;
 use hb_wasm64_engine::image::hash;
 use hb_wasm64_engine::value::{Arg, Value};
 use hb_wasm64_engine::{
-    Access, CallOptions, CallRequest, Caller, FuncName, Initialize, Instance, Progress, Response, Runtime, Slice,
-    StartRequest, TicketId,
+    Access, CallOptions, CallRequest, Caller, FuncName, Given, Initialize, Instance, Progress, Response, Runtime,
+    Slice, StartRequest, TicketId,
 };
 use std::sync::Arc;
 
@@ -357,6 +357,39 @@ fn a_program_has_the_time_of_its_start_and_the_start_function_none() {
         assert_eq!(call(&guest, name, &[]), Ok(vec![Value::F64(time.to_bits())]), "{name}");
     }
     assert_eq!(call(&guest, "now", &[]), Ok(vec![Value::F64(0)]), "and it ends with the start");
+}
+
+#[test]
+fn main_has_the_arguments_that_the_start_gives() {
+    let wat = r#"(module
+        (import "env" "emscripten_date_now" (func $now (result f64)))
+        (memory (export "memory") 1)
+        (global $stack (mut i32) (i32.const 65536))
+        (global $count (mut i32) (i32.const 0)) (global $seen (mut i32) (i32.const 0))
+        (func (export "stackSave") (result i32) (global.get $stack))
+        (func (export "stackRestore") (param i32) (global.set $stack (local.get 0)))
+        (func (export "stackAlloc") (param i32) (result i32)
+            (global.set $stack (i32.and (i32.sub (global.get $stack) (local.get 0)) (i32.const -16)))
+            (global.get $stack))
+        (func (export "main") (param i32 i32) (result i32)
+            (global.set $count (local.get 0))
+            ;; The first letters of each, and the end of the vector.
+            (global.set $seen (i32.add
+                (i32.load8_u (i32.load (local.get 1)))
+                (i32.add (i32.mul (i32.const 1000) (i32.load8_u (i32.load offset=4 (local.get 1))))
+                    (i32.mul (i32.const 1000000) (i32.load offset=12 (local.get 1))))))
+            (i32.load8_u (i32.load offset=8 (local.get 1))))
+        (func (export "count") (result i32) (global.get $count))
+        (func (export "seen") (result i32) (global.get $seen)))"#;
+    let guest = Guest::new(image(wat).unwrap());
+    let given = Given { args: Some(vec![b"abc".to_vec(), Vec::new()]), ..Given::default() };
+    let request = StartRequest { initialize: Initialize::Main, given, ..StartRequest::default() };
+    let progress = guest.start(caller(TicketId::fresh()), request, Slice::Long).progress;
+    assert!(matches!(progress, Progress::Finished(Ok(_))), "{progress:?}");
+    assert_eq!(call(&guest, "count", &[]), Ok(vec![Value::I32(3)]));
+    let seen = i32::from(b'.') + 1000 * i32::from(b'a');
+    assert_eq!(call(&guest, "seen", &[]), Ok(vec![Value::I32(seen)]));
+    assert_eq!(call(&guest, "stackSave", &[]), Ok(vec![Value::I32(65536)]));
 }
 
 #[test]

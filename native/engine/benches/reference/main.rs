@@ -11,6 +11,7 @@
 //! | `handle` image environment message turns | the call of an AO process by wasmtime; the two texts are files |
 //! | `instantiate` image turns | an instance made and dropped by wasmtime |
 //! | `copy_fresh` bytes turns, `copy_over` bytes turns | bytes copied into a new buffer, into an old one |
+//! | `copy_pages` bytes turns | bytes copied into pages that are made for them and found by number |
 
 mod copies;
 mod plain;
@@ -82,6 +83,10 @@ fn serve(instances: &mut Instances, line: &str) -> Result<(f64, String)> {
             let from = copies::source(bytes.parse()?);
             let mut to = vec![1; from.len()];
             measure(turns, || copies::over(&from, &mut to)).map(|(time, ())| (time, String::new()))
+        }
+        ["copy_pages", bytes, turns] => {
+            let from = copies::source(bytes.parse()?);
+            measure(turns, || copies::pages(&from)).map(|(time, written)| (time, written.to_string()))
         }
         _ => Err(format!("no such measurement: {line}").into()),
     }
