@@ -6,6 +6,7 @@ use crate::context::{Args, HostCtx};
 use crate::errno::Errno;
 use crate::function::Call::Wasi;
 use crate::function::{Call, Function, OPEN};
+use crate::wasi::{put_sizes, put_strings};
 
 /// Each variable with its NUL.
 const VARIABLES: [&[u8]; 7] = [
@@ -31,19 +32,17 @@ pub(super) fn functions(abi: Abi) -> &'static [Function] {
 }
 
 fn environ_sizes_get(host: &mut HostCtx<'_>, args: Args<'_>) -> Result<(), Errno> {
-    host.memory.put_pointer(args.pointer(0), VARIABLES.len() as u64)?;
-    host.memory.put_pointer(args.pointer(1), VARIABLES.concat().len() as u64)?;
-    Ok(())
+    let variables = variables(host);
+    put_sizes(host, args, &variables)
 }
 
 /// Writes pointers to the variables, and these.
 fn environ_get(host: &mut HostCtx<'_>, args: Args<'_>) -> Result<(), Errno> {
-    let (mut pointer, mut text) = (args.pointer(0), args.pointer(1));
-    for variable in VARIABLES {
-        host.memory.put(text, variable)?;
-        host.memory.put_pointer(pointer, text)?;
-        text = text.saturating_add(variable.len() as u64);
-        pointer = pointer.saturating_add(host.memory.width().bytes());
-    }
-    Ok(())
+    let variables = variables(host);
+    put_strings(host, args, &variables)
+}
+
+/// Those that the program is given take the place of all others.
+fn variables(host: &HostCtx<'_>) -> Vec<Vec<u8>> {
+    host.state.program.environment().unwrap_or_else(|| VARIABLES.map(<[u8]>::to_vec).to_vec())
 }

@@ -24,6 +24,7 @@ mod random;
 mod startup;
 mod transfer;
 
+pub(crate) use process::{put_sizes, put_strings};
 pub(crate) use startup::initialize;
 
 use crate::context::{Args, HostCtx};

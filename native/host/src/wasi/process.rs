@@ -24,7 +24,7 @@ pub(super) fn environ_get(host: &mut HostCtx<'_>, args: Args<'_>) -> Answer {
 }
 
 /// How many strings there are, and how many bytes they have with their NULs.
-fn put_sizes(host: &mut HostCtx<'_>, args: Args<'_>, strings: &[Vec<u8>]) -> Answer {
+pub(crate) fn put_sizes(host: &mut HostCtx<'_>, args: Args<'_>, strings: &[Vec<u8>]) -> Answer {
     let bytes: usize = strings.iter().map(Vec::len).sum();
     host.memory.pay(bytes as u64)?;
     host.memory.put_pointer(args.pointer(0), strings.len() as u64)?;
@@ -33,7 +33,7 @@ fn put_sizes(host: &mut HostCtx<'_>, args: Args<'_>, strings: &[Vec<u8>]) -> Ans
 }
 
 /// Where each string is, and the strings one behind the other.
-fn put_strings(host: &mut HostCtx<'_>, args: Args<'_>, strings: &[Vec<u8>]) -> Answer {
+pub(crate) fn put_strings(host: &mut HostCtx<'_>, args: Args<'_>, strings: &[Vec<u8>]) -> Answer {
     let (mut pointer, mut text) = (args.pointer(0), args.pointer(1));
     for string in strings {
         host.memory.put(text, string)?;
