@@ -63,7 +63,8 @@ boot(Context, Which, none) ->
     Image = image(Context, Which),
     fun(Turns) ->
         measured(Turns, fun() ->
-            {ok, H} = hb_wasm64:start(Image),
+            {ok, H} = hb_wasm64:start(Image, #{initialize => false}),
+            {ok, []} = hb_wasm64:call(H, <<"__wasm_call_ctors">>, []),
             {fun() -> hb_wasm64:call(H, <<"main">>, [0, 0]) end, fun({ok, [0]}) -> <<"0">> end}
         end)
     end.
