@@ -64,6 +64,7 @@
 %% `User' is the value of the option `user'.
 -type description() :: #{
     imports := [{func, string(), string(), string()}],
+    served := [{string(), string(), host | image | erlang | nobody}],
     exports := [{func | memory | table | global | tag, string(), string()}],
     image := binary(),
     mode := wasm,
@@ -123,7 +124,10 @@ start(Image, Options) -> hb_wasm64_start:start(Image, Options).
 -spec describe(handle()) -> {ok, description()} | {error, reason()}.
 describe(Handle) -> describe(Handle, #{}).
 
-%% @doc Describes an instance, without waiting for its turn: its imports `{func, Module, Name, Signature}', its exports
+%% @doc Describes an instance, without waiting for its turn: its imports `{func, Module, Name, Signature}', who serves each of them
+%% (`served': `{Module, Name, Who}' in the same order, where `Who' is `host', the engine; `image', instructions that have taken its place;
+%% `erlang', whoever answers imports, and without one it returns zeros; or `nobody', the same, but without one it fails, as it belongs to a
+%% runtime that the engine knows and it is not served there), its exports
 %% `{Kind, Name, Signature | []}', the SHA-256 of its image, the size of its memory in bytes when the guest last stopped,
 %% and whether it is `idle', `running' or `suspended' at an import; for an image with a meter `gas_used', what it had used then since
 %% its gas was refilled last.

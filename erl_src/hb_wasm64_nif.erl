@@ -149,7 +149,7 @@ host(_Handle) -> erlang:nif_error(nif_not_loaded).
     {ok, hb_wasm64:description()} | {error, term()} | {wait, job()}.
 describe(_Handle, _Ref, _Deadline) -> erlang:nif_error(nif_not_loaded).
 
--spec unserved(Module :: binary(), Func :: binary()) -> zeros | exit | integer().
+-spec unserved(Module :: binary(), Func :: binary()) -> zeros | exit | unsupported | integer().
 unserved(_Module, _Func) -> erlang:nif_error(nif_not_loaded).
 
 -spec memory_size(handle(), reference(), ticket()) -> {ok, non_neg_integer()} | {error, term()} | wait().

@@ -5,6 +5,19 @@
 
 -define(TIME, 1_700_000_000_000).
 
+%% Programs of Emscripten 3.1.6 print what they print in JavaScript, for which scripts/emcc-guests.sh has asked: dates, files and the
+%% environment, and C++ exceptions.
+guests_of_an_old_emscripten_print_what_they_print_in_javascript_test_() ->
+    [{Name, {timeout, 60, fun() ->
+        {ok, Expected} = file:read_file(filename:join([hb_support:root(), "test/guests/emcc", Name ++ ".expected"])),
+        Image = hb_support:guest("emcc/" ++ Name),
+        {ok, H} = hb_wasm64:start(Image, #{initialize => main, time => ?TIME + 123}),
+        {ok, #{stdout := Output, stderr := Errors}} = hb_wasm64:output(H),
+        ?assertEqual({string:split(Expected, "\n", all), <<>>}, {string:split(Output, "\n", all), Errors}),
+        {ok, #{served := Served}} = hb_wasm64:describe(H),
+        ?assertEqual([], [Func || {_, Func, Who} <- Served, Who =/= host, Who =/= image])
+    end}} || Name <- ["system", "throw"]].
+
 %% What `old_time_t.wasm' answers to its action `Date' is the day of the call.
 a_time_of_32_bits_is_read_as_one_test_() ->
     hb_support:with_shared("legacy/old_time_t.wasm", fun(Image) ->

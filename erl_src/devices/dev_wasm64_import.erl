@@ -61,7 +61,8 @@ served(Import, Waiting, Request, State, Opts) ->
         {undefined, _} ->
             case unserved(Waiting, Request, Opts) of
                 {{results, Results}, Recorded} -> {ok, Results, Recorded};
-                {{exit, _} = Exit, Recorded} -> {error, Exit, Recorded}
+                {{exit, _} = Exit, Recorded} -> {error, Exit, Recorded};
+                {{unsupported, _} = Refused, Recorded} -> {error, Refused, Recorded}
             end;
         {Answer, _} ->
             answer(Answer, State, Opts)
@@ -91,7 +92,8 @@ import(Base, Request, Opts) ->
         undefined ->
             case unserved(Base, Request, Opts) of
                 {{results, Results}, State} -> {ok, #{<<"state">> => State, <<"results">> => Results}};
-                {{exit, _} = Exit, _State} -> {error, dev_wasm64_error:message(<<"func">>, Exit)}
+                {{exit, _} = Exit, _State} -> {error, dev_wasm64_error:message(<<"func">>, Exit)};
+                {{unsupported, _} = Refused, _State} -> {error, dev_wasm64_error:message(<<"func">>, Refused)}
             end;
         Answer ->
             Answer
@@ -139,6 +141,8 @@ default(Module, Func, Args, Types, Opts) ->
                 {ok, [Status]} when is_integer(Status) -> {exit, Status};
                 _ -> {results, []}
             end;
+        {unsupported, _} ->
+            {unsupported, iolist_to_binary(["nobody serves ", Module, ".", Func, ", a function of Emscripten's library"])};
         _ ->
             {results, [zero(Type) || <<Type>> <= Types]}
     end.

@@ -244,6 +244,7 @@ impl Error {
             return match failure {
                 Failure::OutOfMemory => Error::trap(OUT_OF_HOST_MEMORY, failure, error),
                 Failure::Exit(status) => Error::Exit(*status),
+                Failure::Unserved(_) => Error::Unsupported(failure.to_string()),
                 Failure::Abort(_) => Error::trap("abort", failure, error),
                 Failure::TooDeep => Error::trap("stack_overflow", failure, error),
                 Failure::OutOfBounds(_) => Error::trap("memory_out_of_bounds", failure, error),

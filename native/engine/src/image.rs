@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::import::{self, Import, ImportInfo, Server};
 use crate::limits;
 use crate::value::Signature;
-use hb_wasm64_host::{Abi, Functions, Imported, Runtime, Shown, Width};
+use hb_wasm64_host::{Abi, Functions, Runtime, Width};
 use hb_wasm64_rewrite::expose::{self, Layout};
 use hb_wasm64_rewrite::unwind::Thrown;
 use hb_wasm64_rewrite::{Options, Rewritten, rewrite};
@@ -111,9 +111,9 @@ impl Image {
 
         let imported: Vec<_> = module.imports().map(|import| (import.module(), import.name())).collect();
         let runtime = Runtime::of(&imported);
-        let abi = abi(&module, width, facts.extends_time);
+        let abi = import::abi(&module, width, facts.extends_time);
         let functions = runtime.map(|runtime| Functions::new(runtime, width, facts.can_catch, abi));
-        let found = import::all(&module, functions.as_ref(), meter.as_ref())?;
+        let found = import::all(&module, functions.as_ref(), meter.as_ref(), &facts.replaced)?;
         let imports: Vec<_> = found.iter().map(|import| import.info.clone()).collect();
         let mut interceptable_modules: Vec<Arc<str>> = Vec::new();
         for import in imports.iter().filter(|import| import.interceptable) {
@@ -331,24 +331,6 @@ fn exports(module: &Module) -> (Vec<Export>, HashMap<Box<str>, FuncExport>) {
         }
     }
     (exports, funcs)
-}
-
-/// Which Emscripten has built a module, if one has.
-fn abi(module: &Module, width: Width, extends_time: bool) -> Abi {
-    let functions = module.imports().filter_map(|import| match import.ty() {
-        ExternType::Func(ty) => Some((import.module(), import.name(), ty)),
-        _ => None,
-    });
-    let imports: Vec<_> = functions
-        .map(|(module, name, ty)| Imported {
-            module,
-            name,
-            params: ty.params().collect(),
-            results: ty.results().collect(),
-        })
-        .collect();
-    let exports = module.exports().map(|export| export.name()).collect();
-    Abi::of(&Shown { imports: &imports, exports, width, extends_time })
 }
 
 fn is_reserved(name: &str) -> bool {

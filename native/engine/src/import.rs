@@ -9,7 +9,7 @@
 
 use crate::error::{Error, ImportFailure};
 use crate::value::{Arg, Signature, ValType, Value, coerce_some};
-use hb_wasm64_host::{Binding, Functions, Unserved};
+use hb_wasm64_host::{Abi, Binding, Failure, Functions, Imported, Shown, Unserved, Width};
 use hb_wasm64_rewrite::meter::Meter;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,6 +28,21 @@ pub struct ImportInfo {
     pub signature_text: String,
     /// Whether the host serves it, and it can be intercepted.
     pub interceptable: bool,
+    /// Who serves it.
+    pub served: Served,
+}
+
+/// Who serves an import, as callers see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Served {
+    /// The host of the engine.
+    Host,
+    /// The image itself, in which instructions take its place.
+    Image,
+    /// Whoever answers imports in Erlang; without one it returns zeros.
+    Erlang,
+    /// The same; without one it fails, as it is a function of a runtime that the host knows and does not serve.
+    Nobody,
 }
 
 /// An import, and what is needed to define it.
@@ -92,14 +107,18 @@ impl ImportInfo {
             signature_text: signature.to_string(),
             signature,
             interceptable: false,
+            served: Served::Erlang,
         }
     }
 
-    /// The results where nobody serves it, or the status with which the program ends.
-    pub(crate) fn unserved(&self, first: Option<&Value>) -> Result<Vec<Value>, i32> {
+    /// The results where nobody serves it, or how that ends the call.
+    pub(crate) fn unserved(&self, first: Option<&Value>) -> Result<Vec<Value>, Failure> {
         match (Unserved::of(&self.module, &self.name), &*self.signature.results, first) {
             (Unserved::Error(number), [ValType::I32], _) => Ok(vec![Value::I32(number)]),
-            (Unserved::Exit, [], Some(Value::I32(status))) if self.signature.params.len() == 1 => Err(*status),
+            (Unserved::Exit, [], Some(Value::I32(status))) if self.signature.params.len() == 1 => {
+                Err(Failure::Exit(*status))
+            }
+            (Unserved::Unsupported, ..) => Err(Failure::Unserved(format!("{}.{}", self.module, self.name))),
             (_, results, _) => Ok(results.iter().map(|ty| ty.zero()).collect()),
         }
     }
@@ -117,11 +136,17 @@ impl ImportInfo {
     }
 }
 
-/// The imports of a module, each with the function of the host that serves it, if one does.
+/// The imports of a module, each with the function of the host that serves it, if one does. Functions of the module have taken the
+/// place of some.
 ///
 /// # Errors
 /// [`Error::Link`] for an import that cannot be served.
-pub(crate) fn all(module: &Module, functions: Option<&Functions>, meter: Option<&Meter>) -> Result<Vec<Import>, Error> {
+pub(crate) fn all(
+    module: &Module,
+    functions: Option<&Functions>,
+    meter: Option<&Meter>,
+    replaced: &[u32],
+) -> Result<Vec<Import>, Error> {
     let mut imports: Vec<Import> = Vec::new();
     let mut modules: HashMap<&str, Arc<str>> = HashMap::new();
     let mut types: HashMap<(&str, &str), Signature> = HashMap::new();
@@ -156,8 +181,33 @@ pub(crate) fn all(module: &Module, functions: Option<&Functions>, meter: Option<
             signature_text: signature.to_string(),
             signature,
             interceptable: matches!(&server, Server::Host(binding) if binding.is_interceptable()),
+            served: match &server {
+                Server::Host(_) => Served::Host,
+                Server::Meter(_) => Served::Image,
+                Server::Erlang if replaced.contains(&index) => Served::Image,
+                Server::Erlang if Unserved::is_known(import.module(), import.name()) => Served::Nobody,
+                Server::Erlang => Served::Erlang,
+            },
         };
         imports.push(Import { info: Arc::new(info), ty, server });
     }
     Ok(imports)
+}
+
+/// Which Emscripten has built a module, if one has.
+pub(crate) fn abi(module: &Module, width: Width, extends_time: bool) -> Abi {
+    let functions = module.imports().filter_map(|import| match import.ty() {
+        ExternType::Func(ty) => Some((import.module(), import.name(), ty)),
+        _ => None,
+    });
+    let imports: Vec<_> = functions
+        .map(|(module, name, ty)| Imported {
+            module,
+            name,
+            params: ty.params().collect(),
+            results: ty.results().collect(),
+        })
+        .collect();
+    let exports = module.exports().map(|export| export.name()).collect();
+    Abi::of(&Shown { imports: &imports, exports, width, extends_time })
 }

@@ -30,7 +30,7 @@ pub mod value;
 pub use declared::engine_kind;
 pub use hb_wasm64_host::{FileKind, Given, Initialize, NotGiven, Runtime, Unserved};
 pub use hb_wasm64_rewrite::meter::MODULE as METER_MODULE;
-pub use import::ImportInfo;
+pub use import::{ImportInfo, Served};
 pub use instance::{
     Access, CallRequest, Caller, FuncName, GivenUp, Instance, Progress, Request, Response, Slice, Step,
 };

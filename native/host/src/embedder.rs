@@ -38,6 +38,9 @@ pub trait Embedder: Sized + Send + 'static {
     /// The function that the guest exports under a name.
     fn export(store: &mut StoreContextMut<'_, Self>, name: &str) -> Option<Func>;
 
+    /// The function at a place of the table through which the guest calls functions.
+    fn table_entry(store: &mut StoreContextMut<'_, Self>, index: u64) -> Option<Func>;
+
     /// Whether an import is to be [intercepted](Self::intercept) in the call that is in progress.
     fn is_intercepted(&self, import: &Self::Import) -> bool;
 

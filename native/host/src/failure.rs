@@ -17,6 +17,9 @@ pub enum Failure {
     /// The program gave up, and why.
     #[error("aborted: {0}")]
     Abort(String),
+    /// Nobody serves an import that the program cannot do without: its names.
+    #[error("nobody serves {0}, a function of Emscripten's library")]
+    Unserved(String),
     /// An address outside of the memory; of an import, where it was one.
     #[error("{} was given an address outside of the memory", .0.as_deref().unwrap_or("a function of the host"))]
     OutOfBounds(Option<String>),

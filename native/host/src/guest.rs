@@ -6,7 +6,7 @@ use crate::failure::{Failure, Fault};
 use crate::files::GivenUp;
 use crate::limits::{BYTES_PER_FUEL, GUEST_CALLS};
 use crate::memory::Memory;
-use wasmtime::{AsContextMut, StoreContextMut, Val, ValType};
+use wasmtime::{AsContextMut, Func, StoreContextMut, Val, ValType};
 
 /// Lets `work` see the memory of the guest and the state of the host. What it reads, writes and looks at takes fuel, before
 /// it does; where that is not enough the call ends, whatever `work` makes of it.
@@ -67,7 +67,29 @@ pub(crate) async fn call_export<T: Embedder>(
     name: &str,
     args: &[u64],
 ) -> wasmtime::Result<Option<u64>> {
-    let Some(func) = T::export(store, name) else { return Ok(None) };
+    match T::export(store, name) {
+        Some(func) => call(store, func, args).await,
+        None => Ok(None),
+    }
+}
+
+/// Calls what the table has at a place, as [`call_export`] does.
+pub(crate) async fn call_table<T: Embedder>(
+    store: &mut StoreContextMut<'_, T>,
+    index: u64,
+    args: &[u64],
+) -> wasmtime::Result<Option<u64>> {
+    match T::table_entry(store, index) {
+        Some(func) => call(store, func, args).await,
+        None => Ok(None),
+    }
+}
+
+async fn call<T: Embedder>(
+    store: &mut StoreContextMut<'_, T>,
+    func: Func,
+    args: &[u64],
+) -> wasmtime::Result<Option<u64>> {
     let ty = func.ty(store.as_context_mut());
     let param = |(arg, ty): (&u64, ValType)| match ty {
         ValType::I32 => Some(Val::I32(*arg as i32)),

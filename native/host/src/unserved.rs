@@ -2,8 +2,10 @@
 //!
 //! Where an import belongs to a protocol that has error numbers, a zero would say that something was done which was not:
 //! programs wait for it, or loop. So they are told, in the protocol's own way, that there is nobody. Only where no
-//! protocol is known the answer is zeros.
+//! protocol is known the answer is zeros. Functions of Emscripten's library that have no error numbers end the call: what they
+//! should have done would be missing.
 
+use crate::emscripten;
 use crate::errno::Errno;
 
 /// What an import answers that nobody serves.
@@ -15,9 +17,23 @@ pub enum Unserved {
     Error(i32),
     /// It does not return: the call ends, with its argument as the program's status.
     Exit,
+    /// The call ends: it is a function of Emscripten's library, which has no error that would say so.
+    Unsupported,
 }
 
+/// `EAI_FAIL` of musl.
+const EAI_FAIL: i32 = -4;
+
 impl Unserved {
+    /// Whether an import of these names that the host does not serve is known, and has nobody else to serve it by itself.
+    pub fn is_known(module: &str, name: &str) -> bool {
+        Unserved::of(module, name) != Unserved::Zeros || Unserved::is_of_wasi(module)
+    }
+
+    fn is_of_wasi(module: &str) -> bool {
+        matches!(module, "wasi_snapshot_preview1" | "wasi_unstable")
+    }
+
     /// What the import of these names answers.
     pub fn of(module: &str, name: &str) -> Unserved {
         match module {
@@ -33,6 +49,9 @@ impl Unserved {
             },
             // System calls of Linux, as Emscripten's library makes them: errors are negative.
             "env" if name.starts_with("__syscall") => Unserved::Error(Errno::NOSYS.negative()),
+            // A name cannot be found out; there is no such error as that nobody tells.
+            "env" if ["getaddrinfo", "getnameinfo"].contains(&name) => Unserved::Error(EAI_FAIL),
+            "env" if emscripten::is_of_library(name) => Unserved::Unsupported,
             _ => Unserved::Zeros,
         }
     }

@@ -282,7 +282,8 @@ fn host<'a>(env: Env<'a>, handle: Term<'a>) -> NifResult<Term<'a>> {
     Ok((atoms::ok(), host).encode(env))
 }
 
-/// What an import answers that nobody serves: the number of an error, `exit` where it does not return, else `zeros`.
+/// What an import answers that nobody serves: the number of an error, `exit` where it does not return, `unsupported` where it
+/// cannot say so, else `zeros`.
 #[rustler::nif]
 fn unserved<'a>(env: Env<'a>, module: Binary<'a>, func: Binary<'a>) -> Term<'a> {
     // Names that are not UTF-8 are of no protocol.
@@ -290,6 +291,7 @@ fn unserved<'a>(env: Env<'a>, module: Binary<'a>, func: Binary<'a>) -> Term<'a> 
     match Unserved::of(module.unwrap_or_default(), func.unwrap_or_default()) {
         Unserved::Error(number) => number.encode(env),
         Unserved::Exit => atoms::exit().to_term(env),
+        Unserved::Unsupported => atoms::unsupported().to_term(env),
         Unserved::Zeros => atoms::zeros().to_term(env),
     }
 }
@@ -324,6 +326,7 @@ fn description<'a>(env: Env<'a>, image: &Image, memory: u64, gas: Option<i64>, s
         env,
         [
             (atoms::imports(), terms::imports(env, image)),
+            (atoms::served(), terms::served(env, image)),
             (atoms::exports(), terms::exports(env, image)),
             (atoms::image(), terms::binary(env, image.hash())),
             (atoms::mode(), atoms::wasm().to_term(env)),

@@ -1,10 +1,10 @@
 //! Values, errors and descriptions as Erlang terms.
 
 use crate::atoms;
-use hb_wasm64_engine::Usage;
 use hb_wasm64_engine::error::{Error, ImportFailure, Limit, TrapInfo};
 use hb_wasm64_engine::image::Image;
 use hb_wasm64_engine::value::{Arg, Float, ValType, Value};
+use hb_wasm64_engine::{Served, Usage};
 use hb_wasm64_snapshot::Code;
 use rustler::{Atom, Binary, Encoder, Env, ListIterator, NewBinary, NifResult, Term, TermType};
 
@@ -265,6 +265,20 @@ pub fn imports<'a>(env: Env<'a>, image: &Image) -> Term<'a> {
         (atoms::func(), chars(env, &import.module), chars(env, &import.name), signature).encode(env)
     };
     image.imports().iter().map(import).collect::<Vec<_>>().encode(env)
+}
+
+/// `[{Module, Name, host | image | erlang | nobody}]`, in the order of the imports.
+pub fn served<'a>(env: Env<'a>, image: &Image) -> Term<'a> {
+    let served = |import: &std::sync::Arc<hb_wasm64_engine::ImportInfo>| {
+        let who = match import.served {
+            Served::Host => atoms::host(),
+            Served::Image => atoms::image(),
+            Served::Erlang => atoms::erlang(),
+            Served::Nobody => atoms::nobody(),
+        };
+        (chars(env, &import.module), chars(env, &import.name), who).encode(env)
+    };
+    image.imports().iter().map(served).collect::<Vec<_>>().encode(env)
 }
 
 /// `[{Kind, Name, Signature | []}]`.

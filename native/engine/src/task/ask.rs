@@ -5,7 +5,7 @@ use crate::error::ImportFailure;
 use crate::import::{ImportInfo, Reply};
 use crate::ticker::SLICE_TICKS;
 use crate::value;
-use hb_wasm64_host::{Failure, Intercepted};
+use hb_wasm64_host::Intercepted;
 use std::sync::Arc;
 use wasmtime::{AsContextMut, StoreContextMut, Val};
 
@@ -34,7 +34,7 @@ pub(crate) async fn ask(
         let first = params.first().map(|val| value::from_val(&mut store, val));
         match import.unserved(first.as_ref()) {
             Ok(results) => Ok(Reply::Results(results)),
-            Err(status) => return Err(Failure::Exit(status).into()),
+            Err(failure) => return Err(failure.into()),
         }
     } else {
         let args = params.iter().map(|val| value::from_val(&mut store, val)).collect();

@@ -53,6 +53,12 @@ impl Embedder for Data {
         instance.get_module_export(&mut *store, &export.index).and_then(wasmtime::Extern::into_func)
     }
 
+    fn table_entry(store: &mut StoreContextMut<'_, Data>, index: u64) -> Option<Func> {
+        let (image, instance) = (store.data().image.clone(), store.data().instance?);
+        let table = instance.get_module_export(&mut *store, image.table()?)?.into_table()?;
+        table.get(&mut *store, index)?.as_func().flatten().copied()
+    }
+
     fn is_intercepted(&self, import: &Arc<ImportInfo>) -> bool {
         !self.stub && self.intercept.iter().any(|module| Arc::ptr_eq(module, &import.module))
     }

@@ -10,7 +10,7 @@ use crate::embedder::Embedder;
 use crate::failure::Fault;
 use crate::function::Call::{self, Plain};
 use crate::function::{Function, OWN, Operation, env};
-use crate::guest::{call_export, with_host};
+use crate::guest::{call_export, call_table, with_host};
 use crate::memory::{Memory, Width};
 use wasmtime::StoreContextMut;
 
@@ -35,6 +35,11 @@ pub(super) const FUNCTIONS: &[Function] = &[
     env("__cxa_end_catch", ":", OWN, Call::Operation(Operation::EndCatch)),
     env("__cxa_get_exception_ptr", "p:p", OWN, Call::Operation(Operation::ExceptionPointer)),
     env("__cxa_current_primary_exception", ":p", OWN, Call::Operation(Operation::CurrentPrimary)),
+    // Up to Emscripten 3.1.27, and up to 3.1.35: later libraries do this themselves.
+    env("__cxa_allocate_exception", "p:p", OWN, Call::Operation(Operation::AllocateException)),
+    env("__cxa_free_exception", "p:", OWN, Call::Operation(Operation::FreeException)),
+    env("__cxa_increment_exception_refcount", "p:", OWN, Call::Operation(Operation::AddReference)),
+    env("__cxa_decrement_exception_refcount", "p:", OWN, Call::Operation(Operation::DropReference)),
 ];
 
 /// [`THROW`] in an image that is built without catching.
@@ -55,11 +60,14 @@ struct Header {
 impl Header {
     fn of(memory: &Memory<'_>, exception: u64) -> Result<Header, Fault> {
         let width = memory.width();
-        let size = match width {
+        Ok(Header { at: exception.checked_sub(Header::size(width)).ok_or(Fault::OutOfBounds)?, width })
+    }
+
+    fn size(width: Width) -> u64 {
+        match width {
             Width::Narrow => 24,
             Width::Wide => 48,
-        };
-        Ok(Header { at: exception.checked_sub(size).ok_or(Fault::OutOfBounds)?, width })
+        }
     }
 
     /// Address of a field that lies behind so many pointers.
@@ -168,7 +176,7 @@ pub(super) async fn begin_catch<T: Embedder>(
         host.memory.put_u8(header.rethrown(), 0)?;
         exceptions.catch(exception)
     })?;
-    call_export(store, "__cxa_increment_exception_refcount", &[exception]).await?;
+    add_reference(store, exception).await?;
     // Since Emscripten 3.1.65 the library itself tells. Where it exports no more than what it imports, this comes back
     // as `Operation::ExceptionPointer`.
     match call_export(store, "__cxa_get_exception_ptr", &[exception]).await? {
@@ -182,7 +190,7 @@ pub(super) async fn end_catch<T: Embedder>(store: &mut StoreContextMut<'_, T>) -
     let exception = with_host(store, |host| {
         host.state.exceptions.caught.pop().ok_or_else(|| Fault::Abort("__cxa_end_catch: no exception is caught".into()))
     })?;
-    call_export(store, "__cxa_decrement_exception_refcount", &[exception]).await?;
+    drop_reference(store, exception).await?;
     with_host(store, |host| {
         host.state.exceptions.last = 0;
         Ok(0)
@@ -238,7 +246,65 @@ pub(super) async fn find_matching_catch<T: Embedder>(
 pub(super) async fn current_primary<T: Embedder>(store: &mut StoreContextMut<'_, T>) -> wasmtime::Result<u64> {
     let exception = with_host(store, |host| Ok(host.state.exceptions.caught.last().copied()))?;
     if let Some(exception) = exception {
-        call_export(store, "__cxa_increment_exception_refcount", &[exception]).await?;
+        add_reference(store, exception).await?;
     }
     Ok(exception.unwrap_or(0))
+}
+
+/// Makes room for an exception behind an empty header: its address.
+pub(super) async fn allocate<T: Embedder>(store: &mut StoreContextMut<'_, T>, size: u64) -> wasmtime::Result<u64> {
+    let header = Header::size(store.data().width());
+    let at = call_export(store, "malloc", &[size.saturating_add(header)]).await?.unwrap_or_default();
+    with_host(store, |host| {
+        if at == 0 {
+            return Err(Fault::Abort("out of memory: there is no room for an exception".into()));
+        }
+        host.memory.get_mut(at, header)?.fill(0);
+        Ok(at.saturating_add(header))
+    })
+}
+
+pub(super) async fn free<T: Embedder>(store: &mut StoreContextMut<'_, T>, exception: u64) -> wasmtime::Result<u64> {
+    let at = with_host(store, |host| Header::of(&host.memory, exception).map(|header| header.at))?;
+    call_export(store, "free", &[at]).await?;
+    Ok(0)
+}
+
+/// Counts one who refers to an exception more: the library does, or leaves that to its host.
+pub(super) async fn add_reference<T: Embedder>(
+    store: &mut StoreContextMut<'_, T>,
+    exception: u64,
+) -> wasmtime::Result<u64> {
+    if exception != 0 && call_export(store, "__cxa_increment_exception_refcount", &[exception]).await?.is_none() {
+        with_host(store, |host| {
+            let count = Header::of(&host.memory, exception)?.at;
+            let new = host.memory.i32(count)?.wrapping_add(1);
+            host.memory.put_i32(count, new)
+        })?;
+    }
+    Ok(0)
+}
+
+/// The same for one less. Without any, the exception is destroyed, unless it is on its way again.
+pub(super) async fn drop_reference<T: Embedder>(
+    store: &mut StoreContextMut<'_, T>,
+    exception: u64,
+) -> wasmtime::Result<u64> {
+    if exception == 0 || call_export(store, "__cxa_decrement_exception_refcount", &[exception]).await?.is_some() {
+        return Ok(0);
+    }
+    let destructor = with_host(store, |host| {
+        let header = Header::of(&host.memory, exception)?;
+        let count = host.memory.i32(header.at)?;
+        host.memory.put_i32(header.at, count.wrapping_sub(1))?;
+        let is_last = count == 1 && host.memory.u8(header.rethrown())? == 0;
+        if is_last { host.memory.pointer(header.destructor()).map(Some) } else { Ok(None) }
+    })?;
+    if let Some(destructor) = destructor {
+        if destructor != 0 {
+            call_table(store, destructor, &[exception]).await?;
+        }
+        free(store, exception).await?;
+    }
+    Ok(0)
 }

@@ -20,6 +20,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
     env("_emscripten_memcpy_js", "ppp:", OWN, Do(Operation::Copy)),
     env("emscripten_memcpy_js", "ppp:", OWN, Do(Operation::Copy)),
     env("emscripten_memcpy_big", "ppp:", OWN, Do(Operation::Copy)),
+    // In Emscripten 3.1.6. Nobody looks at what it returns.
+    env("emscripten_memcpy_big", "ppp:p", OWN, Do(Operation::Copy)),
     env("emscripten_resize_heap", "p:i", OWN, Do(Operation::ResizeHeap)),
     env("emscripten_get_heap_max", ":p", OWN, Do(Operation::HeapMax)),
     env("_mmap_js", "piiijpp:i", OWN_FILE, Do(Operation::Map)),

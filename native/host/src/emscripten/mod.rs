@@ -65,6 +65,23 @@ pub(crate) fn is_emscripten<'a>(imports: impl IntoIterator<Item = (&'a str, &'a 
     imports.into_iter().any(|(module, name)| module == ENV && is_of_the_runtime(name))
 }
 
+/// Whether a name is one of a function of Emscripten's library that a program cannot do without: it means that something is
+/// done. Those that only tell somebody something are not.
+pub(crate) fn is_of_library(name: &str) -> bool {
+    /// Marks for tools, output for developers, and what keeps a program alive that ends with its call anyway.
+    const TOLD: [&str; 5] = [
+        "emscripten_trace_",
+        "emscripten_runtime_keepalive_",
+        "_emscripten_runtime_keepalive_",
+        "emscripten_dbg",
+        "emscripten_debugger",
+    ];
+    const OTHER: [&str; 4] = ["_wasmfs_", "_embind_", "_emval_", "_Unwind_"];
+
+    let begins = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
+    (is_of_the_runtime(name) || begins(&OTHER)) && !begins(&TOLD)
+}
+
 fn is_of_the_runtime(name: &str) -> bool {
     // Standalone images import these, too.
     const STANDALONE: [&str; 2] = ["_emscripten_system", "emscripten_notify_memory_growth"];

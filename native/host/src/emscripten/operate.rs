@@ -24,6 +24,10 @@ pub(crate) async fn operate<T: Embedder>(
         }
         Operation::ExceptionPointer => exceptions::pointer(store, first).await,
         Operation::CurrentPrimary => exceptions::current_primary(store).await,
+        Operation::AllocateException => exceptions::allocate(store, first).await,
+        Operation::FreeException => exceptions::free(store, first).await,
+        Operation::AddReference => exceptions::add_reference(store, first).await,
+        Operation::DropReference => exceptions::drop_reference(store, first).await,
         Operation::Copy => heap::copy(store, Args(args)).await,
         Operation::ResizeHeap => heap::resize(store, first).await,
         Operation::HeapMax => Ok(heap::maximum(store)),

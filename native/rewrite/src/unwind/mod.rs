@@ -89,6 +89,8 @@ pub struct Facts {
     pub stack_pointer: Option<u32>,
     /// Whether the module contains code that catches C++ exceptions.
     pub can_catch: bool,
+    /// The imports in the place of which functions of the module are, by index and in their order.
+    pub replaced: Vec<u32>,
     /// Whether the code makes 64 bits of a time that its host gives in 32: it was built by Emscripten 3.1.16 or later then.
     pub extends_time: bool,
 }
@@ -113,6 +115,8 @@ pub(crate) fn run<'a>(module: &Module<'a>) -> Result<Unwound<'a>, Error> {
         replacements.replace(function)?;
     }
     let (edits, tags) = replacements.finish()?;
+    let mut replaced: Vec<u32> = edits.moved.keys().copied().collect();
+    replaced.sort_unstable();
     let rewritten = if edits.moved.is_empty() { Cow::Borrowed(module.wasm) } else { redirect_calls(module, edits)? };
     let facts = Facts {
         tags,
@@ -120,6 +124,7 @@ pub(crate) fn run<'a>(module: &Module<'a>) -> Result<Unwound<'a>, Error> {
         is_64_bit: names.is_64_bit,
         stack_pointer: names.stack_pointer(module),
         can_catch: names.can_catch(module),
+        replaced,
         extends_time: time::is_extended(module)?,
     };
     Ok(Unwound { module: rewritten, facts })
