@@ -87,6 +87,7 @@ call(Handle, Func, Args, ImportFun, State, Opts, Intercepted) ->
 intercepted(Handle) ->
     case hb_wasm64:host(Handle) of
         {ok, wasi} -> [<<"wasi_snapshot_preview1">>, <<"wasi_unstable">>, <<"env">>];
+        {ok, assemblyscript} -> [<<"env">>];
         _ -> []
     end.
 

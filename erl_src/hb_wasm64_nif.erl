@@ -142,7 +142,7 @@ watch(_Handle, _Ref) -> erlang:nif_error(nif_not_loaded).
 -spec status(handle()) -> {ok, idle | running | suspended} | {error, term()}.
 status(_Handle) -> erlang:nif_error(nif_not_loaded).
 
--spec host(handle()) -> {ok, emscripten | wasi | none} | {error, not_local}.
+-spec host(handle()) -> {ok, emscripten | wasi | assemblyscript | none} | {error, not_local}.
 host(_Handle) -> erlang:nif_error(nif_not_loaded).
 
 -spec describe(handle(), reference(), deadline()) ->

@@ -155,3 +155,35 @@ random_bytes_of_a_process_are_of_the_message_test_() ->
         ?assertEqual(Bytes, Run(<<"1">>, #{})),
         ?assertEqual(4, length(lists:usort([Bytes, Run(2, #{}), Run(1, #{<<"timestamp">> => 5}), Run(1, #{<<"hash-chain">> => <<"x">>})])))
     end).
+
+%%% AssemblyScript without WASI
+
+what_a_module_of_assemblyscript_throws_is_told_test() ->
+    {ok, H} = hb_wasm64:start(image("throws")),
+    ?assertEqual({ok, assemblyscript}, hb_wasm64:host(H)),
+    ?assertEqual({ok, [3]}, hb_wasm64:call(H, "add", [1, 2])),
+    ?assertEqual({ok, [2]}, hb_wasm64:call(H, "fail", [2])),
+    Message = fun(Func, Arg) ->
+        {error, {trap, #{code := abort, message := Message}}} = hb_wasm64:call(H, Func, [Arg]),
+        Message
+    end,
+    ?assertEqual(<<"aborted: too many: 3 in throws.ts:7:14">>, Message("fail", 3)),
+    ?assertEqual(<<"aborted: n is below ten in throws.ts:12:3">>, Message("check", 10)),
+    [?assertEqual({ok, []}, hb_wasm64:call(H, Func, [7])) || Func <- ["log", "said"]],
+    ?assertEqual({ok, #{stdout => <<"traced 7 0.5\n">>, stderr => <<>>}}, hb_wasm64:output(H)),
+    {ok, []} = hb_wasm64:call(H, "log", [-1]),
+    ?assertEqual({ok, #{stdout => <<"n is -1\n">>, stderr => <<>>}}, hb_wasm64:output(H)),
+    %% Somebody else may serve it.
+    Log = fun(Said, #{func := "console.log", instance := Scope, args := [At]}, _) ->
+        {ok, <<Size:32/little>>} = hb_wasm64:read(Scope, At - 4, 4),
+        {ok, Text} = hb_wasm64:read(Scope, At, Size),
+        {ok, [], [unicode:characters_to_binary(Text, {utf16, little}) | Said]}
+    end,
+    ?assertEqual({ok, [], [<<"n is 5">>]}, hb_wasm64:call(H, "log", [5], Log, [], #{intercept => ["env"]})).
+
+%% A name is not enough.
+an_import_of_another_type_is_no_function_of_assemblyscript_test() ->
+    Image = hb_import_image:forwarding([{"env", "abort", "(i)i", x}], 32),
+    {ok, H} = hb_wasm64:start(Image),
+    Abort = fun(none, #{func := "abort", args := [N]}, _) -> {ok, [N + 1], none} end,
+    ?assertEqual({ok, [6], none}, hb_wasm64:call(H, "env.abort", [5], Abort, none, #{})).

@@ -132,7 +132,7 @@ find_parameters(Body, Request, Base, Opts) ->
 %% Options of a call for an image whose imports the engine serves.
 host(Handle, Function, Prefix, Body, Request, Base, Opts) ->
     case hb_wasm64:host(Handle) of
-        {ok, emscripten} ->
+        {ok, Runtime} when Runtime =:= emscripten; Runtime =:= assemblyscript ->
             Intercepted = dev_wasm64_import:intercepted(Prefix, Base, Opts),
             #{time => dev_wasm64_moment:time(Body, Request, Opts), intercept => Intercepted};
         {ok, wasi} ->

@@ -138,7 +138,7 @@ impl Image {
         let stack_pointer = match runtime {
             Some(Runtime::Wasi) => facts.stack_pointer.or_else(|| stack::stack_pointer(bytes)),
             Some(Runtime::Emscripten) => facts.stack_pointer,
-            None => None,
+            Some(Runtime::AssemblyScript) | None => None,
         };
         let stack_pointer = layout.globals.iter().find(|global| Some(global.index) == stack_pointer);
         let stack_pointer = stack_pointer.and_then(|global| module.get_export_index(&global.name));

@@ -2,11 +2,11 @@
 //! Emscripten's and is of another type is something else.
 
 use crate::abi::Abi;
-use crate::emscripten;
 use crate::function::{Call, ENV, Flags, Function};
 use crate::memory::Width;
 use crate::runtime::Runtime;
 use crate::wasi;
+use crate::{assemblyscript, emscripten};
 use wasmtime::{Val, ValType};
 
 /// The result of a function, as the image has it.
@@ -71,11 +71,12 @@ impl Functions {
     }
 
     /// The functions of a module, those that come first hiding others of the same name and type. An image of WASI's may
-    /// import system calls from Emscripten's library: they reach the same files.
+    /// import system calls from Emscripten's library, which reach the same files, and AssemblyScript's functions.
     fn rows(&self, module: &str) -> impl Iterator<Item = &'static Function> {
         let env: &[&[Function]] = match (self.runtime, module) {
             (Runtime::Emscripten, ENV) => &emscripten::FUNCTIONS,
-            (Runtime::Wasi, ENV) => &[emscripten::SYSCALLS],
+            (Runtime::Wasi, ENV) => &[emscripten::SYSCALLS, assemblyscript::FUNCTIONS],
+            (Runtime::AssemblyScript, ENV) => &[assemblyscript::FUNCTIONS],
             _ => &[],
         };
         let first = (self.runtime == Runtime::Emscripten).then(|| emscripten::first(self.abi));

@@ -10,6 +10,7 @@
 //! | [`runtime`](Runtime), `recognize` | which runtime an image was built for, and how to tell |
 //! | [`abi`](Abi) | which Emscripten has built an image |
 //! | `emscripten/` | the functions that images built with Emscripten import |
+//! | `assemblyscript` | the functions that AssemblyScript's compiler imports |
 //! | `wasi/` | the functions of WASI preview 1 |
 //! | `function` | what is known of a function: a row |
 //! | [`bind`](Functions) | which function serves an import, and how arguments are passed |
@@ -28,6 +29,7 @@
 #![deny(missing_docs)]
 
 mod abi;
+mod assemblyscript;
 mod bind;
 mod context;
 mod embedder;

@@ -1,7 +1,7 @@
 //! How to tell which runtime an image was built for.
 
 use crate::runtime::Runtime;
-use crate::{emscripten, wasi};
+use crate::{assemblyscript, emscripten, wasi};
 
 impl Runtime {
     /// By what an image imports: the names of modules and functions. `None` where it expects nothing that is served here.
@@ -10,8 +10,10 @@ impl Runtime {
     pub fn of(imports: &[(&str, &str)]) -> Option<Runtime> {
         if emscripten::is_emscripten(imports.iter().copied()) {
             Some(Runtime::Emscripten)
+        } else if imports.iter().any(|(module, _)| wasi::MODULES.contains(module)) {
+            Some(Runtime::Wasi)
         } else {
-            imports.iter().any(|(module, _)| wasi::MODULES.contains(module)).then_some(Runtime::Wasi)
+            assemblyscript::is_assemblyscript(imports).then_some(Runtime::AssemblyScript)
         }
     }
 }

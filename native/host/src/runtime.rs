@@ -7,4 +7,6 @@ pub enum Runtime {
     Emscripten,
     /// WASI preview 1, or the snapshot before it.
     Wasi,
+    /// AssemblyScript's, without WASI.
+    AssemblyScript,
 }

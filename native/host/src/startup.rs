@@ -17,6 +17,6 @@ pub async fn initialize<T: Embedder>(
 ) -> wasmtime::Result<()> {
     match runtime {
         Runtime::Emscripten => emscripten::initialize(store, initialize).await,
-        Runtime::Wasi => wasi::initialize(store, initialize).await,
+        Runtime::Wasi | Runtime::AssemblyScript => wasi::initialize(store, initialize).await,
     }
 }

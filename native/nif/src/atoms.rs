@@ -115,6 +115,7 @@ rustler::atoms! {
     interceptable,
     emscripten,
     wasi,
+    assemblyscript,
     file,
     directory,
     device,

@@ -270,13 +270,14 @@ fn status_atom(handle: &Handle) -> Option<Atom> {
     }
 }
 
-/// `emscripten`, `wasi` or `none`: the host that serves imports of the instance's image.
+/// `emscripten`, `wasi`, `assemblyscript` or `none`: the host that serves imports of the instance's image.
 #[rustler::nif]
 fn host<'a>(env: Env<'a>, handle: Term<'a>) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
     let host = match handle.instance.image().runtime() {
         Some(Runtime::Emscripten) => atoms::emscripten(),
         Some(Runtime::Wasi) => atoms::wasi(),
+        Some(Runtime::AssemblyScript) => atoms::assemblyscript(),
         None => atoms::none(),
     };
     Ok((atoms::ok(), host).encode(env))

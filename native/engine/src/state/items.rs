@@ -62,7 +62,7 @@ impl Items {
     fn has_host_memory(&self, bytes: u64) -> bool {
         match self.runtime {
             Some(Runtime::Emscripten) => true,
-            Some(Runtime::Wasi) => bytes > 0,
+            Some(Runtime::Wasi | Runtime::AssemblyScript) => bytes > 0,
             None => false,
         }
     }
