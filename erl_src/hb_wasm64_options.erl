@@ -35,6 +35,8 @@
 %% <tr><td>`stdin'</td><td>`start'</td><td>`<<>>'</td><td>what it can read from its standard input</td></tr>
 %% <tr><td>`seed'</td><td>`start', calls</td><td>none</td><td>what its random bytes follow from. Without a seed it is told that there
 %%     are none (`ENOSYS'). That of a call holds as long as the call</td></tr>
+%% <tr><td>`files'</td><td>`start'</td><td>`#{}'</td><td>files that a program finds, by their absolute paths: up to 1,024, with
+%%     16 MiB together. {@link hb_wasm64:put_file/3} has no such bound</td></tr>
 %% <tr><td>`preopens'</td><td>`start'</td><td>`[<<"/">>]'</td><td>the directories that a program of WASI finds open, under these
 %%     names; one that does not begin with a slash starts at the root. Those that are missing are made</td></tr>
 %% <tr><td>`memory'</td><td>`start'</td><td>the node's</td><td>bytes that the memories of the instance may have together, the
@@ -112,6 +114,7 @@
     stdin => binary(),
     seed => binary(),
     preopens => [binary()],
+    files => #{Path :: binary() => Contents :: binary()},
     memory => non_neg_integer(),
     table => non_neg_integer(),
     snapshot => hb_wasm64:snapshot() | {raw, Memory :: binary(), Rest :: binary() | none}
@@ -150,6 +153,7 @@
 -define(MAX_STRINGS, 65_536).
 -define(MAX_STRINGS_BYTES, (1 bsl 20)).
 -define(MAX_STDIN, (16 bsl 20)).
+-define(MAX_FILES, 1024).
 -define(MAX_SEED, 65_536).
 -define(MAX_PREOPENS, 64).
 
@@ -169,6 +173,7 @@ option(args) -> {[start], engine, [], fun args/1};
 option(env) -> {[start], engine, [], fun env/1};
 option(stdin) -> {[start], engine, <<>>, fun stdin/1};
 option(seed) -> {[start | ?CALLS], engine, none, fun seed/1};
+option(files) -> {[start], engine, [], fun files/1};
 option(preopens) -> {[start], engine, [<<"/">>], fun preopens/1};
 option(snapshot) -> {[start], erlang, none, fun state/1};
 option(initialize) -> {[start], engine, constructors, fun initialize/1};
@@ -278,6 +283,17 @@ preopens(Paths) when is_list(Paths) ->
     end;
 preopens(_Other) -> error.
 
+%% In the order of the paths.
+files(Files) when is_map(Files), map_size(Files) =< ?MAX_FILES ->
+    Given = lists:sort(maps:to_list(Files)),
+    Are = fun({Path, Contents}) -> is_binary(Path) andalso is_binary(Contents) end,
+    case lists:all(Are, Given) andalso lists:sum([byte_size(Contents) || {_, Contents} <- Given]) =< ?MAX_STDIN of
+        %% What a path may be like the native library knows.
+        true -> {ok, Given};
+        false -> error
+    end;
+files(_Other) -> error.
+
 limit(Limit) when is_integer(Limit), Limit >= 0, Limit < (1 bsl 64) -> {ok, Limit};
 limit(_Other) -> error.
 
@@ -345,7 +361,7 @@ engine(#parsed{engine = Engine}) -> Engine.
 %% @doc Those of the engine's options of a start that say what the program is given.
 -spec gives(map()) -> [atom()].
 gives(Options) ->
-    [Key || Key <- [args, env, preopens, seed, stdin], is_map_key(Key, Options)].
+    [Key || Key <- [args, env, files, preopens, seed, stdin], is_map_key(Key, Options)].
 
 %% @doc The value of an option that the Erlang side uses.
 -spec value(atom(), parsed()) -> term().

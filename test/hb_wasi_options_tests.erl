@@ -26,7 +26,11 @@ what_is_malformed_is_refused_test() ->
             {preopens, [<<>>]}, {preopens, [<<"/a/../b">>]}, {preopens, [<<"/a/./b">>]}, {preopens, [<<"a//b">>]},
             {preopens, [<<"/a", 0>>]}, {preopens, [<<16#ff>>]}, {preopens, [<<"/a/">>]}, {preopens, [<<"/dev/null">>]},
             {preopens, [<<"/dev/null/x">>]}, {preopens, [binary:copy(<<"x">>, 256)]},
-            {preopens, lists:duplicate(65, <<"/">>)}
+            {preopens, lists:duplicate(65, <<"/">>)}, {files, [{<<"/a">>, <<>>}]}, {files, #{"/a" => <<>>}},
+            {files, #{<<"/a">> => "text"}}, {files, #{<<"a">> => <<>>}}, {files, #{<<"/tmp">> => <<>>}},
+            {files, #{<<"/a", 0>> => <<>>}}, {files, #{<<"/a">> => <<>>, <<"/a/b">> => <<>>}},
+            {files, #{<<"/a">> => binary:copy(<<"x">>, (16 bsl 20) + 1)}},
+            {files, maps:from_list([{<<"/", N:32>>, <<>>} || N <- lists:seq(1, 1025)])}
         ]
     ].
 

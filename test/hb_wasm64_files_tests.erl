@@ -92,6 +92,18 @@ an_import_function_may_leave_files_test() ->
     {ok, [7], {ok, Listed}} = hb_wasm64:call(H, "import_in_invoke", [7], Give, none, #{}),
     ?assertEqual([{<<"asked">>, {file, 1}}, {<<"plain">>, {file, 8}}], [File || {_, {file, _}} = File <- Listed]).
 
+%% Before anything runs.
+a_program_may_be_given_files_for_its_start_test() ->
+    Files = #{<<"/data/a">> => <<"one">>, <<"/b">> => <<>>},
+    {ok, H} = hb_wasm64:start(hb_support:guest("emscripten/files"), #{files => Files}),
+    ?assertEqual({ok, <<"one">>}, hb_wasm64:read_file(H, "/data/a")),
+    ?assertEqual({ok, <<>>}, hb_wasm64:read_file(H, "/b")),
+    {ok, Snapshot} = hb_wasm64:snapshot(H),
+    ?assertEqual(
+        {error, {invalid_option, files, Files}},
+        hb_wasm64:start(hb_support:guest("emscripten/files"), #{files => Files, snapshot => Snapshot})
+    ).
+
 %%% Lazy files
 
 -define(SIZE, 100_000).

@@ -87,6 +87,9 @@ pub const ARGUMENTS: usize = 65_536;
 /// Bytes of a program's standard input.
 pub const INPUT_BYTES: usize = 16 << 20;
 
+/// Files that a program can be given at its start; their contents have [`INPUT_BYTES`] together.
+pub const GIVEN_FILES: usize = 1024;
+
 /// Bytes of a seed.
 pub const SEED_BYTES: usize = 65_536;
 

@@ -3,7 +3,9 @@
 use crate::encoding::{Counted, Sink};
 use crate::errno::Errno;
 use crate::files::Files;
-use crate::limits::{ARGUMENT_BYTES, ARGUMENTS, INPUT_BYTES, NAME_BYTES, PATH_BYTES, PREOPENS, SEED_BYTES};
+use crate::limits::{
+    ARGUMENT_BYTES, ARGUMENTS, GIVEN_FILES, INPUT_BYTES, NAME_BYTES, PATH_BYTES, PREOPENS, SEED_BYTES,
+};
 use crate::random::Random;
 use crate::runtime::Runtime;
 use thiserror::Error;
@@ -36,6 +38,8 @@ pub struct Given {
     pub seed: Option<Vec<u8>>,
     /// The directories that it finds open, by the names under which it finds them. Only for images of WASI.
     pub preopens: Option<Vec<Vec<u8>>>,
+    /// Files that it finds: absolute paths, and their contents.
+    pub files: Option<Vec<(Vec<u8>, Vec<u8>)>>,
 }
 
 /// Why something cannot be given: what it is called.
@@ -67,11 +71,16 @@ impl Given {
             ("env", strings(&variables(env)) && !env.iter().any(no_name)),
             ("stdin", self.stdin.as_ref().is_none_or(|bytes| bytes.len() <= INPUT_BYTES)),
             ("seed", self.seed.as_ref().is_none_or(|seed| (1..=SEED_BYTES).contains(&seed.len()))),
+            ("files", self.files.as_deref().is_none_or(are_given_files)),
             ("preopens", preopens.len() <= PREOPENS && preopens.iter().all(|name| is_directory_name(name))),
         ];
         match checks.into_iter().find(|(_, holds)| !holds) {
             Some((what, _)) => Err(NotGiven(what)),
-            None => open(&mut Files::new(), preopens).map_err(|_| NotGiven("preopens")),
+            None => {
+                let mut tried = Files::new();
+                open(&mut tried, preopens).map_err(|_| NotGiven("preopens"))?;
+                put(&mut tried, self.files.as_deref().unwrap_or_default()).map_err(|_| NotGiven("files"))
+            }
         }
     }
 }
@@ -89,6 +98,17 @@ fn is_directory_name(name: &[u8]) -> bool {
 
 fn open(files: &mut Files, preopens: &[Vec<u8>]) -> Result<(), Errno> {
     preopens.iter().try_for_each(|name| files.preopen(name))
+}
+
+/// Whether they are few and short enough, and where they can be. Whoever has more puts it there later.
+fn are_given_files(files: &[(Vec<u8>, Vec<u8>)]) -> bool {
+    files.len() <= GIVEN_FILES
+        && files.iter().map(|(_, contents)| contents.len()).sum::<usize>() <= INPUT_BYTES
+        && files.iter().all(|(path, _)| path.starts_with(b"/") && !path.contains(&0))
+}
+
+fn put(files: &mut Files, given: &[(Vec<u8>, Vec<u8>)]) -> Result<(), Errno> {
+    given.iter().try_for_each(|(path, contents)| files.put_file(path, contents, 0))
 }
 
 fn variables(env: &[(Vec<u8>, Vec<u8>)]) -> Vec<Vec<u8>> {
@@ -117,6 +137,8 @@ impl Program {
             // It has been tried on other files.
             let _ = open(files, &preopens);
         }
+        // They have been tried, too.
+        let _ = put(files, given.files.as_deref().unwrap_or_default());
         files.set_input(given.stdin.unwrap_or_default());
         Program {
             args: given.args.unwrap_or_default(),
@@ -291,7 +313,14 @@ mod tests {
             of(vec(any::<u8>(), 1..9)),
             of(names),
         )
-            .prop_map(|(args, env, stdin, seed, preopens)| Given { args, env, stdin, seed, preopens })
+            .prop_map(|(args, env, stdin, seed, preopens)| Given {
+                args,
+                env,
+                stdin,
+                seed,
+                preopens,
+                files: None,
+            })
     }
 
     fn encode(state: &State) -> Vec<u8> {
@@ -334,6 +363,7 @@ mod tests {
                 stdin: Some(b"input".to_vec()),
                 seed: Some(b"seed".to_vec()),
                 preopens: None,
+                files: None,
             };
             let state = State::given(Runtime::Wasi, given);
             let mut bytes = Vec::new();

@@ -14,6 +14,7 @@ rustler::atoms! {
     stdin,
     seed,
     preopens,
+    files,
     invalid_option,
     intercept,
     usage,

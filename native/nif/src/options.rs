@@ -67,6 +67,10 @@ pub fn start(term: Term<'_>) -> NifResult<StartRequest> {
             request.given.stdin = Some(bytes(value)?);
         } else if key == atoms::seed() {
             request.given.seed = Some(bytes(value)?);
+        } else if key == atoms::files() {
+            let files = value.decode::<Vec<(Binary<'_>, Binary<'_>)>>()?;
+            let files = files.iter().map(|(path, contents)| (path.as_slice().to_vec(), contents.as_slice().to_vec()));
+            request.given.files = Some(files.collect());
         } else if key == atoms::preopens() {
             request.given.preopens = Some(all_bytes(value)?);
         }
