@@ -26,19 +26,19 @@ with_options(Options, Start) ->
         {ok, Parsed} ->
             case operation(hb_wasm64_options:value(snapshot, Parsed), hb_wasm64_options:engine(Parsed)) of
                 {ok, Operation} ->
-                    as_given(Options, %% The library has an option in the form in which it is used; the caller is told what was wrong in the caller's own form.
-as_given(Options, {error, {invalid_option, Key, _}}) when is_map_key(Key, Options) ->
-    {error, {invalid_option, Key, maps:get(Key, Options)}};
-as_given(_Options, Result) ->
-    Result.
-
-with_application(Operation, hb_wasm64_options:deadline(Parsed), Start));
+                    as_given(Options, with_application(Operation, hb_wasm64_options:deadline(Parsed), Start));
                 {error, _} = Error ->
                     as_given(Options, Error)
             end;
         {error, _} = Error ->
             Error
     end.
+
+%% The library has an option in the form in which it is used; the caller is told what was wrong in the caller's own form.
+as_given(Options, {error, {invalid_option, Key, _}}) when is_map_key(Key, Options) ->
+    {error, {invalid_option, Key, maps:get(Key, Options)}};
+as_given(_Options, Result) ->
+    Result.
 
 with_application(Operation, Deadline, Start) ->
     case hb_wasm64_app:ensure_started() of
