@@ -7,7 +7,7 @@
 
 describe_tells_imports_and_exports_as_the_module_has_them_test() ->
     {ok, Described} = hb_wasm64:describe(hb_support:start("loop")),
-    ?assertEqual([exports, image, imports, memory, mode, status], lists:sort(maps:keys(Described))),
+    ?assertEqual([exports, image, imports, memory, mode, served, status], lists:sort(maps:keys(Described))),
     #{imports := Imports, exports := Exports} = Described,
     ?assertEqual([{func, "env", "tick", "()"}], Imports),
     ?assertEqual([{func, "spin", "()"}, {func, "count", "(I)I"}, {func, "recurse", "(I)I"},
