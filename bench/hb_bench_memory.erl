@@ -54,7 +54,7 @@ rows() ->
             turn => fun(Context) ->
                 H = start(guest(Context, "writes")),
                 fun() ->
-                    {ok, [?MB]} = hb_wasm64:call(H, "write", [?MB div 4096, 4096]),
+                    {ok, [?MB]} = hb_wasm64:call(H, "write", [?MB]),
                     integer_to_binary(?MB)
                 end
             end,

@@ -14,8 +14,8 @@
       (local.set $at (i32.add (local.get $at) (i32.const 1)))
       (br_if $next (i32.lt_u (local.get $at) (i32.const 131072)))))
   (start $fill)
-  ;; Makes a file anew of so many pieces of so many bytes, at most 65536: how many bytes that are.
-  (func (export "write") (param $pieces i64) (param $bytes i64) (result i64)
+  ;; Makes a file anew of so many bytes, in pieces of 4096: how many were written.
+  (func (export "write") (param $bytes i64) (result i64)
     (local $fd i32) (local $all i64)
     ;; O_CREAT and O_TRUNC, with the right to write.
     (if (call $open (i32.const 3) (i32.const 0) (i32.const 0) (i32.const 4) (i32.const 9)
@@ -23,11 +23,10 @@
       (then (return (i64.const -1))))
     (local.set $fd (i32.load (i32.const 16)))
     (i32.store (i32.const 32) (i32.const 65536))
-    (i64.store32 (i32.const 36) (local.get $bytes))
+    (i32.store (i32.const 36) (i32.const 4096))
     (loop $next
       (if (call $write (local.get $fd) (i32.const 32) (i32.const 1) (i32.const 40)) (then (return (i64.const -2))))
       (local.set $all (i64.add (local.get $all) (i64.load32_u (i32.const 40))))
-      (local.set $pieces (i64.sub (local.get $pieces) (i64.const 1)))
-      (br_if $next (i64.gt_s (local.get $pieces) (i64.const 0))))
+      (br_if $next (i64.lt_u (local.get $all) (local.get $bytes))))
     (drop (call $close (local.get $fd)))
     (local.get $all)))

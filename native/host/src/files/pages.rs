@@ -9,8 +9,6 @@ use std::collections::btree_map::Entry;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
-static ZEROS: [u8; PAGE] = [0; PAGE];
-
 /// This computer has no room for another page. What was being written may have been written in part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NoRoom;
@@ -23,8 +21,14 @@ impl Page {
     /// One with these bytes, as many as a page has. It is allocated by itself, as only that can fail without ending the
     /// process.
     pub(super) fn new(bytes: &[u8]) -> Result<Page, NoRoom> {
+        Page::with(0, bytes)
+    }
+
+    /// One of zeros, but for these bytes at a place.
+    fn with(start: usize, bytes: &[u8]) -> Result<Page, NoRoom> {
         let mut page = Vec::new();
         page.try_reserve_exact(PAGE).map_err(|_| NoRoom)?;
+        page.resize(start.min(PAGE), 0);
         page.extend_from_slice(bytes);
         page.resize(PAGE, 0);
         Ok(Page(Arc::new(page)))
@@ -125,17 +129,17 @@ impl Contents {
             if is_zero(from) {
                 self.clear(part.page, part.place)?;
             } else {
-                let page = match self.pages.entry(part.page) {
-                    Entry::Occupied(page) => page.into_mut(),
+                match self.pages.entry(part.page) {
+                    Entry::Occupied(mut page) => {
+                        if let Some(place) = page.get_mut().get_mut()?.get_mut(part.place) {
+                            place.copy_from_slice(from);
+                        }
+                    }
                     Entry::Vacant(_) if room < PAGE as u64 => break,
                     Entry::Vacant(place) => {
-                        let page = Page::new(&ZEROS)?;
+                        place.insert(Page::with(part.place.start, from)?);
                         room -= PAGE as u64;
-                        place.insert(page)
                     }
-                };
-                if let Some(place) = page.get_mut()?.get_mut(part.place) {
-                    place.copy_from_slice(from);
                 }
             }
             written = part.bytes.end;
