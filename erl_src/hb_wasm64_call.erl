@@ -4,7 +4,7 @@
 %% is free for the next operation. {@link run/2} drives in the calling process, {@link async/1} in a new one.
 -module(hb_wasm64_call).
 
--export([new/5, new/3, run/1, run/2, async/1, cancel/1, single_step/3, job/2]).
+-export([new/5, new/4, new/3, run/1, run/2, async/1, cancel/1, single_step/3, job/2]).
 -export([answer/1]).
 -export_type([call/0, operation/0, imports/0, usage/0, result/0]).
 
@@ -31,6 +31,8 @@
     on_timeout = keep :: keep | stop,
     %% Whether the result ends with what the call has used.
     usage = false :: boolean(),
+    %% Where what the guest prints is sent meanwhile.
+    output = none :: pid() | hb_wasm64_output:output(),
     %% Where another process waits for the result: the reference of the call, and the monitor of that process.
     async = none :: none | {reference(), reference()}
 }).
@@ -66,16 +68,18 @@ new(Handle, Func, Args, Imports, Options) ->
         {_, error} ->
             {error, hb_wasm64_args:error("call(Handle, Func, Args)", [Handle, Func, Args], 3)};
         {{ok, Target}, {ok, Values}} ->
+            Output = hb_wasm64_options:value(output, Options),
             {ok, #call{
                 handle = Handle,
-                operation = {call, Target, Values, hb_wasm64_options:engine(Options)},
+                operation = {call, Target, Values, streamed(Output, hb_wasm64_options:engine(Options))},
                 func = Func,
                 args = Args,
                 imports = Imports,
                 user = hb_wasm64_options:value(user, Options),
                 deadline = hb_wasm64_options:deadline(Options),
                 on_timeout = hb_wasm64_options:value(on_timeout, Options),
-                usage = usage(Options)
+                usage = usage(Options),
+                output = Output
             }}
     end.
 
@@ -85,16 +89,26 @@ usage(Options) ->
         #{} -> false
     end.
 
+%% Options of the engine, where what the guest prints is sent meanwhile.
+streamed(none, Options) -> Options;
+streamed(_Output, Options) -> Options#{stream => true}.
+
 %% @doc Another operation, which has no imports answered.
 -spec new(hb_wasm64:handle(), operation(), hb_wasm64_deadline:deadline()) -> call().
 new(Handle, Operation, Deadline) ->
     #call{handle = Handle, operation = Operation, deadline = Deadline}.
 
+%% @doc The same with what the guest prints sent to a process.
+-spec new(hb_wasm64:handle(), operation(), hb_wasm64_deadline:deadline(), pid() | none) -> call().
+new(Handle, {start, Options}, Deadline, Output) ->
+    (new(Handle, {start, streamed(Output, Options)}, Deadline))#call{output = Output};
+new(Handle, {restore, State, Options}, Deadline, Output) ->
+    (new(Handle, {restore, State, streamed(Output, Options)}, Deadline))#call{output = Output}.
+
 %% @doc Drives an operation in the calling process, without an import function.
 -spec run(call()) -> result().
 run(Call) ->
-    Ref = make_ref(),
-    without_state(drive(enter(Call, Ref, 0), Ref, queued, Call, none, none)).
+    without_state(run(Call, none)).
 
 without_state({ok, Results, none}) -> {ok, Results};
 without_state({error, Reason, none}) -> {error, Reason};
@@ -107,7 +121,17 @@ without_state(caller_down) -> caller_down.
     | {error, hb_wasm64:reason(), State :: term()}
     | {ok, [hb_wasm64:value()], State :: term(), usage()}
     | {error, hb_wasm64:reason(), State :: term(), usage()}.
-run(Call, State) ->
+run(#call{output = none} = Call, State) ->
+    Ref = make_ref(),
+    drive(enter(Call, Ref, 0), Ref, queued, Call, none, State);
+run(#call{output = To} = Call, State) when To =:= self() ->
+    %% It would wait for itself.
+    failed({invalid_option, output, To}, Call, State);
+run(#call{output = To} = Call, State) ->
+    Output = hb_wasm64_output:new(To),
+    hb_wasm64_output:finish(Output, run_streamed(Call#call{output = Output}, State)).
+
+run_streamed(Call, State) ->
     Ref = make_ref(),
     drive(enter(Call, Ref, 0), Ref, queued, Call, none, State).
 
@@ -135,33 +159,42 @@ responder(#call{imports = {handler, Handler}}) -> Handler.
 %% Drives an operation on from its last step. `Ref' is an argument of its own so that the compiler sees where it was made,
 %% and lets a receive skip the messages that were there before. Phase: `queued' until a step of the operation has run, then
 %% `running'. `Failure' is the reason with which the import function failed last.
-drive({ok, Results}, _Ref, _Phase, _Call, _Failure, State) ->
+drive(Step, Ref, Phase, #call{output = none} = Call, Failure, State) ->
+    step(Step, Ref, Phase, Call, Failure, State);
+drive(Step, Ref, Phase, #call{handle = Handle, output = Output, deadline = Deadline} = Call, Failure, State) ->
+    _ = hb_wasm64_output:forward(Output, Handle, Deadline, caller_monitor(Call)),
+    step(Step, Ref, Phase, Call, Failure, State).
+
+caller_monitor(#call{async = none}) -> none;
+caller_monitor(#call{async = {_, CallerMonitor}}) -> CallerMonitor.
+
+step({ok, Results}, _Ref, _Phase, _Call, _Failure, State) ->
     {ok, Results, State};
-drive({error, timeout}, _Ref, Phase, Call, _Failure, State) ->
+step({error, timeout}, _Ref, Phase, Call, _Failure, State) ->
     timed_out(Phase, Call, State);
-drive({error, Reason}, _Ref, _Phase, Call, Failure, State) ->
+step({error, Reason}, _Ref, _Phase, Call, Failure, State) ->
     failed(reason(Reason, Failure, Call), Call, State);
-drive({ok, Results, Usage}, _Ref, _Phase, _Call, _Failure, State) ->
+step({ok, Results, Usage}, _Ref, _Phase, _Call, _Failure, State) ->
     {ok, Results, State, Usage};
-drive({error, Reason, Usage}, _Ref, _Phase, Call, Failure, State) ->
+step({error, Reason, Usage}, _Ref, _Phase, Call, Failure, State) ->
     {error, reason(Reason, Failure, Call), State, Usage};
-drive({yielded, Ticket}, Ref, _Phase, Call, Failure, State) ->
+step({yielded, Ticket}, Ref, _Phase, Call, Failure, State) ->
     next_slice(Ticket, Ref, running, Call, Failure, State);
-drive({deferred, Ticket}, Ref, Phase, Call, Failure, State) ->
+step({deferred, Ticket}, Ref, Phase, Call, Failure, State) ->
     next_slice(Ticket, Ref, Phase, Call, Failure, State);
-drive({wait, Ticket}, Ref, Phase, Call, Failure, State) ->
+step({wait, Ticket}, Ref, Phase, Call, Failure, State) ->
     case wait(Ref, Call) of
         turn when Phase =:= queued -> drive(enter(Call, Ref, Ticket), Ref, Phase, Call, Failure, State);
         turn -> drive(resume(Call, Ref, Ticket), Ref, Phase, Call, Failure, State);
         timeout -> stop_waiting(Ticket, Ref, Phase, Call, Failure, State);
         caller_down -> caller_down
     end;
-drive({import, Ticket, Request}, Ref, _Phase, #call{imports = {function, Fun}} = Call, Failure, State) ->
+step({import, Ticket, Request}, Ref, _Phase, #call{imports = {function, Fun}} = Call, Failure, State) ->
     case import(Fun, State, Request, Call) of
         {failure, Reason, State1} -> answer(?REASON_IS_HERE, Ticket, Request, Ref, Call, Reason, State1);
         {Answer, State1} -> answer(Answer, Ticket, Request, Ref, Call, Failure, State1)
     end;
-drive({import, Ticket, #{instance := Scope} = Request}, Ref, _Phase, Call, Failure, State) ->
+step({import, Ticket, #{instance := Scope} = Request}, Ref, _Phase, Call, Failure, State) ->
     #call{imports = {handler, Handler}, async = {AsyncRef, _}} = Call,
     Monitor = monitor(process, Handler),
     Handler ! {hb_wasm64, AsyncRef, {import, Scope, Request}},
@@ -383,12 +416,14 @@ async(Call) ->
         error:system_limit -> {error, {host, <<"the node has no room for another process">>}}
     end.
 
-run_async(Call, AsyncRef, Alias) ->
+run_async(#call{output = To} = NewCall, AsyncRef, Alias) ->
     Ref = make_ref(),
+    Output = hb_wasm64_output:new(To),
+    Call = NewCall#call{output = Output},
     First = enter(Call, Ref, 0),
     Alias ! {Alias, queued},
     ok = end_with_application(First),
-    case without_state(drive(First, Ref, queued, Call, none, none)) of
+    case hb_wasm64_output:finish(Output, without_state(drive(First, Ref, queued, Call, none, none))) of
         %% The library sees this process end, and stops the guest.
         caller_down -> ok;
         Result -> hb_wasm64_nif:async_done(AsyncRef, Result)

@@ -7,7 +7,7 @@
 -module(hb_wasm64_nif).
 
 -export([find_image/1, load_image/3, forget_image/1, image_bytes/1, origin/1, find_hash/1, new_instance/1, new_sibling/1]).
--export([start/3, start_dirty/3, call/7, resume/5, answer/5, respond/2, respond_dirty/2, cancel/2, hold/3, stop/1, watch/2]).
+-export([start/3, start_dirty/3, take_printed/1, call/7, resume/5, answer/5, respond/2, respond_dirty/2, cancel/2, hold/3, stop/1, watch/2]).
 -export([status/1, host/1, describe/3, unserved/2]).
 -export([memory_size/3, output/4, read/5, read_dirty/6, read_all/4, write/5, write_dirty/6, write_all/5]).
 -export([put_file/6, put_lazy_file/6, fill_file/6, read_file/5, list_files/5, remove_file/6]).
@@ -107,6 +107,9 @@ new_sibling(_Handle) -> erlang:nif_error(nif_not_loaded).
 
 -spec start(handle(), reference(), options()) -> step().
 start(_Handle, _Ref, _Options) -> erlang:nif_error(nif_not_loaded).
+
+-spec take_printed(handle()) -> {ok, [{stdout | stderr, binary()}]} | {error, term()}.
+take_printed(_Handle) -> erlang:nif_error(nif_not_loaded).
 
 -spec start_dirty(handle(), reference(), options()) -> step().
 start_dirty(_Handle, _Ref, _Options) -> erlang:nif_error(nif_not_loaded).

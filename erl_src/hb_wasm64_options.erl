@@ -29,6 +29,8 @@
 %% <tr><td>`snapshot'</td><td>`start'</td><td>none</td><td>the state to start in</td></tr>
 %% <tr><td>`initialize'</td><td>`start'</td><td>`true'</td><td>whether the constructors of an image built with Emscripten
 %%     or for WASI run; `main': `main' after them</td></tr>
+%% <tr><td>`output'</td><td>`start', calls</td><td>none</td><td>the process to which what the guest prints is sent meanwhile: see
+%%     {@link hb_wasm64_output}</td></tr>
 %% <tr><td>`args'</td><td>`start'</td><td>`[]'</td><td>the program's arguments, behind its name</td></tr>
 %% <tr><td>`env'</td><td>`start'</td><td>that of the host</td><td>its environment: a list of names and values, or a map, of which
 %%     it is in the order of the names</td></tr>
@@ -77,6 +79,7 @@
     refill => boolean(),
     time => non_neg_integer(),
     seed => binary(),
+    output => pid(),
     usage => boolean()
 }.
 -type call_with_imports() :: #{
@@ -87,6 +90,7 @@
     refill => boolean(),
     time => non_neg_integer(),
     seed => binary(),
+    output => pid(),
     usage => boolean(),
     intercept => [binary() | string()],
     user => term()
@@ -99,6 +103,7 @@
     refill => boolean(),
     time => non_neg_integer(),
     seed => binary(),
+    output => pid(),
     usage => boolean(),
     intercept => [binary() | string()],
     handler => pid()
@@ -113,6 +118,7 @@
     env => [{Name :: binary(), Value :: binary()}] | #{binary() => binary()},
     stdin => binary(),
     seed => binary(),
+    output => pid(),
     preopens => [binary()],
     files => #{Path :: binary() => Contents :: binary()},
     memory => non_neg_integer(),
@@ -169,6 +175,7 @@ option(usage) -> {?CALLS, engine, false, fun boolean/1};
 option(intercept) -> {[call_with_imports, call_async], engine, [], fun intercept/1};
 option(user) -> {[call_with_imports], erlang, #{}, fun user/1};
 option(handler) -> {[call_async], erlang, self(), fun handler/1};
+option(output) -> {[start | ?CALLS], erlang, none, fun output/1};
 option(args) -> {[start], engine, [], fun args/1};
 option(env) -> {[start], engine, [], fun env/1};
 option(stdin) -> {[start], engine, <<>>, fun stdin/1};
@@ -232,6 +239,9 @@ initialize(true) -> {ok, constructors};
 initialize(false) -> {ok, nothing};
 initialize(main) -> {ok, main};
 initialize(_Other) -> error.
+
+output(Pid) when is_pid(Pid), node(Pid) =:= node() -> {ok, Pid};
+output(_Other) -> error.
 
 args(Args) ->
     case strings(Args) of

@@ -26,7 +26,9 @@ with_options(Options, Start) ->
         {ok, Parsed} ->
             case operation(hb_wasm64_options:value(snapshot, Parsed), hb_wasm64_options:engine(Parsed)) of
                 {ok, Operation} ->
-                    as_given(Options, with_application(Operation, hb_wasm64_options:deadline(Parsed), Start));
+                    Output = hb_wasm64_options:value(output, Parsed),
+                    Started = with_application({Operation, Output}, hb_wasm64_options:deadline(Parsed), Start),
+                    as_given(Options, Started);
                 {error, _} = Error ->
                     as_given(Options, Error)
             end;
@@ -88,9 +90,9 @@ await_image(Ref, Asker, Deadline) ->
         end
     end.
 
-instantiate(Loaded, Operation, Deadline) ->
+instantiate(Loaded, {Operation, Output}, Deadline) ->
     Handle = hb_wasm64_nif:new_instance(Loaded),
-    case hb_wasm64_call:run(hb_wasm64_call:new(Handle, Operation, Deadline)) of
+    case hb_wasm64_call:run(hb_wasm64_call:new(Handle, Operation, Deadline, Output)) of
         {ok, []} ->
             {ok, Handle};
         {error, Reason} ->

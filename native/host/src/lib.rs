@@ -20,6 +20,7 @@
 //! | [`unserved`](Unserved) | what an import returns that nobody serves |
 //! | `files/` | the file system, without wasmtime |
 //! | [`outside`](FileError) | files, as callers have them |
+//! | [`stream`](Stream) | what is printed, on its way to somebody who gets it meanwhile |
 //! | `exceptions` | C++ exceptions that are thrown and caught |
 //! | `state`, `encoding` | what of all this is state of an instance, and that as bytes |
 //! | `context`, `memory`, `guest` | the guest as functions of the host see it |
@@ -51,6 +52,7 @@ mod runtime;
 mod serve;
 mod startup;
 mod state;
+mod stream;
 mod unserved;
 mod wasi;
 
@@ -69,4 +71,5 @@ pub use runtime::Runtime;
 pub use serve::serve;
 pub use startup::initialize;
 pub use state::State;
+pub use stream::{Standard, Stream};
 pub use unserved::Unserved;

@@ -70,6 +70,9 @@ pub(crate) const LINKS: u32 = 40;
 /// Bytes that are kept of what is written to standard output, and to error output, in one call.
 pub const OUTPUT_BYTES: usize = 1 << 20;
 
+/// Bytes that a program prints before it makes way for whoever gets them while it runs.
+pub const STREAM_BYTES: usize = 256 << 10;
+
 /// Bytes of a line that is printed by a function of Emscripten.
 pub(crate) const LINE_BYTES: usize = 64 << 10;
 

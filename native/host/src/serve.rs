@@ -53,6 +53,11 @@ pub async fn serve<T: Embedder>(
         Call::Operation(operation) => operate(&mut store, operation, &args).await,
     };
     let value = value.map_err(|error| name(binding, error))?;
+    // What prints may take long, so this looks at nothing else.
+    let stream = store.data().state().filter(|_| flags.takes_long).and_then(|state| state.files.stream());
+    if stream.is_some_and(|stream| stream.is_full()) {
+        T::pause().await;
+    }
     if binding.is_halved() {
         set_temp_ret(&mut store, (value >> 32) as i32).await?;
     }

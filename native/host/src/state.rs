@@ -7,6 +7,8 @@ use crate::limits::{INPUT_BYTES, PAGE, STATE_BYTES, WASM_PAGE};
 use crate::program::{Given, Program};
 use crate::random::Random;
 use crate::runtime::Runtime;
+use crate::stream::Stream;
+use std::sync::Arc;
 
 /// Memories of a snapshot are multiples of this.
 const UNIT: usize = WASM_PAGE as usize;
@@ -69,6 +71,16 @@ impl State {
     /// The address of the C++ exception that nobody has caught; 0 where there is none.
     pub fn uncaught(&self) -> u64 {
         self.exceptions.last
+    }
+
+    /// Has what the program prints go to a stream as well, or to none; and where it went before. It is not part of the state.
+    pub fn stream_to(&mut self, stream: Option<Arc<Stream>>) -> Option<Arc<Stream>> {
+        self.files.stream_to(stream)
+    }
+
+    /// Whether what the program prints goes to a stream.
+    pub fn is_streamed(&self) -> bool {
+        self.files.stream().is_some()
     }
 
     /// Gives the program these random bytes; and those that it had before.

@@ -29,7 +29,7 @@ use hb_wasm64_engine::error::{Error, ImportFailure};
 use hb_wasm64_engine::image::Image;
 use hb_wasm64_engine::limits::{self, Setting};
 use hb_wasm64_engine::{CallRequest, FuncName, GivenUp, Instance, Notifications, Response, Slice, Status, TicketId};
-use hb_wasm64_engine::{Runtime, SLICES, Unserved, set_slice};
+use hb_wasm64_engine::{Runtime, SLICES, Standard, Unserved, set_slice};
 use rustler::{Atom, Binary, Encoder, Env, LocalPid, NifResult, ResourceArc, Term};
 use std::sync::Arc;
 
@@ -268,6 +268,23 @@ fn status_atom(handle: &Handle) -> Option<Atom> {
         Status::Running => Some(atoms::running()),
         Status::Suspended => Some(atoms::suspended()),
     }
+}
+
+/// `{ok, [{stdout | stderr, Binary}]}`: what has been printed since this was asked before, of a call with the option `stream`.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn take_printed<'a>(env: Env<'a>, handle: Term<'a>) -> NifResult<Term<'a>> {
+    let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
+    let parts = handle.instance.take_printed().into_iter().map(|(to, bytes)| {
+        let to = match to {
+            Standard::Output => atoms::stdout(),
+            Standard::Errors => atoms::stderr(),
+        };
+        Ok((to, binaries::copied(&bytes)?.release(env)))
+    });
+    Ok(match parts.collect::<Result<Vec<_>, Error>>() {
+        Ok(parts) => (atoms::ok(), parts).encode(env),
+        Err(error) => terms::error(env, &error),
+    })
 }
 
 /// `emscripten`, `wasi`, `assemblyscript` or `none`: the host that serves imports of the instance's image.

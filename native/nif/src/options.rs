@@ -25,6 +25,8 @@ pub fn call(term: Term<'_>, image: &Image) -> NifResult<Result<CallOptions, Fail
             options.refill = value.decode()?;
         } else if key == atoms::seed() {
             options.seed = Some(bytes(value)?);
+        } else if key == atoms::stream() {
+            options.stream = value.decode()?;
         } else if key == atoms::usage() {
             options.usage = value.decode()?;
         } else if key == atoms::intercept() {
@@ -59,6 +61,8 @@ pub fn start(term: Term<'_>) -> NifResult<StartRequest> {
             request.bounds.table = value.decode()?;
         } else if key == atoms::args() {
             request.given.args = Some(all_bytes(value)?);
+        } else if key == atoms::stream() {
+            request.stream = value.decode()?;
         } else if key == atoms::env() {
             let pairs = value.decode::<Vec<(Binary<'_>, Binary<'_>)>>()?;
             let pairs = pairs.iter().map(|(name, value)| (name.as_slice().to_vec(), value.as_slice().to_vec()));

@@ -5,11 +5,18 @@ use crate::error::Error;
 use crate::queue::{Notifications, Scope, TicketId};
 use crate::state::View;
 use crate::task::{Command, Contents, LongAccessing, StartRequest, Starting};
+use hb_wasm64_host::Standard;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 impl<O: Clone, P: Copy + PartialEq> Instance<O, P> {
+    /// Takes what the call that is in progress, or was the last, has printed since this was done before, if its caller wants
+    /// that. A guest that has printed much makes way, so that whoever drives its call can do this between two steps.
+    pub fn take_printed(&self) -> Vec<(Standard, Vec<u8>)> {
+        self.port.stream.take()
+    }
+
     /// Runs `access` on the linear memory, which is empty where the image has none.
     pub fn access<T: Send + 'static, F: Fn() -> O>(
         &self,

@@ -7,7 +7,7 @@ use crate::limits::NESTED_CALLS;
 use crate::queue::TicketId;
 use crate::ticker::SLICE_TICKS;
 use crate::value::{self, Signature, Value};
-use hb_wasm64_host::{Embedder, Random};
+use hb_wasm64_host::{Embedder, Random, Stream};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use wasmtime::{AsContextMut, Func, Global, Ref, RootScope, StoreContextMut, Val};
@@ -22,6 +22,8 @@ pub struct CallOptions {
     pub time: Option<u64>,
     /// What random bytes are made of as long as the call lasts; `None`: those of the start, or of the call it is nested in.
     pub seed: Option<Vec<u8>>,
+    /// Whether what is printed is to be [taken](crate::Instance::take_printed) meanwhile.
+    pub stream: bool,
     /// Modules whose imports are intercepted: they go to the responder before the host serves them. Of those in
     /// [`Image::interceptable_modules`](crate::image::Image::interceptable_modules).
     pub intercept: Vec<Arc<str>>,
@@ -35,7 +37,16 @@ pub struct CallOptions {
 
 impl Default for CallOptions {
     fn default() -> CallOptions {
-        CallOptions { fuel: None, time: None, seed: None, intercept: Vec::new(), gas: None, refill: true, usage: false }
+        CallOptions {
+            fuel: None,
+            time: None,
+            seed: None,
+            stream: false,
+            intercept: Vec::new(),
+            gas: None,
+            refill: true,
+            usage: false,
+        }
     }
 }
 
@@ -91,9 +102,14 @@ pub(super) async fn call(
     let seed = call.options.seed.filter(|_| store.data().image.uses_random());
     let random = seed.map(|seed| store.data_mut().state_mut().replace_random(Some(Random::new(&seed))));
 
+    let stream = stream_to(store.data_mut(), call.options.stream);
+
     let result = invoke(store, func, &args, signature.results.len(), &call.cancelled).await;
 
     outer.enter(store.data_mut());
+    if let Some(before) = stream {
+        store.data_mut().state_mut().stream_to(before);
+    }
     if let Some(before) = random {
         store.data_mut().state_mut().replace_random(before);
     }
@@ -112,6 +128,21 @@ pub(super) async fn call(
         *usage = Some(Usage { fuel: used, gas });
     }
     result
+}
+
+/// Has what the guest prints go to the stream of the instance, or not; and where it went before, unless there is nothing to
+/// change.
+pub(super) fn stream_to(data: &mut Data, is_wanted: bool) -> Option<Option<Arc<Stream>>> {
+    data.image.runtime()?;
+    if !is_wanted && !data.host.as_ref().is_some_and(|host| host.is_streamed()) {
+        return None;
+    }
+    let stream = is_wanted.then(|| data.port.stream.clone());
+    if let Some(stream) = &stream {
+        // A call that was cut short may have left something.
+        drop(stream.take());
+    }
+    Some(data.state_mut().stream_to(stream))
 }
 
 /// What belongs to the innermost call.

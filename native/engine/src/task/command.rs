@@ -67,6 +67,8 @@ pub struct StartRequest {
     pub initialize: Initialize,
     /// What the program is given, which has been [checked](Given::check).
     pub given: Given,
+    /// Whether what it prints is to be [taken](crate::Instance::take_printed) meanwhile.
+    pub stream: bool,
     /// What its clock shows meanwhile, in milliseconds since 1970. The start function of the module has no clock.
     pub time: u64,
     /// What the instance may have, from then on.

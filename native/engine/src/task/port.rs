@@ -7,6 +7,7 @@ use crate::limits::Bounds;
 use crate::pace::{Pace, yield_once};
 use crate::queue::TicketId;
 use crate::reaper;
+use hb_wasm64_host::Stream;
 use parking_lot::Mutex;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -24,6 +25,8 @@ pub(crate) struct Port {
     /// Those that whoever started it has asked for.
     own: Mutex<Bounds>,
     pub(crate) pace: Arc<Pace>,
+    /// What is printed in calls whose caller wants it at once.
+    pub(crate) stream: Arc<Stream>,
     /// Size of the linear memory when the guest last stopped.
     pub(crate) memory_bytes: AtomicU64,
     /// What it had used of its gas then, where it has a meter.
@@ -54,6 +57,7 @@ impl Port {
             node: Bounds::of_node(),
             own: Mutex::default(),
             pace: Arc::default(),
+            stream: Arc::default(),
             memory_bytes: AtomicU64::new(0),
             gas_used: AtomicI64::new(0),
         }

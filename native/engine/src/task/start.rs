@@ -3,7 +3,7 @@
 //! A state is never put into the store that is there: it goes into a fresh one, which then takes the place of the old
 //! one. So a snapshot that is refused half way leaves the instance as it was.
 
-use super::call::stack_pointer;
+use super::call::{stack_pointer, stream_to};
 use super::uncaught::{failed, uncaught};
 use super::{Data, LinkedImage, Port, StartRequest, Starting, gas, new_store, publish_size, unless_cancelled};
 use crate::error::{Error, Limit};
@@ -12,7 +12,7 @@ use crate::limits::SURVEY_FUEL;
 use crate::reaper;
 use crate::state::{self, Outline, Reading, Snapshots, View};
 use crate::ticker::SLICE_TICKS;
-use hb_wasm64_host::{self as host, Initialize, Runtime, State};
+use hb_wasm64_host::{self as host, Embedder, Initialize, Runtime, State};
 use hb_wasm64_snapshot::Cancellation;
 use std::sync::Arc;
 use wasmtime::{AsContextMut, Store, StoreContextMut};
@@ -196,8 +196,12 @@ async fn initialize(
     let data = store.data_mut();
     // The start function of the module runs in every instance, whatever state that is to have, and has no clock.
     (data.depth, data.now) = (1, starting.request.time);
+    let stream = stream_to(data, starting.request.stream);
     let result = unless_cancelled(&starting.cancelled, host::initialize(store, runtime, initialize)).await;
     store.data_mut().depth = 0;
+    if let Some(before) = stream {
+        store.data_mut().state_mut().stream_to(before);
+    }
     match result {
         Some(Ok(())) => {
             // A program that has ended in the middle of `_start` has left its frames behind.

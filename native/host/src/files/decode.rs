@@ -95,7 +95,7 @@ impl Files {
         }
         let output = [Output::default(), Output::default()];
         let input = Input::default();
-        Ok(Files { tree, descriptors, working_directory, mappings, input, output, work: Work::default() })
+        Ok(Files { tree, descriptors, working_directory, mappings, input, output, stream: None, work: Work::default() })
     }
 }
 

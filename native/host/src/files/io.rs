@@ -2,8 +2,10 @@
 
 use super::flags::{SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET};
 use super::node::{Device, Kind};
+use super::pages::NoRoom;
 use super::{Errno, Files};
 use crate::limits::FILE_BYTES;
+use crate::stream::Standard;
 
 /// The greatest offset.
 const MOST_OFFSET: u64 = i64::MAX as u64;
@@ -93,8 +95,14 @@ impl Files {
             Kind::Device(_) if offset.is_some() => return Err(Errno::SPIPE),
             Kind::Device(device) => {
                 let [output, errors] = &mut self.output;
-                let result = (if *device == Device::Terminal { output } else { errors }).append(bytes);
-                self.work.noted(result)?;
+                let (output, to) = match device {
+                    Device::Terminal => (output, Standard::Output),
+                    _ => (errors, Standard::Errors),
+                };
+                self.work.noted(output.append(bytes))?;
+                if let Some(stream) = &self.stream {
+                    self.work.noted(stream.print(to, bytes).map_err(|_| NoRoom))?;
+                }
                 return Ok(bytes.len());
             }
         };

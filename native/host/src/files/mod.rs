@@ -54,11 +54,13 @@ pub(crate) use path::At;
 
 use crate::encoding::DecodeError;
 use crate::errno::Errno;
+use crate::stream::Stream;
 use accounting::Work;
 use descriptors::Descriptors;
 use input::Input;
 use mappings::Mappings;
 use output::Output;
+use std::sync::Arc;
 use tree::Tree;
 
 /// A file system, its descriptors, and what was printed. Output and work are no state: two are equal whatever they printed.
@@ -72,6 +74,8 @@ pub(crate) struct Files {
     /// What can be read from the terminal. It is not among the bytes of the file system.
     input: Input,
     output: [Output; 2],
+    /// Where what is printed goes as well, while that is wanted.
+    stream: Option<Arc<Stream>>,
     work: Work,
 }
 
@@ -128,7 +132,17 @@ impl Files {
     pub(crate) fn copy(&self) -> Result<Files, DecodeError> {
         let pages: usize = self.tree.nodes.values().map(|node| node.pages()).sum();
         decode::expect_room(self.tree.nodes.len() + pages / 8)?;
-        Ok(self.clone())
+        Ok(Files { stream: None, ..self.clone() })
+    }
+
+    /// Has what is printed go to a stream as well, or to none; and where it went before.
+    pub(crate) fn stream_to(&mut self, stream: Option<Arc<Stream>>) -> Option<Arc<Stream>> {
+        std::mem::replace(&mut self.stream, stream)
+    }
+
+    /// The stream to which it goes.
+    pub(crate) fn stream(&self) -> Option<&Arc<Stream>> {
+        self.stream.as_ref()
     }
 
     pub(crate) fn clear_output(&mut self) {

@@ -46,6 +46,7 @@ impl Files {
             mappings: Default::default(),
             input: Default::default(),
             output: [Output::default(), Output::default()],
+            stream: None,
             work: Work::default(),
         };
         // Nothing of this can fail: that all of it is there is tested.
