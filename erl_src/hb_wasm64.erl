@@ -144,10 +144,9 @@ describe(Handle, Options) ->
 -spec status(handle()) -> {ok, idle | running | suspended} | {error, stopped | not_local}.
 status(Handle) -> hb_wasm64_nif:status(Handle).
 
-%% @doc Which host of the engine serves imports of an instance's image. An image is Emscripten's where it imports what only
-%% Emscripten's runtime gives, such as `env.invoke_*' or `env._abort_js'; see `docs/emscripten.md'. Any other image is one of
-%% WASI where it imports from `wasi_snapshot_preview1' or `wasi_unstable', and else AssemblyScript's where it imports what that
-%% compiler does by itself, such as `env.abort'.
+%% @doc Which host of the engine serves imports of an instance's image: Emscripten's where it imports what only that runtime has,
+%% such as `env.invoke_*' (see `docs/emscripten.md'); else WASI's where it imports from `wasi_snapshot_preview1' or
+%% `wasi_unstable'; else AssemblyScript's where it imports what that compiler does by itself, such as `env.abort'.
 -spec host(handle()) -> {ok, emscripten | wasi | assemblyscript | none} | {error, not_local}.
 host(Handle) -> hb_wasm64_nif:host(Handle).
 

@@ -29,7 +29,7 @@
     %% How many messages it has not seen; and whether nothing is sent any more.
     counters :: counters:counters_ref()
 }).
--opaque output() :: none | #output{}.
+-type output() :: none | #output{}.
 -type ref() :: reference().
 
 -define(UNSEEN_AT, 1).
