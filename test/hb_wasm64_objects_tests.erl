@@ -124,3 +124,14 @@ objects_in_slices_are_as_in_one_test() ->
     after
         ok = hb_wasm64:time_slice(1000)
     end.
+atomic_instructions_work_on_a_memory_of_ones_own_test() ->
+    H = hb_support:start("atomics"),
+    ?assertEqual([{ok, [0]}, {ok, [5]}], [?CALL(H, "add", [5]), ?CALL(H, "add", [5])]),
+    ?assertEqual([{ok, [0]}, {ok, [9]}], [?CALL(H, "swap", [0, 9]), ?CALL(H, "swap", [0, 10])]),
+    ?assertEqual([{ok, [0]}, {ok, []}], [?CALL(H, "notify", []), ?CALL(H, "fence", [])]),
+    Code = fun(Func) ->
+        {error, {trap, #{code := Code}}} = ?CALL(H, Func, []),
+        Code
+    end,
+    ?assertEqual([heap_misaligned, atomic_wait_non_shared_memory], [Code("unaligned"), Code("wait")]),
+    ?assertEqual({error, {unsupported, <<"a memory that threads share">>}}, hb_wasm64:start(hb_support:guest("shared_memory"))).

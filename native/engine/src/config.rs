@@ -12,8 +12,9 @@ use wasmtime::{Collector, Config, Engine, OptLevel, RegallocAlgorithm};
 
 /// The proposals that a guest may use. Anything else is refused before it is compiled.
 ///
-/// All of WebAssembly 3.0. Left out on purpose: threads, as results would depend on timing, and everything that is not a
-/// finished part of the standard.
+/// All of WebAssembly 3.0, and atomic instructions, which mean the same on every node where no memory is shared. Left out on
+/// purpose: memories that threads share (`image/validate.rs` refuses them), as results would depend on timing, and
+/// everything that is not a finished part of the standard.
 pub fn features() -> WasmFeatures {
     WasmFeatures::MUTABLE_GLOBAL
         | WasmFeatures::SATURATING_FLOAT_TO_INT
@@ -32,6 +33,7 @@ pub fn features() -> WasmFeatures {
         | WasmFeatures::FUNCTION_REFERENCES
         | WasmFeatures::GC
         | WasmFeatures::GC_TYPES
+        | WasmFeatures::THREADS
 }
 
 /// Which of the engines of this process compiles and runs an image: a function of the image alone, so that every node

@@ -122,6 +122,13 @@ fn refuse_items(bytes: &[u8]) -> Result<(), Error> {
                     names.add("import", import.name)?;
                 }
             }
+            Payload::MemorySection(memories) => {
+                for memory in memories {
+                    if memory.map_err(malformed)?.shared {
+                        return Err(Error::Unsupported("a memory that threads share".into()));
+                    }
+                }
+            }
             Payload::ExportSection(exports) => {
                 for export in exports {
                     names.add("export", export.map_err(malformed)?.name)?;
