@@ -1,5 +1,5 @@
 # make          build the library
-# make demo     run a program in it        [IMAGE=file.wasm] [EVAL='code']
+# make demo     run a program in it        [IMAGE=file.wasm] [EVAL='code'] [ARGS='a b']
 # make demo-aos run AOS, from npm          [IMAGE=file.wasm] [EVAL='code']
 # make test     check everything
 # make help     the other targets
@@ -13,9 +13,10 @@ export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 # Code given to the demo may hold a $: hand it over as it was written.
 override IMAGE := $(value IMAGE)
 override EVAL := $(value EVAL)
+override ARGS := $(value ARGS)
 override IMAGES := $(value IMAGES)
 override LOADER := $(value LOADER)
-export IMAGE EVAL IMAGES LOADER
+export IMAGE EVAL ARGS IMAGES LOADER
 
 # So may the names that make hyperbeam is given.
 override HB := $(value HB)
@@ -53,7 +54,7 @@ nif: ## build only the NIF, into priv/
 debug-info: ## the same with debug sections: backtraces of Rust have lines then
 	@DEBUG_INFO=1 scripts/build-nif.sh
 
-demo: build ## run a process on AO-Core: [IMAGE=file.wasm] [EVAL='code']
+demo: build ## run a process on AO-Core: [IMAGE=file.wasm] [EVAL='code'], or a program of WASI [ARGS='a b']
 	@scripts/demo.sh
 
 demo-aos: build ## run AOS, which npm has: [IMAGE=file.wasm] [EVAL='code']

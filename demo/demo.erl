@@ -16,7 +16,7 @@ main() ->
     try
         case os:getenv("IMAGE", "") of
             "" -> ledger("test/guests/ledger.wasm", opts(Store));
-            Image -> aos(Image, os:getenv("EVAL", ""), opts(Store))
+            File -> image(File, opts(Store))
         end,
         halt(0)
     catch
@@ -26,6 +26,18 @@ main() ->
         Class:Reason:Stacktrace ->
             io:format(standard_error, "demo: ~p: ~0P~n~0P~n", [Class, Reason, 40, Stacktrace, 40]),
             halt(1)
+    end.
+
+%% An image of AOS, or a program of WASI, which ends the demo with its own status.
+image(File, Opts) ->
+    case file:read_file(File) of
+        {ok, Image} ->
+            case demo_program:is_program(Image) of
+                true -> halt(demo_program:run(Image, os:getenv("ARGS", "")));
+                false -> aos(File, os:getenv("EVAL", ""), Opts)
+            end;
+        {error, Reason} ->
+            stop("cannot read ~ts: ~ts", [File, file:format_error(Reason)])
     end.
 
 %% The options of a node: its store, and one device more than it has.

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs a process on AO-Core through the device and tells what happens: the ledger of test/guests, or with IMAGE an AOS
-# image, to which EVAL is given to evaluate. Called by `make demo`, which has built everything.
+# image, to which EVAL is given to evaluate, or a program of WASI with the arguments ARGS. Called by `make demo`, which has built everything.
 set -eu
 cd "$(dirname "$0")/.."
 # Guests speak UTF-8, whatever the terminal was set to.
