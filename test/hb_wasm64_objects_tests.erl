@@ -111,6 +111,13 @@ a_full_heap_ends_the_call_test_() ->
         ?assertEqual({ok, [5050]}, ?CALL(H, "sum", [100]))
     end}.
 
+%% They take 10 GB in all.
+circles_that_nobody_refers_to_are_freed_test_() ->
+    {timeout, 120, fun() ->
+        H = hb_support:start("objects"),
+        [?assertEqual({ok, []}, ?CALL(H, "large_circle", [25_000_000])) || _ <- lists:seq(1, 50)]
+    end}.
+
 an_endless_list_ends_with_the_time_that_it_has_test() ->
     H = hb_support:start("objects"),
     ?assertEqual({error, timeout}, hb_wasm64:call(H, "fill_heap", [1], #{timeout => 200})),

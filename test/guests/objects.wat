@@ -4,6 +4,7 @@
   (type $numbers (array (mut i64)))
   (type $point (struct (field $x (mut i32)) (field $y (mut i32))))
   (type $list (struct (field $next (ref null $list)) (field $value i32)))
+  (type $large (struct (field $itself (mut (ref null $large))) (field (ref $numbers))))
   (type $circle (struct (field $other (mut (ref null $circle)))))
 
   (import "env" "ask" (func $ask (param i32) (result i32)))
@@ -100,6 +101,11 @@
       (struct.set $circle $other (local.get $one) (local.get $two))
       (local.set $n (i32.sub (local.get $n) (i32.const 1)))
       (br_if $more (local.get $n))))
+  ;; An object that refers to itself and to an array of n numbers.
+  (func (export "large_circle") (param $n i32)
+    (local $large (ref $large))
+    (local.set $large (struct.new $large (ref.null $large) (array.new_default $numbers (local.get $n))))
+    (struct.set $large $itself (local.get $large) (local.get $large)))
   (func (export "fill_heap") (param $n i32)
     (local $list (ref null $list))
     (loop $more

@@ -139,9 +139,10 @@ fn config(kind: EngineKind) -> Config {
 
     // Exceptions and objects.
 
-    // Default: whatever is compiled in. Ours: reference counting, which frees an exception soon after its last use and never
-    // stops a guest to look through all of its objects. Those that refer to each other in a circle are not freed.
-    config.collector(Collector::DeferredReferenceCounting);
+    // Default: copying. Ours where there are exceptions only: reference counting, which frees an exception soon after its last
+    // use and never stops a guest to look through others. Objects are copied: counting never frees those that refer to each
+    // other in a circle, so that an instance would run out of room sooner than one that starts from its snapshot.
+    config.collector(if kind.objects { Collector::Copying } else { Collector::DeferredReferenceCounting });
     // Default: 4 GiB of address space for each store. Ours: only where there are objects, as a heap that needs more moves,
     // in one instruction. Exceptions are small and short-lived.
     config.gc_heap_reservation(if kind.objects { OBJECTS_BYTES } else { 64 << 20 });
