@@ -25,7 +25,6 @@
 %% `out_of_host_memory', `timeout', `cancelled', `stopped', `not_local' and `{node, _}'. What memories and tables may have is in
 %% the table of numbers in `docs/architecture.md', and what an operator may lower in {@link hb_wasm64_app}.
 -module(hb_wasm64).
-
 -export([start/1, start/2, describe/1, describe/2, status/1, host/1, stop/1]).
 -export([call/3, call/4, call/6, call_async/4, respond/2, cancel/1]).
 -export([memory_size/1, memory_size/2, read/3, read/4, write/3, write/4, read_string/2, read_string/3]).
@@ -92,7 +91,7 @@
     | {exit, Status :: integer()}
     | {exception, #{tag := string() | undefined, values := [value()]}}
     | {import_failed, Why :: term()}
-    | {limit, memory | table | fuel | gas | image | instances | string}
+    | {limit, memory | table | fuel | gas | image | instances | string | file}
     | {out_of_bounds, #{offset := integer(), size := integer(), memory := non_neg_integer()}}
     | malloc_failed
     | {file, Posix :: atom()}
@@ -384,7 +383,7 @@ fill_file(Handle, Path, Offset, Contents, Options) ->
 read_file(Handle, Path) -> read_file(Handle, Path, #{}).
 
 %% @doc Reads a file, all of it.
--spec read_file(handle(), Path :: iodata(), hb_wasm64_options:file()) -> {ok, binary()} | {error, reason()}.
+-spec read_file(handle(), Path :: iodata(), hb_wasm64_options:read_string()) -> {ok, binary()} | {error, reason()}.
 read_file(Handle, Path, Options) -> hb_wasm64_files:read_file(Handle, Path, Options).
 
 %% @equiv list_files(Handle, Path, #{})
@@ -392,7 +391,7 @@ read_file(Handle, Path, Options) -> hb_wasm64_files:read_file(Handle, Path, Opti
 list_files(Handle, Path) -> list_files(Handle, Path, #{}).
 
 %% @doc Lists a directory, by name.
--spec list_files(handle(), Path :: iodata(), hb_wasm64_options:file()) ->
+-spec list_files(handle(), Path :: iodata(), hb_wasm64_options:operation()) ->
     {ok, [{Name :: binary(), file_kind()}]} | {error, reason()}.
 list_files(Handle, Path, Options) -> hb_wasm64_files:list_files(Handle, Path, Options).
 

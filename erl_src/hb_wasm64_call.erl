@@ -40,10 +40,12 @@
 -type usage() :: #{fuel_used => non_neg_integer(), gas_used => integer()}.
 %% What a call has used: the same on every node, whatever the time slices, and whatever imports the guest waited for. A call
 %% that is nested in an import counts to the call around it, too. Of a call that ends with `{limit, fuel}' it is all the fuel
-%% that the call had. A call that fails in other ways has used what it had until then; what the innermost function had executed
-%% since its last call or branch may be missing. `gas_used' is what the meter of the image has counted meanwhile; there is none
-%% where the image has no meter. Of a call that ends with `{limit, gas}' the amount that exceeded the limit is counted, too. The map is empty where a call was refused, so that nothing has run, and where it
-%% was ended from outside (`timeout', `cancelled', `stopped'), as that is at another point in each run.
+%% that the call had. A call that fails in other ways has used what it had until then. Where
+%% the guest itself has trapped, other than by `unreachable', there is no `fuel_used': the processor does not tell it, and
+%% nothing of what a nested call has used so counts to the call around it. `gas_used' is what the meter of the image has
+%% counted meanwhile; there is none where the image has no meter. Of a call that ends with `{limit, gas}' the amount that
+%% exceeded the limit is counted, too. The map is empty where a call was refused, so that nothing has run, and where it was
+%% ended from outside (`timeout', `cancelled', `stopped'), as that is at another point in each run.
 -type result() ::
     {ok, [hb_wasm64:value()]}
     | {error, hb_wasm64:reason()}

@@ -6,79 +6,95 @@
 -define(IS_U64(N), (is_integer(N) andalso N >= 0 andalso N < (1 bsl 64))).
 
 -spec put_file(hb_wasm64:handle(), term(), term(), term()) -> ok | {error, hb_wasm64:reason()}.
-put_file(Handle, Path, {lazy, Size}, Options) when ?IS_U64(Size) ->
-    at(Handle, Path, "put_file(Handle, Path, Contents)", Options, fun(Name, Time, Deadline, Ref, Ticket) ->
-        hb_wasm64_nif:put_lazy_file(Handle, Ref, Ticket, Deadline, Name, {Size, Time})
-    end);
 put_file(Handle, Path, Contents, Options) ->
-    Call = "put_file(Handle, Path, Contents)",
-    case bytes(Contents) of
+    Args = [Handle, Path, Contents],
+    case contents(Contents) of
         error ->
-            refused(Call, [Handle, Path, Contents], 3);
-        Bytes ->
-            at(Handle, Path, Call, Options, fun(Name, Time, Deadline, Ref, Ticket) ->
-                hb_wasm64_nif:put_file(Handle, Ref, Ticket, Deadline, Name, {Bytes, Time})
+            refused(put_file, Args, 3);
+        Given ->
+            at(file, put_file, Args, Options, fun(Name, Parsed, Deadline, Ref, Ticket) ->
+                put(Given, time(Parsed), Handle, Ref, Ticket, Deadline, Name)
             end)
     end.
 
+put({lazy, Size}, Time, Handle, Ref, Ticket, Deadline, Name) ->
+    hb_wasm64_nif:put_lazy_file(Handle, Ref, Ticket, Deadline, Name, {Size, Time});
+put(Bytes, Time, Handle, Ref, Ticket, Deadline, Name) ->
+    hb_wasm64_nif:put_file(Handle, Ref, Ticket, Deadline, Name, {Bytes, Time}).
+
 -spec fill_file(hb_wasm64:handle(), term(), term(), term(), term()) -> ok | {error, hb_wasm64:reason()}.
 fill_file(Handle, Path, Offset, Contents, Options) ->
-    Call = "fill_file(Handle, Path, Offset, Contents)",
+    Args = [Handle, Path, Offset, Contents],
     case bytes(Contents) of
-        Bytes when is_binary(Bytes), ?IS_U64(Offset) ->
-            at(Handle, Path, Call, Options, fun(Name, _Time, Deadline, Ref, Ticket) ->
-                hb_wasm64_nif:fill_file(Handle, Ref, Ticket, Deadline, Name, {Offset, Bytes})
-            end);
+        error ->
+            refused(fill_file, Args, 4);
+        _ when not ?IS_U64(Offset) ->
+            refused(fill_file, Args, 3);
         Bytes ->
-            Position = if is_binary(Bytes) -> 3; true -> 4 end,
-            refused(Call, [Handle, Path, Offset, Contents], Position)
+            at(operation, fill_file, Args, Options, fun(Name, _Parsed, Deadline, Ref, Ticket) ->
+                hb_wasm64_nif:fill_file(Handle, Ref, Ticket, Deadline, Name, {Offset, Bytes})
+            end)
     end.
 
 -spec read_file(hb_wasm64:handle(), term(), term()) -> {ok, binary()} | {error, hb_wasm64:reason()}.
 read_file(Handle, Path, Options) ->
-    at(Handle, Path, "read_file(Handle, Path)", Options, fun(Name, _Time, Deadline, Ref, Ticket) ->
-        hb_wasm64_nif:read_file(Handle, Ref, Ticket, Deadline, Name)
+    at(read_string, read_file, [Handle, Path], Options, fun(Name, Parsed, Deadline, Ref, Ticket) ->
+        hb_wasm64_nif:read_file(Handle, Ref, Ticket, Deadline, {Name, hb_wasm64_options:value(max, Parsed)})
     end).
 
--spec list_files(hb_wasm64:handle(), term(), term()) -> {ok, [{binary(), hb_wasm64:file_kind()}]} | {error, hb_wasm64:reason()}.
+-spec list_files(hb_wasm64:handle(), term(), term()) ->
+    {ok, [{binary(), hb_wasm64:file_kind()}]} | {error, hb_wasm64:reason()}.
 list_files(Handle, Path, Options) ->
-    at(Handle, Path, "list_files(Handle, Path)", Options, fun(Name, _Time, Deadline, Ref, Ticket) ->
+    at(operation, list_files, [Handle, Path], Options, fun(Name, _Parsed, Deadline, Ref, Ticket) ->
         hb_wasm64_nif:list_files(Handle, Ref, Ticket, Deadline, Name)
     end).
 
 -spec remove_file(hb_wasm64:handle(), term(), term()) -> ok | {error, hb_wasm64:reason()}.
 remove_file(Handle, Path, Options) ->
-    at(Handle, Path, "remove_file(Handle, Path)", Options, fun(Name, Time, Deadline, Ref, Ticket) ->
-        hb_wasm64_nif:remove_file(Handle, Ref, Ticket, Deadline, Name, Time)
+    at(file, remove_file, [Handle, Path], Options, fun(Name, Parsed, Deadline, Ref, Ticket) ->
+        hb_wasm64_nif:remove_file(Handle, Ref, Ticket, Deadline, Name, time(Parsed))
     end).
 
-at(Handle, Path, Call, Options, Operation) ->
-    case path(Path) of
-        error -> refused(Call, [Handle, Path], 2);
-        Name -> parsed(Handle, Options, fun(Time, Deadline, Ref, Ticket) -> Operation(Name, Time, Deadline, Ref, Ticket) end)
-    end.
-
-parsed(Handle, Options, Operation) ->
-    case hb_wasm64_options:parse(file, Options) of
-        {ok, Parsed} ->
+%% An operation at a path, with the options of one of the functions of the API.
+at(Api, Function, [Handle, Path | _] = Args, Options, Operation) ->
+    case {path(Path), hb_wasm64_options:parse(Api, Options)} of
+        {error, _} ->
+            refused(Function, Args, 2);
+        {Name, {ok, Parsed}} ->
             Deadline = hb_wasm64_options:deadline(Parsed),
-            Time = maps:get(time, hb_wasm64_options:engine(Parsed), 0),
-            hb_wasm64_call:single_step(Handle, Deadline, fun(Ref, Ticket) -> Operation(Time, Deadline, Ref, Ticket) end);
-        {error, _} = Error ->
+            Step = fun(Ref, Ticket) -> Operation(Name, Parsed, Deadline, Ref, Ticket) end,
+            hb_wasm64_call:single_step(Handle, Deadline, Step);
+        {_, {error, _} = Error} ->
             Error
     end.
 
-refused(Call, Args, Position) -> {error, hb_wasm64_args:error(Call, Args, Position)}.
+time(Parsed) -> maps:get(time, hb_wasm64_options:engine(Parsed), 0).
 
-path(Path) when is_binary(Path) -> Path;
+refused(Function, Args, Position) ->
+    Names = lists:sublist(["Handle", "Path" | names(Function)], length(Args)),
+    Call = lists:flatten([atom_to_list(Function), "(", lists:join(", ", Names), ")"]),
+    {error, hb_wasm64_args:error(Call, Args, Position)}.
+
+names(fill_file) -> ["Offset", "Contents"];
+names(_) -> ["Contents"].
+
+%% An absolute path.
 path(Path) when is_list(Path) ->
     try unicode:characters_to_binary(Path) of
-        Name when is_binary(Name) -> Name;
+        Name when is_binary(Name) -> path(Name);
         _ -> error
     catch
         error:badarg -> error
     end;
+path(<<"/", _/binary>> = Path) ->
+    case binary:match(Path, <<0>>) of
+        nomatch -> Path;
+        _ -> error
+    end;
 path(_Other) -> error.
+
+contents({lazy, Size}) when ?IS_U64(Size) -> {lazy, Size};
+contents(Contents) -> bytes(Contents).
 
 bytes(Contents) when is_binary(Contents) -> Contents;
 bytes(Contents) ->

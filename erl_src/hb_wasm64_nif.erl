@@ -183,7 +183,7 @@ put_lazy_file(_Handle, _Ref, _Ticket, _Deadline, _Path, _Size) -> erlang:nif_err
     ok | {error, term()} | wait().
 fill_file(_Handle, _Ref, _Ticket, _Deadline, _Path, _Part) -> erlang:nif_error(nif_not_loaded).
 
--spec read_file(handle(), reference(), ticket(), deadline(), binary()) -> {ok, binary()} | {error, term()} | wait().
+-spec read_file(handle(), reference(), ticket(), deadline(), {binary(), Most :: non_neg_integer()}) -> {ok, binary()} | {error, term()} | wait().
 read_file(_Handle, _Ref, _Ticket, _Deadline, _Path) -> erlang:nif_error(nif_not_loaded).
 
 -spec list_files(handle(), reference(), ticket(), deadline(), binary()) ->

@@ -50,8 +50,8 @@
 %% <tr><td>`base'</td><td>`snapshot'</td><td>none</td><td>the snapshot against which to make a delta</td></tr>
 %% <tr><td>`holder'</td><td>`migrate'</td><td>the caller</td><td>the process for which the other node keeps the
 %%     instance; `none': until it is stopped</td></tr>
-%% <tr><td>`max'</td><td>`read_string'</td><td>67,108,864</td><td>the longest string to read, in bytes; a longer one is
-%%     `{limit, string}'</td></tr>
+%% <tr><td>`max'</td><td>`read_string', `read_file'</td><td>67,108,864</td><td>the longest string or file to read, in bytes; a longer one is
+%%     `{limit, string}' or `{limit, file}'</td></tr>
 %% </table>
 %% "Calls" are `call', `call_async', `malloc', `free' and `write_string'.
 -module(hb_wasm64_options).
@@ -128,8 +128,9 @@
 -type snapshot() :: #{timeout => timeout(), compress => boolean(), base => hb_wasm64:snapshot()}.
 -type migrate() :: #{timeout => timeout(), holder => pid() | none}.
 -type file() :: #{timeout => timeout(), time => non_neg_integer()}.
-%% Options of functions on files.
+%% Options of `put_file' and `remove_file'.
 -type read_string() :: #{timeout => timeout(), max => non_neg_integer()}.
+%% Of `read_file', too.
 
 -type api() ::
     operation | allocation | call | call_with_imports | call_async | start | snapshot | read_string | file | migrate.

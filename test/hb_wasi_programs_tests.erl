@@ -183,7 +183,8 @@ what_a_module_of_assemblyscript_throws_is_told_test() ->
 
 %% A name is not enough.
 an_import_of_another_type_is_no_function_of_assemblyscript_test() ->
-    Image = hb_import_image:forwarding([{"env", "abort", "(i)i", x}], 32),
+    Image = hb_import_image:forwarding([{"env", "abort", "(i)i", x}, {"env", "console.log", "(i)", x}], 32),
+    ?assertEqual({ok, none}, hb_wasm64:host(element(2, hb_wasm64:start(Image)))),
     {ok, H} = hb_wasm64:start(Image),
     Abort = fun(none, #{func := "abort", args := [N]}, _) -> {ok, [N + 1], none} end,
     ?assertEqual({ok, [6], none}, hb_wasm64:call(H, "env.abort", [5], Abort, none, #{})).

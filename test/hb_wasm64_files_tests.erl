@@ -25,8 +25,6 @@ what_is_wrong_is_told_test() ->
         {enoent, hb_wasm64:read_file(H, "/missing")},
         {eisdir, hb_wasm64:read_file(H, "/")},
         {enotsup, hb_wasm64:read_file(H, "/dev/null")},
-        {einval, hb_wasm64:read_file(H, "file")},
-        {einval, hb_wasm64:read_file(H, <<"/file", 0>>)},
         {enametoolong, hb_wasm64:put_file(H, [$/ | lists:duplicate(256, $n)], "")},
         {enotdir, hb_wasm64:put_file(H, "/file/below", "")},
         {eisdir, hb_wasm64:put_file(H, "/tmp", "")},
@@ -35,13 +33,29 @@ what_is_wrong_is_told_test() ->
         {enoent, hb_wasm64:remove_file(H, "/missing")},
         {ebusy, hb_wasm64:remove_file(H, "/")}
     ]],
-    ?assertMatch({error, {invalid_args, #{position := 2}}}, hb_wasm64:read_file(H, 1)),
+    [?assertMatch({error, {invalid_args, #{position := 2}}}, hb_wasm64:read_file(H, Path)) || Path <- [1, "file", <<"/file", 0>>]],
+    %% What fails leaves nothing behind.
+    {ok, Before} = hb_wasm64:list_files(H, "/"),
+    [?assertMatch({error, {file, _}}, hb_wasm64:put_file(H, Path, "")) || Path <- ["/new/", ["/new/" | lists:duplicate(256, $n)]]],
+    ?assertEqual({ok, Before}, hb_wasm64:list_files(H, "/")),
+    [?assertEqual({error, {invalid_option, time, 1}}, hb_wasm64:Fun(H, "/file", #{time => 1})) || Fun <- [read_file, list_files]],
     ?assertMatch({error, {invalid_args, #{position := 3}}}, hb_wasm64:put_file(H, "/file", 1)),
     ?assertEqual({error, {invalid_option, fuel, 1}}, hb_wasm64:read_file(H, "/file", #{fuel => 1})),
     ?assertEqual({ok, <<"text">>}, hb_wasm64:read_file(H, "/file")),
     ok = hb_wasm64:stop(H),
     ?assertEqual({error, stopped}, hb_wasm64:read_file(H, "/file")),
     ?assertMatch({error, {unsupported, _}}, hb_wasm64:put_file(hb_support:start("numbers"), "/file", "text")).
+
+%% A file is as long as its guest has made it: the caller says how much there may be of it.
+a_file_that_is_too_long_is_not_read_test() ->
+    H = start(),
+    ok = hb_wasm64:put_file(H, "/file", "text"),
+    Fd = open(H, "/file", 2),
+    {ok, [0]} = hb_wasm64:call(H, "ftruncate", [Fd, 1 bsl 39]),
+    ?assertEqual({error, {limit, file}}, hb_wasm64:read_file(H, "/file")),
+    {ok, [0]} = hb_wasm64:call(H, "ftruncate", [Fd, 100]),
+    ?assertEqual({error, {limit, file}}, hb_wasm64:read_file(H, "/file", #{max => 99})),
+    ?assertMatch({ok, <<"text", 0, _/binary>>}, hb_wasm64:read_file(H, "/file", #{max => 100})).
 
 %% 1 GiB is all that files may have.
 a_file_without_space_changes_nothing_test_() ->
@@ -53,7 +67,7 @@ a_file_without_space_changes_nothing_test_() ->
         ?assertEqual({error, {file, enoent}}, hb_wasm64:read_file(H, "/other")),
         %% What it has is given up for what it gets.
         ?assertEqual(ok, hb_wasm64:put_file(H, "/large", Large(<<"fedcba9876543210">>))),
-        ?assertMatch({ok, <<"fedcba", _/binary>>}, hb_wasm64:read_file(H, "/large"))
+        ?assertMatch({ok, <<"fedcba", _/binary>>}, hb_wasm64:read_file(H, "/large", #{max => 1 bsl 30}))
     end}.
 
 %% The guest sees what callers have put, and they what it has written.
@@ -107,6 +121,29 @@ a_program_may_be_given_files_for_its_start_test() ->
 %%% Lazy files
 
 -define(SIZE, 100_000).
+
+%% As many as a snapshot can hold of them.
+runs_of_unknown_pages_have_a_bound_test_() ->
+    {timeout, 60, fun() ->
+        H = start(),
+        ok = hb_wasm64:put_file(H, "/x", {lazy, 4096 * 140_000}),
+        Page = <<0:(8 * 4096)>>,
+        Fill = fun(N) -> hb_wasm64:fill_file(H, "/x", 8192 * N, Page) end,
+        [ok = Fill(N) || N <- lists:seq(0, 65_534)],
+        ?assertEqual([ok, {error, {file, enospc}}], [Fill(N) || N <- [65_535, 65_536]]),
+        {ok, Snapshot} = hb_wasm64:snapshot(H),
+        {ok, Twin} = hb_wasm64:start(hb_support:guest("emscripten/files"), #{snapshot => Snapshot}),
+        ?assertEqual({ok, Snapshot}, hb_wasm64:snapshot(Twin))
+    end}.
+
+%% Whoever is asked for it gets its path as text, and nobody else can ask in its name.
+a_request_for_a_file_is_no_import_test() ->
+    ?assertEqual({error, {file, einval}}, hb_wasm64:put_file(start(), <<"/", 16#ff>>, {lazy, 10})),
+    Import = <<1, 14, "hb_wasm64:file", 2, "/x", 0, 0>>,
+    Image = <<"\0asm", 1:32/little, 1, 6, 1, 16#60, 2, 16#7e, 16#7e, 0, 2, (byte_size(Import)), Import/binary>>,
+    ?assertEqual(
+        {error, {unsupported, <<"an import of hb_wasm64:file, which names what is the library's own">>}}, hb_wasm64:start(Image)
+    ).
 
 contents() -> << <<(N rem 251)>> || N <- lists:seq(1, ?SIZE) >>.
 

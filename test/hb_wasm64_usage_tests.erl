@@ -92,6 +92,12 @@ a_call_that_fails_tells_it_too_test() ->
     {error, {trap, #{code := unreachable}}, #{fuel_used := Trapped}} =
         Same(fun() -> hb_wasm64:call(Traps, "unreachable", [], ?USAGE) end),
     ?assert(Trapped > 0),
+    %% The processor traps and does not tell.
+    [?assertMatch({Func, {error, {trap, #{code := Code}}, Usage}} when Usage =:= #{}, {Func, hb_wasm64:call(Traps, Func, [], ?USAGE)})
+     || {Func, Code} <- [
+            {"load_out_of_bounds", memory_out_of_bounds}, {"integer_division_by_zero", integer_division_by_zero},
+            {"bad_signature", bad_signature}, {"indirect_call_to_null", indirect_call_to_null}
+        ]],
     Imports = hb_support:start("imports"),
     Fail = fun(S, _, _) -> {error, no, S} end,
     {error, {import_failed, no}, s, #{fuel_used := Failed}} =

@@ -188,9 +188,10 @@ reports_usage(Prefix, Base, Opts) ->
         not_found -> false
     end.
 
-%% A call that was refused has used nothing.
+%% What is known: of a call that was refused nothing, and of one that has trapped no fuel.
 used(Usage) ->
-    #{<<"fuel-used">> => maps:get(fuel_used, Usage, 0), <<"gas-used">> => maps:get(gas_used, Usage, 0)}.
+    maps:from_list([{Name, maps:get(Key, Usage)}
+     || {Name, Key} <- [{<<"fuel-used">>, fuel_used}, {<<"gas-used">>, gas_used}], is_map_key(Key, Usage)]).
 
 ended({ok, Results, State}, Usage, Prefix, Access, Opts) ->
     {ok, finish(Prefix, Access, ok, Results, Usage, State, Opts)};

@@ -124,6 +124,8 @@ pub enum Limit {
     Gas,
     /// Bytes of an image.
     Image,
+    /// Bytes of a file that is read.
+    File,
     /// Instances of the process, which its address space and its memory mappings bound.
     Instances,
 }

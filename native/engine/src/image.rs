@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::import::{self, Import, ImportInfo, Server};
 use crate::limits;
 use crate::value::Signature;
-use hb_wasm64_host::{Abi, Functions, Runtime, Width};
+use hb_wasm64_host::{Abi, Functions, Runtime, Shown, Width};
 use hb_wasm64_rewrite::expose::{self, Layout};
 use hb_wasm64_rewrite::unwind::Thrown;
 use hb_wasm64_rewrite::{Options, Rewritten, rewrite};
@@ -109,9 +109,11 @@ impl Image {
         // The memory image is made here, or the first instance would make it on a scheduler.
         module.initialize_copy_on_write_image().map_err(|error| Error::Host(format!("memory image: {error:#}")))?;
 
-        let imported: Vec<_> = module.imports().map(|import| (import.module(), import.name())).collect();
+        let imported = import::imported(&module);
         let runtime = Runtime::of(&imported);
-        let abi = import::abi(&module, width, facts.extends_time);
+        let exported = module.exports().map(|export| export.name()).collect();
+        let shown = Shown { imports: &imported, exports: exported, width, extends_time: facts.extends_time };
+        let abi = Abi::of(&shown);
         let functions = runtime.map(|runtime| Functions::new(runtime, width, facts.can_catch, abi));
         let found = import::all(&module, functions.as_ref(), meter.as_ref(), &facts.replaced)?;
         let imports: Vec<_> = found.iter().map(|import| import.info.clone()).collect();

@@ -9,7 +9,8 @@
 
 use crate::error::{Error, ImportFailure};
 use crate::value::{Arg, Signature, ValType, Value, coerce_some};
-use hb_wasm64_host::{Abi, Binding, Failure, Functions, Imported, Shown, Unserved, Width};
+use hb_wasm64_host::{Binding, Failure, Functions, Imported, Unserved};
+use hb_wasm64_rewrite::expose;
 use hb_wasm64_rewrite::meter::Meter;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -152,6 +153,10 @@ pub(crate) fn all(
     let mut types: HashMap<(&str, &str), Signature> = HashMap::new();
     // All imports are functions, or this fails: so their indices are those of functions.
     for (index, import) in (0..).zip(module.imports()) {
+        if import.module().starts_with(expose::RESERVED) {
+            let text = format!("an import of {}, which names what is the library's own", import.module());
+            return Err(Error::Unsupported(text));
+        }
         let refuse = |kind| Error::Link { module: import.module().into(), name: import.name().into(), kind };
         let ty = match import.ty() {
             ExternType::Func(ty) => ty,
@@ -194,20 +199,18 @@ pub(crate) fn all(
     Ok(imports)
 }
 
-/// Which Emscripten has built a module, if one has.
-pub(crate) fn abi(module: &Module, width: Width, extends_time: bool) -> Abi {
+/// The functions that a module imports.
+pub(crate) fn imported(module: &Module) -> Vec<Imported<'_>> {
     let functions = module.imports().filter_map(|import| match import.ty() {
         ExternType::Func(ty) => Some((import.module(), import.name(), ty)),
         _ => None,
     });
-    let imports: Vec<_> = functions
+    functions
         .map(|(module, name, ty)| Imported {
             module,
             name,
             params: ty.params().collect(),
             results: ty.results().collect(),
         })
-        .collect();
-    let exports = module.exports().map(|export| export.name()).collect();
-    Abi::of(&Shown { imports: &imports, exports, width, extends_time })
+        .collect()
 }

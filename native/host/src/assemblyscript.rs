@@ -2,11 +2,13 @@
 //!
 //! Texts are objects of the guest: UTF-16 in little endian, with how many bytes that are in the four bytes before.
 
+use crate::abi::Imported;
 use crate::context::{Args, HostCtx};
 use crate::failure::Fault;
 use crate::function::Call::Plain;
 use crate::function::{ENV, FILE, Function, OPEN, env};
 use crate::limits::{LINE_BYTES, MESSAGE_BYTES};
+use wasmtime::ValType;
 
 pub(crate) const FUNCTIONS: &[Function] = &[
     env("abort", "ppii:", OPEN, Plain(abort)),
@@ -18,10 +20,13 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     env("console.error", "p:", FILE, Plain(print_error)),
 ];
 
-/// Whether an image that imports these functions may be AssemblyScript's. Others may import such a name as well; its type
-/// decides for each function.
-pub(crate) fn is_assemblyscript(imports: &[(&str, &str)]) -> bool {
-    imports.iter().any(|(module, name)| *module == ENV && FUNCTIONS.iter().any(|function| function.name == *name))
+/// Whether an image that imports these functions is AssemblyScript's: nothing else imports an `abort` of this type.
+pub(crate) fn is_assemblyscript(imports: &[Imported<'_>]) -> bool {
+    let is_abort = |import: &Imported<'_>| import.module == ENV && import.name == "abort";
+    let is_of_type = |import: &Imported<'_>| {
+        import.params.len() == 4 && import.params.iter().all(ValType::is_i32) && import.results.is_empty()
+    };
+    imports.iter().any(|import| is_abort(import) && is_of_type(import))
 }
 
 /// A message, the name of a file, a line and a column.

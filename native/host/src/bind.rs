@@ -71,11 +71,11 @@ impl Functions {
     }
 
     /// The functions of a module, those that come first hiding others of the same name and type. An image of WASI's may
-    /// import system calls from Emscripten's library, which reach the same files, and AssemblyScript's functions.
+    /// import system calls from Emscripten's library, which reach the same files.
     fn rows(&self, module: &str) -> impl Iterator<Item = &'static Function> {
         let env: &[&[Function]] = match (self.runtime, module) {
             (Runtime::Emscripten, ENV) => &emscripten::FUNCTIONS,
-            (Runtime::Wasi, ENV) => &[emscripten::SYSCALLS, assemblyscript::FUNCTIONS],
+            (Runtime::Wasi, ENV) => &[emscripten::SYSCALLS],
             (Runtime::AssemblyScript, ENV) => &[assemblyscript::FUNCTIONS],
             _ => &[],
         };

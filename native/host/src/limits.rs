@@ -53,6 +53,9 @@ pub const FILE_BYTES: u64 = 1 << 40;
 /// Descriptors of an instance are below this.
 pub const DESCRIPTORS: i32 = 4096;
 
+/// Runs of pages that nobody has given yet, of a lazy file.
+pub(crate) const UNKNOWN_RUNS: usize = 65_536;
+
 /// Parts of files that are mapped to be written back: about as many as Linux allows.
 pub const MAPPINGS: usize = 65_536;
 

@@ -48,12 +48,12 @@ impl State {
         self.with_files(path, |state| state.files.file_size(path))
     }
 
-    /// Copies a file from its beginning on: how many bytes that were.
+    /// Copies a file from an offset on: how many bytes that were.
     ///
     /// # Errors
     /// [`FileError`], `eagain` for a lazy file that is not known whole.
-    pub fn read_file(&mut self, path: &[u8], into: &mut [u8]) -> Result<usize, FileError> {
-        self.with_files(path, |state| state.files.read_file(path, into))
+    pub fn read_file(&mut self, path: &[u8], offset: u64, into: &mut [u8]) -> Result<usize, FileError> {
+        self.with_files(path, |state| state.files.read_file(path, offset, into))
     }
 
     /// The entries of a directory, by name.

@@ -1,14 +1,16 @@
 //! Files of instances.
 
 use crate::atoms;
-use crate::binaries::{allocated, ok_bytes};
+use crate::binaries::{PIECE_BYTES, allocated, ok_bytes};
 use crate::handle;
 use crate::not_local;
 use crate::options::Deadline;
 use crate::source::Source;
 use crate::steps::Operation;
 use crate::terms;
+use hb_wasm64_engine::error::{Error, Limit};
 use hb_wasm64_engine::{Contents, FileKind};
+use hb_wasm64_snapshot::Cancellation;
 use rustler::{Encoder, Env, NifResult, Term};
 use std::sync::atomic::AtomicBool;
 
@@ -82,7 +84,7 @@ fn fill_file<'a>(
     Ok(operation.access_long(size, fill, |env, ()| atoms::ok().to_term(env)))
 }
 
-/// `{ok, Binary}`.
+/// `{ok, Binary}` of a file of at most so many bytes.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn read_file<'a>(
     env: Env<'a>,
@@ -90,17 +92,22 @@ fn read_file<'a>(
     reference: Term<'a>,
     ticket: u64,
     deadline: Deadline,
-    path: Term<'a>,
+    path: (Term<'a>, u64),
 ) -> NifResult<Term<'a>> {
     let Some(handle) = handle::decode(handle)? else { return Ok(not_local(env)) };
     let operation = Operation::new(env, &handle, reference, ticket).within(deadline);
-    let path = Source::new(path)?;
-    let read = move |instance: &mut Contents<'_, '_>, _: &AtomicBool| {
-        let host = instance.host()?;
+    let (path, most) = (Source::new(path.0)?, path.1);
+    let read = move |instance: &mut Contents<'_, '_>, cancelled: &AtomicBool| {
+        let (host, cancellation) = (instance.host()?, Cancellation::by(cancelled));
         path.with(|path| {
-            let size = usize::try_from(host.file_size(path)?).unwrap_or(usize::MAX);
+            let size = Some(host.file_size(path)?).filter(|size| *size <= most);
+            let size = size.and_then(|size| usize::try_from(size).ok()).ok_or(Error::Limit(Limit::File))?;
             let mut binary = allocated(size)?;
-            host.read_file(path, binary.as_mut_slice())?;
+            let mut offset = 0;
+            for piece in binary.as_mut_slice().chunks_mut(PIECE_BYTES) {
+                cancellation.check()?;
+                offset += host.read_file(path, offset, piece)? as u64;
+            }
             Ok(binary)
         })
     };

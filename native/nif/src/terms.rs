@@ -116,11 +116,10 @@ fn atom_arg(term: Term<'_>) -> Arg {
 
 /// `#{fuel_used => Fuel}`, and `gas_used => Gas` where the image has a meter.
 pub fn usage(env: Env<'_>, usage: Usage) -> Term<'_> {
-    let fuel = (atoms::fuel_used(), usage.fuel.encode(env));
-    match usage.gas {
-        None => map(env, [fuel]),
-        Some(gas) => map(env, [fuel, (atoms::gas_used(), gas.encode(env))]),
-    }
+    let fuel = usage.fuel.map(|fuel| (atoms::fuel_used(), fuel.encode(env)));
+    let gas = usage.gas.map(|gas| (atoms::gas_used(), gas.encode(env)));
+    let known = fuel.into_iter().chain(gas);
+    known.fold(Term::map_new(env), |map, (key, value)| map.map_put(key, value).unwrap_or(map))
 }
 
 /// `{error, Reason}`.
@@ -216,6 +215,7 @@ fn limit(limit: Limit) -> Atom {
         Limit::Table => atoms::table(),
         Limit::Fuel => atoms::fuel(),
         Limit::Gas => atoms::gas(),
+        Limit::File => atoms::file(),
         Limit::Image => atoms::image(),
         Limit::Instances => atoms::instances(),
     }

@@ -53,8 +53,9 @@ impl Default for CallOptions {
 /// What a call has used, whether it has returned or failed. It is the same on every node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage {
-    /// Fuel, that of the calls nested in it included. All that there was where the call has ended for lack of it.
-    pub fuel: u64,
+    /// Fuel, that of the calls nested in it included. All that there was where the call has ended for lack of it. The
+    /// processor does not tell it of a trap: there it is `None`.
+    pub fuel: Option<u64>,
     /// Gas, the same, where the image has a meter.
     pub gas: Option<i64>,
 }
@@ -125,7 +126,8 @@ pub(super) async fn call(
     let used = budget.saturating_sub(left);
     store.set_fuel(fuel.saturating_sub(used)).map_err(host)?;
     if is_asked {
-        *usage = Some(Usage { fuel: used, gas });
+        let fuel = Some(used).filter(|_| !hides_fuel(&result));
+        *usage = Some(Usage { fuel, gas });
     }
     result
 }
@@ -143,6 +145,12 @@ pub(super) fn stream_to(data: &mut Data, is_wanted: bool) -> Option<Option<Arc<S
         drop(stream.take());
     }
     Some(data.state_mut().stream_to(stream))
+}
+
+/// Whether a call has ended at an instruction of the guest that does not write down before what fuel has been used: any that
+/// traps, other than `unreachable` and those in which the host has ended the program.
+fn hides_fuel(result: &Result<Vec<Value>, Error>) -> bool {
+    matches!(result, Err(Error::Trap(info)) if !["unreachable", "abort"].contains(&info.code))
 }
 
 /// What belongs to the innermost call.

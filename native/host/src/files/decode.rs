@@ -17,7 +17,7 @@ use super::output::Output;
 use super::pages::{Contents, NoRoom, Page};
 use super::tree::{FD_DIRECTORY, ROOT, Tree, cost, name_cost};
 use crate::encoding::DecodeError;
-use crate::limits::{DESCRIPTORS, FILE_BYTES, FILES, FILES_BYTES, MAPPINGS, PAGE, PATH_BYTES};
+use crate::limits::{DESCRIPTORS, FILE_BYTES, FILES, FILES_BYTES, MAPPINGS, PAGE, PATH_BYTES, UNKNOWN_RUNS};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -248,7 +248,7 @@ fn read_mappings(from: &mut Reader<'_>, count: usize) -> Result<Mappings, &'stat
 fn read_unknown(from: &mut Reader<'_>, count: usize) -> Result<BTreeMap<u64, Unknown>, &'static str> {
     let mut files: BTreeMap<u64, Unknown> = BTreeMap::new();
     for _ in 0..count {
-        let (inode, runs) = (from.u64()?, from.count(RUN_BYTES, MAPPINGS)?);
+        let (inode, runs) = (from.u64()?, from.count(RUN_BYTES, UNKNOWN_RUNS)?);
         let mut unknown = Unknown::default();
         for _ in 0..runs {
             let run = from.u64()?..from.u64()?;

@@ -7,7 +7,7 @@ use super::flags::AT_FDCWD;
 use super::node::{Kind, Node};
 use super::path::Follow;
 use super::{Errno, Files};
-use crate::limits::{FILE_BYTES, PAGE};
+use crate::limits::{FILE_BYTES, PAGE, UNKNOWN_RUNS};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -76,6 +76,10 @@ pub(crate) struct Wanted {
 impl Files {
     /// Makes a lazy file of so many bytes, in the place of one that is there.
     pub(crate) fn put_lazy_file(&mut self, path: &[u8], size: u64, now: u64) -> Result<(), Errno> {
+        // Whoever is asked for it is told its path as text.
+        if std::str::from_utf8(path).is_err() {
+            return Err(Errno::INVAL);
+        }
         if size > FILE_BYTES {
             return Err(Errno::FBIG);
         }
@@ -100,24 +104,35 @@ impl Files {
         let Kind::File(contents) = &self.tree.node(inode)?.kind else { return Err(Errno::ISDIR) };
         let end = offset.checked_add(bytes.len() as u64).filter(|end| *end <= contents.size()).ok_or(Errno::INVAL)?;
         let is_whole = offset.is_multiple_of(page) && (end.is_multiple_of(page) || end == contents.size());
-        let Some(mut unknown) = self.tree.unknown.get(&inode).cloned().filter(|_| is_whole) else {
+        if !is_whole || !self.tree.unknown.contains_key(&inode) {
             return Err(Errno::INVAL);
-        };
+        }
         // What is known stays as it is.
         let pages = offset / page..end.div_ceil(page);
-        while let Some(run) = unknown.first(pages.clone()) {
+        while let Some(run) = self.tree.unknown.get(&inode).and_then(|unknown| unknown.first(pages.clone())) {
+            if self.tree.unknown.get(&inode).is_some_and(|unknown| unknown.runs().len() >= UNKNOWN_RUNS) {
+                return Err(Errno::NOSPC);
+            }
             let range = (run.start * page - offset) as usize..(run.end * page).min(end).saturating_sub(offset) as usize;
             let part = bytes.get(range).unwrap_or_default();
-            let written = self.tree.fill(inode, |contents, room| contents.write(run.start * page, part, room))?;
+            let written = self.tree.fill(inode, |contents, room| {
+                let written = contents.write(run.start * page, part, room);
+                if written.is_ok_and(|count| count == part.len()) {
+                    return written;
+                }
+                // What is not known is zeros.
+                contents.zero(run.start * page..run.end * page)?;
+                written
+            })?;
             if self.work.noted(written)? < part.len() {
                 return Err(Errno::NOSPC);
             }
-            unknown.remove(run);
+            if let Some(unknown) = self.tree.unknown.get_mut(&inode) {
+                unknown.remove(run);
+            }
         }
-        if unknown.is_empty() {
+        if self.tree.unknown.get(&inode).is_some_and(Unknown::is_empty) {
             self.tree.unknown.remove(&inode);
-        } else {
-            self.tree.unknown.insert(inode, unknown);
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use super::node::{Kind, Node};
 use super::pages::{Contents, NoRoom};
 use super::path::{Follow, Last, Target};
 use super::{Errno, Files};
+use crate::limits::{NAME_BYTES, PATH_BYTES};
 use std::sync::Arc;
 
 /// What there is under a name.
@@ -72,12 +73,16 @@ impl Files {
     }
 
     fn make_file(&mut self, path: &[u8], now: u64) -> Result<u64, Errno> {
+        // Before anything is made.
+        if path.ends_with(b"/") {
+            return Err(Errno::ISDIR);
+        }
+        if path.len() > PATH_BYTES || path.split(|byte| *byte == b'/').any(|name| name.len() > NAME_BYTES) {
+            return Err(Errno::NAMETOOLONG);
+        }
         self.make_parents(path, now)?;
         let found = self.walk(AT_FDCWD, path, Follow::Always)?;
         let Last::Name(name) = found.last else { return Err(Errno::ISDIR) };
-        if found.slash {
-            return Err(Errno::ISDIR);
-        }
         self.tree.create(found.directory, &name, Node::new(Kind::File(Contents::default()), 0o666, now), now)
     }
 
@@ -99,9 +104,9 @@ impl Files {
         self.file_contents(path).map(Contents::size)
     }
 
-    /// Copies a file from its beginning on: how many bytes that were.
-    pub(crate) fn read_file(&self, path: &[u8], into: &mut [u8]) -> Result<usize, Errno> {
-        Ok(self.known_contents(path)?.read(0, into))
+    /// Copies a file from an offset on: how many bytes that were.
+    pub(crate) fn read_file(&self, path: &[u8], offset: u64, into: &mut [u8]) -> Result<usize, Errno> {
+        Ok(self.known_contents(path)?.read(offset, into))
     }
 
     /// The same of one that is known.
