@@ -2,7 +2,7 @@
 %% `describe'.
 -module(hb_import_image).
 
--export([image/1, forwarding/2, name/1]).
+-export([image/1, forwarding/2, forwarding/3, name/1]).
 
 %% The export that calls an import.
 name({Module, Func, _, _}) -> Module ++ "." ++ Func.
@@ -14,11 +14,13 @@ image(Rows) ->
     image(Rows, Callers, [], fun(Param, _) -> constant(Param) end).
 
 %% An image that exports, under the name of each import, a function that passes
-%% its arguments on; and a memory of four pages with so many bits of address, as
-%% `memory'.
-forwarding(Rows, Bits) ->
+%% its arguments on; and a memory of four pages, or as many as are wanted, with so
+%% many bits of address, as `memory'.
+forwarding(Rows, Bits) -> forwarding(Rows, Bits, 4).
+
+forwarding(Rows, Bits, Pages) ->
     Flags = case Bits of 32 -> 0; 64 -> 4 end,
-    image(Rows, signatures(Rows), [Flags, 4], fun(_, Index) -> [16#20, leb(Index)] end).
+    image(Rows, signatures(Rows), [Flags, leb(Pages)], fun(_, Index) -> [16#20, leb(Index)] end).
 
 image(Rows, Callers, Memory, Argument) ->
     Count = length(Rows),

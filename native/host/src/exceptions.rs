@@ -27,6 +27,17 @@ impl Exceptions {
         (self.last, self.uncaught) = (mark.last, mark.uncaught);
     }
 
+    /// A copy.
+    ///
+    /// # Errors
+    /// [`DecodeError::NoRoom`].
+    pub(crate) fn copy(&self) -> Result<Exceptions, DecodeError> {
+        let mut caught = Vec::new();
+        caught.try_reserve_exact(self.caught.len()).map_err(|_| DecodeError::NoRoom)?;
+        caught.extend_from_slice(&self.caught);
+        Ok(Exceptions { last: self.last, caught, uncaught: self.uncaught })
+    }
+
     pub(crate) fn encoded_size(&self) -> usize {
         12 + 8 * self.caught.len()
     }

@@ -62,6 +62,10 @@ pub(crate) enum Operation {
     MapBehindAddress,
     Unmap,
     Sync,
+    /// `fd_readdir`.
+    ListDirectory,
+    /// `random_get`.
+    RandomBytes,
     /// `tzset`, as it is up to Emscripten 3.1.54.
     ZoneNames,
 }
@@ -71,7 +75,7 @@ pub(crate) enum Operation {
 pub(crate) struct Flags {
     /// Whether it may be intercepted. Not what throws, allocates, or keeps something for another function of the host.
     pub(crate) interceptable: bool,
-    /// Whether it may move as much as a file holds.
+    /// Whether it may move as much as a file holds, or all that a program is given.
     pub(crate) takes_long: bool,
     /// Whether its first argument is the descriptor that it works on. Then it is intercepted only where that is not a file
     /// of the host. Where a path starts at a descriptor, that does not count.
@@ -84,7 +88,7 @@ pub(crate) const OWN: Flags = Flags { interceptable: false, takes_long: false, o
 pub(crate) const OWN_FILE: Flags = Flags { takes_long: true, ..OWN };
 /// It may be intercepted.
 pub(crate) const OPEN: Flags = Flags { interceptable: true, ..OWN };
-/// It may be intercepted, and reaches files.
+/// It may be intercepted, and reaches files, or takes as long.
 pub(crate) const FILE: Flags = Flags { takes_long: true, ..OPEN };
 /// The same for a descriptor.
 pub(crate) const DESCRIPTOR: Flags = Flags { on_descriptor: true, ..FILE };

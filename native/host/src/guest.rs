@@ -2,6 +2,7 @@
 
 use crate::context::HostCtx;
 use crate::embedder::Embedder;
+use crate::errno::Errno;
 use crate::failure::{Failure, Fault};
 use crate::files::GivenUp;
 use crate::limits::{BYTES_PER_FUEL, GUEST_CALLS};
@@ -59,6 +60,28 @@ pub(crate) async fn with_files<T: Embedder, R>(
             return Ok(result);
         }
     }
+}
+
+/// Does `step` for all of `size` bytes (how many were done before, and how many are next), with a pause after each `most`,
+/// until it fails.
+pub(crate) async fn in_steps<T: Embedder>(
+    store: &mut StoreContextMut<'_, T>,
+    size: u64,
+    most: u64,
+    mut step: impl FnMut(&mut HostCtx<'_>, u64, u64) -> Result<Result<(), Errno>, Fault>,
+) -> wasmtime::Result<Result<(), Errno>> {
+    let mut done = 0;
+    while done < size {
+        if done > 0 {
+            T::pause().await;
+        }
+        let count = (size - done).min(most);
+        if let Err(errno) = with_host(store, |host| step(host, done, count))? {
+            return Ok(Err(errno));
+        }
+        done += count;
+    }
+    Ok(Ok(()))
 }
 
 /// Calls an export of the guest with these integers: its result, 0 where it has none. `None` without such an export.

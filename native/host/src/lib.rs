@@ -53,6 +53,7 @@ mod serve;
 mod startup;
 mod state;
 mod stream;
+mod strings;
 mod unserved;
 mod wasi;
 

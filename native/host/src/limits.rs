@@ -21,6 +21,9 @@ pub const BYTES_PER_FUEL: u64 = 8;
 /// how much it was. Some 10 ms.
 pub const STEP_BYTES: u64 = 64 << 20;
 
+/// Bytes that a function of the host makes without a pause: random ones, and entries of directories. Some 5 ms.
+pub(crate) const WORK_STEP_BYTES: u64 = 1 << 20;
+
 /// Bytes that a step along a path counts as.
 pub(crate) const PATH_STEP_COST: u64 = 64;
 

@@ -1,6 +1,6 @@
 //! What a program is given as it starts, and what of that it still has.
 
-use crate::encoding::{Counted, Sink};
+use crate::encoding::{Counted, DecodeError, Sink};
 use crate::errno::Errno;
 use crate::files::Files;
 use crate::limits::{
@@ -8,6 +8,7 @@ use crate::limits::{
 };
 use crate::random::Random;
 use crate::runtime::Runtime;
+use crate::strings::{Strings, Vector};
 use thiserror::Error;
 
 /// What a program is called, and its NUL.
@@ -119,9 +120,9 @@ fn variables(env: &[(Vec<u8>, Vec<u8>)]) -> Vec<Vec<u8>> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Program {
     /// Its arguments, behind its name.
-    args: Vec<Vec<u8>>,
+    args: Strings,
     /// Its environment, as `NAME=VALUE`; `None`: that of the runtime.
-    env: Option<Vec<Vec<u8>>>,
+    env: Option<Strings>,
     /// Its random bytes, if there are any.
     pub(crate) random: Option<Random>,
     /// How far its clocks have come by sleeping: nanoseconds since 1970. They do not go back behind this.
@@ -141,22 +142,30 @@ impl Program {
         let _ = put(files, given.files.as_deref().unwrap_or_default());
         files.set_input(given.stdin.unwrap_or_default());
         Program {
-            args: given.args.unwrap_or_default(),
-            env: given.env.map(|env| variables(&env)),
+            args: Strings::new(given.args.unwrap_or_default()),
+            env: given.env.map(|env| Strings::new(variables(&env))),
             random: given.seed.map(|seed| Random::new(&seed)),
             awake: 0,
         }
     }
 
-    /// The vector of arguments: the name of the program and what is behind it, each with its NUL.
-    pub(crate) fn arguments(&self) -> Vec<Vec<u8>> {
-        let args = self.args.iter().map(|arg| [arg, &b"\0"[..]].concat());
-        std::iter::once(PROGRAM.to_vec()).chain(args).collect()
+    /// The vector of arguments: the name of the program and what is behind it.
+    pub(crate) fn arguments(&self) -> Vector<'_> {
+        self.args.behind(PROGRAM, 1)
     }
 
-    /// The environment as the caller has given it, each variable with its NUL.
-    pub(crate) fn environment(&self) -> Option<Vec<Vec<u8>>> {
-        self.env.as_ref().map(|env| env.iter().map(|variable| [variable, &b"\0"[..]].concat()).collect())
+    /// The environment as the caller has given it.
+    pub(crate) fn environment(&self) -> Option<Vector<'_>> {
+        self.env.as_ref().map(|env| env.behind(b"", 0))
+    }
+
+    /// A copy.
+    ///
+    /// # Errors
+    /// [`DecodeError::NoRoom`].
+    pub(crate) fn copy(&self) -> Result<Program, DecodeError> {
+        let env = self.env.as_ref().map(Strings::copy).transpose()?;
+        Ok(Program { args: self.args.copy()?, env, random: self.random.clone(), awake: self.awake })
     }
 
     /// Bytes that [`encode`](Self::encode) gives.
@@ -184,10 +193,12 @@ impl Program {
             return;
         }
         out.u64(self.awake);
-        out.u32(self.args.len() as u32);
-        strings(&self.args, out);
-        out.u32(self.env.as_ref().map_or(0, |env| env.len() as u32 + 1));
-        strings(self.env.as_deref().unwrap_or_default(), out);
+        out.u32(self.args.count() as u32);
+        self.args.encode(out);
+        out.u32(self.env.as_ref().map_or(0, |env| env.count() as u32 + 1));
+        if let Some(env) = &self.env {
+            env.encode(out);
+        }
         out.u64(input.len() as u64);
         out.put(input);
         match &self.random {
@@ -203,8 +214,8 @@ impl Program {
     /// What [`encode`](Self::encode) has made these bytes of, and the input.
     ///
     /// # Errors
-    /// What is wrong with the bytes.
-    pub(crate) fn decode(bytes: &[u8]) -> Result<(Program, Vec<u8>), &'static str> {
+    /// What is wrong with the bytes; [`DecodeError::NoRoom`].
+    pub(crate) fn decode(bytes: &[u8]) -> Result<(Program, Vec<u8>), DecodeError> {
         const MANY: &str = "a program is given more than it can be";
         if bytes.is_empty() {
             return Ok((Program::default(), Vec::new()));
@@ -212,29 +223,25 @@ impl Program {
         let mut from = Reader(bytes);
         let awake = from.u64()?;
         let count = from.u32()?;
-        let args = from.strings(count)?;
+        let args = Strings::decode(count, || from.string())?;
         let env = match from.u32()?.checked_sub(1) {
             None => None,
-            Some(count) => Some(from.strings(count)?),
+            Some(count) => Some(Strings::decode(count, || from.string())?),
         };
-        let size = from.u64()?;
-        let input = from.take(usize::try_from(size).map_err(|_| MANY)?)?.to_vec();
+        let size = usize::try_from(from.u64()?).ok().filter(|size| *size <= INPUT_BYTES).ok_or(MANY)?;
+        let rest = from.take(size)?;
         let random = match from.u32()? {
             0 => None,
             1 => Some(Random::at(from.array()?, from.u64()?)),
-            _ => return Err("invalid random bytes of a program"),
+            _ => return Err("invalid random bytes of a program".into()),
         };
-        if input.len() > INPUT_BYTES || !from.0.is_empty() {
-            return Err(MANY);
+        if !from.0.is_empty() {
+            return Err(MANY.into());
         }
+        let mut input = Vec::new();
+        input.try_reserve_exact(rest.len()).map_err(|_| DecodeError::NoRoom)?;
+        input.extend_from_slice(rest);
         Ok((Program { args, env, random, awake }, input))
-    }
-}
-
-fn strings(strings: &[Vec<u8>], out: &mut Counted<'_, impl Sink>) {
-    for string in strings {
-        out.u32(string.len() as u32);
-        out.put(string);
     }
 }
 
@@ -269,22 +276,9 @@ impl<'a> Reader<'a> {
         self.array().map(u64::from_le_bytes)
     }
 
-    fn strings(&mut self, count: u32) -> Result<Vec<Vec<u8>>, &'static str> {
-        const WRONG: &str = "invalid arguments or environment of a program";
-        let (mut strings, mut bytes) = (Vec::new(), 0);
-        if count as usize > ARGUMENTS {
-            return Err(WRONG);
-        }
-        for _ in 0..count {
-            let size = self.u32()? as usize;
-            let string = self.take(size)?;
-            bytes += size + 1;
-            if bytes > ARGUMENT_BYTES || string.contains(&0) {
-                return Err(WRONG);
-            }
-            strings.push(string.to_vec());
-        }
-        Ok(strings)
+    fn string(&mut self) -> Result<&'a [u8], &'static str> {
+        let size = self.u32()? as usize;
+        self.take(size)
     }
 }
 
@@ -375,6 +369,25 @@ mod tests {
                 prop_assert!(program != state.program || input != state.files.input());
             }
         }
+    }
+
+    #[test]
+    fn more_than_a_program_can_be_given_is_refused_as_that() {
+        let encoded = |counts: [u32; 2], input: u64| {
+            let mut bytes = vec![0; 8];
+            counts.iter().for_each(|count| bytes.extend(count.to_le_bytes()));
+            bytes.extend(input.to_le_bytes());
+            bytes.extend([0; 4]);
+            bytes.resize(bytes.len() + input as usize, 0);
+            bytes
+        };
+        assert!(Program::decode(&encoded([0, 0], 5)).is_ok());
+        let many = Err(DecodeError::Invalid("a program is given more than it can be"));
+        assert_eq!(Program::decode(&encoded([0, 0], INPUT_BYTES as u64 + 1)), many);
+        let wrong = Err(DecodeError::Invalid("invalid arguments or environment of a program"));
+        let most = ARGUMENTS as u32;
+        assert_eq!(Program::decode(&encoded([most + 1, 0], 0)), wrong);
+        assert_eq!(Program::decode(&encoded([0, most + 2], 0)), wrong);
     }
 
     /// Snapshots of before this was part of the state are restored, and taken of the same state.

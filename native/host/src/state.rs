@@ -104,7 +104,7 @@ impl State {
     /// [`DecodeError::NoRoom`].
     pub fn copy(&self) -> Result<State, DecodeError> {
         let files = self.files.copy()?;
-        let (exceptions, program) = (self.exceptions.clone(), self.program.clone());
+        let (exceptions, program) = (self.exceptions.copy()?, self.program.copy()?);
         Ok(State { runtime: self.runtime, files, exceptions, program, temp_ret: self.temp_ret })
     }
 

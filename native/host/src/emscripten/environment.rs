@@ -5,25 +5,22 @@ use crate::abi::Abi;
 use crate::context::{Args, HostCtx};
 use crate::errno::Errno;
 use crate::function::Call::Wasi;
-use crate::function::{Call, Function, OPEN};
+use crate::function::{Call, FILE, Flags, Function, OPEN};
+use crate::program::Program;
+use crate::strings::Vector;
 use crate::wasi::{put_sizes, put_strings};
 
 /// Each variable with its NUL.
-const VARIABLES: [&[u8]; 7] = [
-    b"USER=web_user\0",
-    b"LOGNAME=web_user\0",
-    b"PATH=/\0",
-    b"PWD=/\0",
-    b"HOME=/home/web_user\0",
-    b"LANG=C.UTF-8\0",
-    b"_=./this.program\0",
-];
+const VARIABLES: Vector<'_> = Vector::of(
+    7,
+    b"USER=web_user\0LOGNAME=web_user\0PATH=/\0PWD=/\0HOME=/home/web_user\0LANG=C.UTF-8\0_=./this.program\0",
+);
 
 const FUNCTIONS: &[Function] =
-    &[wasi("environ_get", Wasi(environ_get)), wasi("environ_sizes_get", Wasi(environ_sizes_get))];
+    &[wasi("environ_get", FILE, Wasi(environ_get)), wasi("environ_sizes_get", OPEN, Wasi(environ_sizes_get))];
 
-const fn wasi(name: &'static str, call: Call) -> Function {
-    Function { module: "wasi_snapshot_preview1", name, shape: "pp:i", flags: OPEN, call }
+const fn wasi(name: &'static str, flags: Flags, call: Call) -> Function {
+    Function { module: "wasi_snapshot_preview1", name, shape: "pp:i", flags, call }
 }
 
 /// The functions of an image that has an environment.
@@ -32,17 +29,15 @@ pub(super) fn functions(abi: Abi) -> &'static [Function] {
 }
 
 fn environ_sizes_get(host: &mut HostCtx<'_>, args: Args<'_>) -> Result<(), Errno> {
-    let variables = variables(host);
-    put_sizes(host, args, &variables)
+    put_sizes(&mut host.memory, args, variables(&host.state.program))
 }
 
 /// Writes pointers to the variables, and these.
 fn environ_get(host: &mut HostCtx<'_>, args: Args<'_>) -> Result<(), Errno> {
-    let variables = variables(host);
-    put_strings(host, args, &variables)
+    put_strings(&mut host.memory, args, variables(&host.state.program))
 }
 
 /// Those that the program is given take the place of all others.
-fn variables(host: &HostCtx<'_>) -> Vec<Vec<u8>> {
-    host.state.program.environment().unwrap_or_else(|| VARIABLES.map(<[u8]>::to_vec).to_vec())
+fn variables(program: &Program) -> Vector<'_> {
+    program.environment().unwrap_or(VARIABLES)
 }

@@ -3,11 +3,11 @@
 use crate::context::{Args, HostCtx, int};
 use crate::embedder::Embedder;
 use crate::errno::Errno;
-use crate::failure::{Failure, Fault};
+use crate::failure::Failure;
 use crate::files::Place;
 use crate::function::Call::Operation as Do;
 use crate::function::{Function, OWN, OWN_FILE, Operation, env};
-use crate::guest::{call_export, with_host};
+use crate::guest::{call_export, in_steps, with_host};
 use crate::limits::{HEAP_SPARE_BYTES, PAGE, STEP_BYTES, WASM_PAGE};
 use wasmtime::StoreContextMut;
 
@@ -41,27 +41,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
 pub(super) const FUNCTIONS_UNTIL_3_1_15: &[Function] =
     &[env("_mmap_js", "ppiiipp:p", OWN_FILE, Do(Operation::MapBehindAddress))];
 
-/// Does `step` for all of `size` bytes (how many were done before, and how many are next), with a pause after each
-/// [`STEP_BYTES`], until it fails.
-async fn in_steps<T: Embedder>(
-    store: &mut StoreContextMut<'_, T>,
-    size: u64,
-    mut step: impl FnMut(&mut HostCtx<'_>, u64, u64) -> Result<Result<(), Errno>, Fault>,
-) -> wasmtime::Result<Result<(), Errno>> {
-    let mut done = 0;
-    while done < size {
-        if done > 0 {
-            T::pause().await;
-        }
-        let count = (size - done).min(STEP_BYTES);
-        if let Err(errno) = with_host(store, |host| step(host, done, count))? {
-            return Ok(Err(errno));
-        }
-        done += count;
-    }
-    Ok(Ok(()))
-}
-
 /// Copies between places that may overlap.
 pub(super) async fn copy<T: Embedder>(store: &mut StoreContextMut<'_, T>, args: Args<'_>) -> wasmtime::Result<u64> {
     let (to, from, size) = (args.pointer(0), args.pointer(1), args.pointer(2));
@@ -74,7 +53,7 @@ pub(super) async fn copy<T: Embedder>(store: &mut StoreContextMut<'_, T>, args: 
         T::leave_scheduler(store).await;
     }
     let is_backward = to > from;
-    let copied = in_steps(store, size, |host, done, count| {
+    let copied = in_steps(store, size, STEP_BYTES, |host, done, count| {
         // What is still to be copied must not be overwritten.
         let start = if is_backward { size - done - count } else { done };
         host.memory.copy(to + start, from + start, count).map(Ok)
@@ -168,7 +147,7 @@ async fn map_file<T: Embedder>(
         host.memory.check(address, whole)?;
         host.memory.pay(whole)
     })?;
-    let copied = in_steps(store, whole, |host, done, count| {
+    let copied = in_steps(store, whole, STEP_BYTES, |host, done, count| {
         let bytes = host.memory.room(address + done, count)?;
         clear(bytes);
         let contents = bytes.get_mut(..size.saturating_sub(done).min(count) as usize).unwrap_or_default();
@@ -215,7 +194,7 @@ pub(super) async fn write_back<T: Embedder>(
     })?;
     let written = match begun {
         Ok(Some((place, size))) => {
-            let written = in_steps(store, size, |host, done, count| {
+            let written = in_steps(store, size, STEP_BYTES, |host, done, count| {
                 let bytes = host.memory.room(address + done, count)?;
                 Ok(host.state.files.write_mapped(place.behind(done), bytes, host.now))
             });

@@ -5,6 +5,7 @@ use crate::context::{Args, int};
 use crate::embedder::Embedder;
 use crate::function::Operation;
 use crate::guest::{call_export, with_host};
+use crate::wasi;
 use wasmtime::StoreContextMut;
 
 /// Does what calls the guest, or takes long.
@@ -36,6 +37,8 @@ pub(crate) async fn operate<T: Embedder>(
         Operation::MapBehindAddress => heap::map_behind_address(store, Args(args)).await,
         Operation::Unmap => heap::write_back(store, Args(args), true).await,
         Operation::Sync => heap::write_back(store, Args(args), false).await,
+        Operation::ListDirectory => wasi::list_directory(store, Args(args)).await,
+        Operation::RandomBytes => wasi::random_bytes(store, Args(args)).await,
         Operation::ZoneNames => time::zone_names(store, Args(args)).await,
     }
 }

@@ -55,20 +55,37 @@ async fn run_main<T: Embedder>(store: &mut StoreContextMut<'_, T>) -> wasmtime::
 /// Puts the vector of arguments on the guest's stack, and below it the name of the program and each argument.
 async fn push_arguments<T: Embedder>(store: &mut StoreContextMut<'_, T>) -> wasmtime::Result<[u64; 2]> {
     let pointer = store.data().width().bytes();
-    let texts = with_host(store, |host| Ok(host.state.program.arguments()))?;
-    let count = texts.len() as u64;
+    let (count, _) = sizes(store).await?;
     let Some(vector) = first(store, &["stackAlloc"], &[(count + 1) * pointer]).await? else { return Ok([0, 0]) };
-    let mut place = vector;
-    for argument in texts {
-        let Some(text) = first(store, &["stackAlloc"], &[argument.len() as u64]).await? else { return Ok([0, 0]) };
+    let (mut place, mut position) = (vector, 0);
+    for _ in 0..count {
+        let size = with_host(store, |host| Ok(host.state.program.arguments().at(position).map_or(0, <[u8]>::len)))?;
+        let Some(text) = first(store, &["stackAlloc"], &[size as u64]).await? else { return Ok([0, 0]) };
         with_host(store, |host| {
-            host.memory.put(text, &argument)?;
+            host.memory.put(text, host.state.program.arguments().at(position).unwrap_or_default())?;
             host.memory.put_pointer(place, text)
         })?;
         place = place.saturating_add(pointer);
+        position += size;
     }
     with_host(store, |host| host.memory.put_pointer(place, 0))?;
     Ok([count, vector])
+}
+
+/// How many arguments there are, and how many bytes they have with their NULs. Where that is much the guest goes on where
+/// it may take long.
+async fn sizes<T: Embedder>(store: &mut StoreContextMut<'_, T>) -> wasmtime::Result<(u64, u64)> {
+    /// A fraction of a millisecond.
+    const MUCH: u64 = 64 << 10;
+
+    let (count, bytes) = with_host(store, |host| {
+        let arguments = host.state.program.arguments();
+        Ok((arguments.count(), arguments.bytes()))
+    })?;
+    if bytes + 8 * count > MUCH {
+        T::leave_scheduler(store).await;
+    }
+    Ok((count, bytes))
 }
 
 /// Tells code that looks after the stack (`STACK_OVERFLOW_CHECK=2`) where that begins and ends, if there is such code.
@@ -90,24 +107,20 @@ async fn main<T: Embedder>(store: &mut StoreContextMut<'_, T>) -> wasmtime::Resu
         return Ok(status as i32);
     }
     let before = stack(store).await?;
-    let texts = with_host(store, |host| Ok(host.state.program.arguments()))?;
+    let (count, bytes) = sizes(store).await?;
     // The vector of arguments with its end, and the texts.
-    let vector_bytes = 8 * (texts.len() as u64 + 1);
-    let space = vector_bytes + texts.iter().map(|text| text.len() as u64).sum::<u64>();
+    let vector_bytes = 8 * (count + 1);
+    let space = vector_bytes + bytes;
     let mut arguments = [int(0), 0];
     if let Some(vector) = first(store, &["_emscripten_stack_alloc", "stackAlloc"], &[space]).await? {
         with_host(store, |host| {
-            let (mut place, mut text) = (vector, vector.saturating_add(vector_bytes));
-            for argument in &texts {
-                host.memory.put(text, argument)?;
-                host.memory.put_pointer(place, text)?;
-                place = place.saturating_add(host.memory.width().bytes());
-                text = text.saturating_add(argument.len() as u64);
-            }
-            host.memory.put_pointer(place, 0)
+            let text = vector.saturating_add(vector_bytes);
+            host.state.program.arguments().put(&mut host.memory, vector, text)?;
+            let end = vector.saturating_add(count * host.memory.width().bytes());
+            host.memory.put_pointer(end, 0)
         })?;
         // No more than a program can be given.
-        arguments = [texts.len() as u64, vector];
+        arguments = [count, vector];
     }
     let status = first(store, &["main", "__main_argc_argv"], &arguments).await;
     // Also where it has ended the program in the middle.

@@ -321,7 +321,8 @@ fn a_program_has_a_name_and_no_environment() {
 fn no_arguments_do_harm() {
     each_width(|mut guest| {
         let values = [0, 1, 3, -1, -100, 0x100, 0x1fff, 0x2000, i64::MAX, i64::MIN, 0xffff_ffff];
-        for function in syscalls::FUNCTIONS.iter().chain(wasi::FUNCTIONS) {
+        let functions = syscalls::FUNCTIONS.iter().chain(wasi::FUNCTIONS);
+        for function in functions.filter(|function| !matches!(function.call, Call::Operation(_))) {
             let count = function.shape.split_once(':').unwrap().0.len();
             for start in 0..values.len() {
                 for step in 0..values.len() {

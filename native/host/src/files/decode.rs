@@ -245,19 +245,24 @@ fn read_mappings(from: &mut Reader<'_>, count: usize) -> Result<Mappings, &'stat
     Ok(mappings)
 }
 
-fn read_unknown(from: &mut Reader<'_>, count: usize) -> Result<BTreeMap<u64, Unknown>, &'static str> {
+fn read_unknown(from: &mut Reader<'_>, count: usize) -> Result<BTreeMap<u64, Unknown>, DecodeError> {
+    /// Runs that take as much as a node, with their places in maps.
+    const RUNS: usize = 16;
+
+    expect_room(count)?;
     let mut files: BTreeMap<u64, Unknown> = BTreeMap::new();
     for _ in 0..count {
         let (inode, runs) = (from.u64()?, from.count(RUN_BYTES, UNKNOWN_RUNS)?);
+        expect_room(runs / RUNS)?;
         let mut unknown = Unknown::default();
         for _ in 0..runs {
             let run = from.u64()?..from.u64()?;
             if !unknown.push(run) {
-                return Err(LAZY);
+                return Err(LAZY.into());
             }
         }
         if unknown.is_empty() || files.last_key_value().is_some_and(|(last, _)| *last >= inode) {
-            return Err(LAZY);
+            return Err(LAZY.into());
         }
         files.insert(inode, unknown);
     }

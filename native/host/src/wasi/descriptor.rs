@@ -1,10 +1,9 @@
 //! Functions on descriptors.
 
 use super::Answer;
-use super::layout::{Rights, Version, file_type, from_flags, put_fdstat, put_filestat, set_times};
+use super::layout::{Rights, Version, from_flags, put_fdstat, put_filestat, set_times};
 use crate::context::{Args, HostCtx};
 use crate::errno::Errno;
-use crate::failure::Fault;
 use crate::files::flags::{O_APPEND, O_NONBLOCK, S_IFDIR, S_IFMT, S_IFREG, SEEK_CUR, SEEK_END, SEEK_SET};
 use crate::runtime::Runtime;
 
@@ -51,10 +50,16 @@ pub(super) fn tell(host: &mut HostCtx<'_>, args: Args<'_>) -> Answer {
     seek_to(host, args.int(0), 0, SEEK_CUR, args.pointer(1))
 }
 
-/// In a directory only Emscripten's library moves: functions of WASI say where a listing goes on.
+/// In a directory only Emscripten's library moves: functions of WASI say where a listing goes on. They know no other places
+/// to seek from than the start, the offset and the end.
 fn seek_to(host: &mut HostCtx<'_>, fd: i32, offset: i64, whence: i32, into: u64) -> Answer {
-    if host.state.runtime() == Runtime::Wasi && host.state.files.stat_open(fd)?.mode & S_IFMT == S_IFDIR {
-        return Err(Errno::BADF);
+    if host.state.runtime() == Runtime::Wasi {
+        if host.state.files.stat_open(fd)?.mode & S_IFMT == S_IFDIR {
+            return Err(Errno::BADF);
+        }
+        if ![SEEK_SET, SEEK_CUR, SEEK_END].contains(&whence) {
+            return Err(Errno::INVAL);
+        }
     }
     host.memory.get(into, 8)?;
     let offset = host.state.files.seek(fd, offset, whence)?;
@@ -128,33 +133,4 @@ pub(super) fn prestat_dir_name(host: &mut HostCtx<'_>, args: Args<'_>) -> Answer
 
 pub(super) fn renumber(host: &mut HostCtx<'_>, args: Args<'_>) -> Answer {
     host.state.files.renumber(args.int(0), args.int(1))
-}
-
-/// `fd`, where entries go and how many bytes of them, behind which position they begin, and where it is written how many bytes
-/// were. The last entry is cut off where it does not fit: the program asks for it again.
-pub(super) fn readdir(host: &mut HostCtx<'_>, args: Args<'_>) -> Answer {
-    let (at, size, into) = (args.pointer(1), args.pointer(2), args.pointer(4));
-    host.memory.check(at, size)?;
-    host.memory.get(into, host.memory.width().bytes())?;
-    let (memory, mut used, mut failure) = (&mut host.memory, 0, None);
-    host.state.files.list_behind(args.int(0), args.wide(3) as u64, |entry| {
-        let mut bytes = Vec::with_capacity(24 + entry.name.len());
-        bytes.extend(entry.position.to_le_bytes());
-        bytes.extend(entry.inode.to_le_bytes());
-        bytes.extend((entry.name.len() as u32).to_le_bytes());
-        bytes.extend([file_type(entry.format), 0, 0, 0]);
-        bytes.extend(entry.name);
-        let room = usize::try_from(size - used).unwrap_or(usize::MAX);
-        let fits = bytes.get(..room).unwrap_or(&bytes);
-        match at.checked_add(used).ok_or(Fault::OutOfBounds).and_then(|at| memory.put(at, fits)) {
-            Ok(()) => used += fits.len() as u64,
-            Err(fault) => failure = Some(fault),
-        }
-        failure.is_none() && used < size
-    })?;
-    if let Some(fault) = failure {
-        return Err(fault.into());
-    }
-    host.memory.put_pointer(into, used)?;
-    Ok(())
 }

@@ -10,6 +10,7 @@
 //! | `random` | random bytes |
 //! | `descriptor` | descriptors |
 //! | `transfer` | reading and writing in parts |
+//! | `listing` | listing directories |
 //! | `path` | paths, which do not lead out of the directory at which they start |
 //! | `layout` | structures and flags |
 //! | `startup` | `_initialize` and `_start` |
@@ -17,6 +18,7 @@
 mod clock;
 mod descriptor;
 mod layout;
+mod listing;
 mod path;
 mod poll;
 mod process;
@@ -24,13 +26,15 @@ mod random;
 mod startup;
 mod transfer;
 
+pub(crate) use listing::readdir as list_directory;
 pub(crate) use process::{put_sizes, put_strings};
+pub(crate) use random::get as random_bytes;
 pub(crate) use startup::initialize;
 
 use crate::context::{Args, HostCtx};
 use crate::errno::Errno;
-use crate::function::Call::{self, Plain, Wasi};
-use crate::function::{DESCRIPTOR, FILE, Flags, Function, OPEN};
+use crate::function::Call::{self, Operation, Plain, Wasi};
+use crate::function::{DESCRIPTOR, FILE, Flags, Function, OPEN, Operation as Do};
 
 /// The module of preview 1.
 pub(crate) const PREVIEW_1: &str = "wasi_snapshot_preview1";
@@ -53,11 +57,11 @@ pub(crate) fn functions(module: &str) -> impl Iterator<Item = &'static Function>
 type Answer = Result<(), Errno>;
 
 pub(crate) const FUNCTIONS: &[Function] = &[
-    wasi("args_get", "pp:i", OPEN, Wasi(process::args_get)),
+    wasi("args_get", "pp:i", FILE, Wasi(process::args_get)),
     wasi("args_sizes_get", "pp:i", OPEN, Wasi(process::args_sizes_get)),
     wasi("clock_res_get", "ip:i", OPEN, Wasi(clock::res_get)),
     wasi("clock_time_get", "ijp:i", OPEN, Wasi(clock::time_get)),
-    wasi("environ_get", "pp:i", OPEN, Wasi(process::environ_get)),
+    wasi("environ_get", "pp:i", FILE, Wasi(process::environ_get)),
     wasi("environ_sizes_get", "pp:i", OPEN, Wasi(process::environ_sizes_get)),
     wasi("fd_advise", "ijji:i", DESCRIPTOR, Wasi(descriptor::advise)),
     wasi("fd_allocate", "ijj:i", DESCRIPTOR, Wasi(descriptor::allocate)),
@@ -74,7 +78,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     wasi("fd_prestat_get", "ip:i", DESCRIPTOR, Wasi(descriptor::prestat_get)),
     wasi("fd_pwrite", "ippjp:i", DESCRIPTOR, Wasi(transfer::pwrite)),
     wasi("fd_read", "ippp:i", DESCRIPTOR, Wasi(transfer::read)),
-    wasi("fd_readdir", "ippjp:i", DESCRIPTOR, Wasi(descriptor::readdir)),
+    wasi("fd_readdir", "ippjp:i", DESCRIPTOR, Operation(Do::ListDirectory)),
     wasi("fd_renumber", "ii:i", DESCRIPTOR, Wasi(descriptor::renumber)),
     wasi("fd_seek", "ijip:i", DESCRIPTOR, Wasi(descriptor::seek)),
     wasi("fd_sync", "i:i", DESCRIPTOR, Wasi(descriptor::sync)),
@@ -93,7 +97,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     wasi("poll_oneoff", "pppp:i", OPEN, Wasi(poll::oneoff)),
     wasi("proc_exit", "i:", OPEN, Plain(process::exit)),
     wasi("proc_raise", "i:i", OPEN, Plain(process::raise)),
-    wasi("random_get", "pp:i", FILE, Wasi(random::get)),
+    wasi("random_get", "pp:i", FILE, Operation(Do::RandomBytes)),
     wasi("sched_yield", ":i", OPEN, Wasi(process::sched_yield)),
     wasi("sock_accept", "iip:i", OPEN, Wasi(no_socket)),
     wasi("sock_recv", "ippipp:i", OPEN, Wasi(no_socket)),

@@ -5,42 +5,39 @@ use crate::context::{Args, HostCtx, int};
 use crate::errno::Errno;
 use crate::failure::Fault;
 use crate::limits::BYTES_PER_FUEL;
+use crate::memory::Memory;
+use crate::strings::Vector;
+
+const NONE: Vector<'_> = Vector::of(0, b"");
 
 pub(super) fn args_sizes_get(host: &mut HostCtx<'_>, args: Args<'_>) -> Answer {
-    put_sizes(host, args, &host.state.program.arguments())
+    put_sizes(&mut host.memory, args, host.state.program.arguments())
 }
 
 pub(super) fn args_get(host: &mut HostCtx<'_>, args: Args<'_>) -> Answer {
-    put_strings(host, args, &host.state.program.arguments())
+    put_strings(&mut host.memory, args, host.state.program.arguments())
 }
 
 /// Without what a caller gives there are no variables, as under the loader of AO's processes.
 pub(super) fn environ_sizes_get(host: &mut HostCtx<'_>, args: Args<'_>) -> Answer {
-    put_sizes(host, args, &host.state.program.environment().unwrap_or_default())
+    put_sizes(&mut host.memory, args, host.state.program.environment().unwrap_or(NONE))
 }
 
 pub(super) fn environ_get(host: &mut HostCtx<'_>, args: Args<'_>) -> Answer {
-    put_strings(host, args, &host.state.program.environment().unwrap_or_default())
+    put_strings(&mut host.memory, args, host.state.program.environment().unwrap_or(NONE))
 }
 
-/// How many strings there are, and how many bytes they have with their NULs.
-pub(crate) fn put_sizes(host: &mut HostCtx<'_>, args: Args<'_>, strings: &[Vec<u8>]) -> Answer {
-    let bytes: usize = strings.iter().map(Vec::len).sum();
-    host.memory.pay(bytes as u64)?;
-    host.memory.put_pointer(args.pointer(0), strings.len() as u64)?;
-    host.memory.put_pointer(args.pointer(1), bytes as u64)?;
+/// How many strings there are, and how many bytes they have with their NULs. It costs as if somebody counted.
+pub(crate) fn put_sizes(memory: &mut Memory<'_>, args: Args<'_>, strings: Vector<'_>) -> Answer {
+    memory.pay(strings.bytes())?;
+    memory.put_pointer(args.pointer(0), strings.count())?;
+    memory.put_pointer(args.pointer(1), strings.bytes())?;
     Ok(())
 }
 
 /// Where each string is, and the strings one behind the other.
-pub(crate) fn put_strings(host: &mut HostCtx<'_>, args: Args<'_>, strings: &[Vec<u8>]) -> Answer {
-    let (mut pointer, mut text) = (args.pointer(0), args.pointer(1));
-    for string in strings {
-        host.memory.put(text, string)?;
-        host.memory.put_pointer(pointer, text)?;
-        pointer = pointer.checked_add(host.memory.width().bytes()).ok_or(Errno::FAULT)?;
-        text = text.checked_add(string.len() as u64).ok_or(Errno::FAULT)?;
-    }
+pub(crate) fn put_strings(memory: &mut Memory<'_>, args: Args<'_>, strings: Vector<'_>) -> Answer {
+    strings.put(memory, args.pointer(0), args.pointer(1))?;
     Ok(())
 }
 
