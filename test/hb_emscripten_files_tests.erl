@@ -12,6 +12,7 @@
 -define(WRITE, 8#1).
 -define(BOTH, 8#2).
 
+-define(EAGAIN, -6).
 -define(EBADF, -8).
 -define(EEXIST, -20).
 -define(EFAULT, -21).
@@ -22,6 +23,7 @@
 -define(ENOENT, -44).
 -define(ENOTDIR, -54).
 -define(ENOTEMPTY, -55).
+-define(EPIPE, -64).
 -define(ESPIPE, -70).
 
 each(Test) ->
@@ -136,6 +138,73 @@ terminals_are_terminals_test_() ->
         0 = call(H, "fstat", [1]),
         ?assertEqual(8#020000, call(H, "stat_field", [1]) band 8#170000)
     end).
+
+%% A new pipe: its descriptors.
+pipe(H) ->
+    {ok, At} = hb_wasm64:malloc(H, 8),
+    0 = call(H, "pipe", [At]),
+    {ok, <<From:32/little, To:32/little>>} = hb_wasm64:read(H, At, 8),
+    {From, To}.
+
+%% What poll tells of descriptors of which everything is asked.
+poll(H, Fds) ->
+    {ok, At} = hb_wasm64:malloc(H, 8 * length(Fds)),
+    ok = hb_wasm64:write(H, At, << <<Fd:32/little, 5:16/little, 0:16>> || Fd <- Fds >>),
+    Ready = call(H, "poll", [At, length(Fds), -1]),
+    {ok, Told} = hb_wasm64:read(H, At, 8 * length(Fds)),
+    {Ready, [Events || <<_:48, Events:16/little>> <= Told]}.
+
+what_is_written_to_a_pipe_is_read_once_test_() ->
+    each(fun(H) ->
+        {From, To} = pipe(H),
+        ?assertEqual({3, 4}, {From, To}),
+        ?assertEqual(?EAGAIN, read(H, From, 1)),
+        ?assertEqual({1, [0, 4]}, poll(H, [From, To])),
+        ?assertEqual(11, write(H, To, <<"hello world">>)),
+        ?assertEqual({2, [1, 4]}, poll(H, [From, To])),
+        ?assertEqual(<<"hello">>, read(H, From, 5)),
+        ?assertEqual(?EBADF, read(H, To, 1)),
+        ?assertEqual(?ESPIPE, call(H, "seek", [From, 0, 0])),
+        ?assertEqual(?EINVAL, call(H, "sync", [To])),
+        0 = call(H, "fstat", [From]),
+        ?assertEqual(8#010600, call(H, "stat_field", [1])),
+        0 = call(H, "close", [To]),
+        ?assertEqual({1, [17]}, poll(H, [From])),
+        ?assertEqual(<<" world">>, read(H, From, 100)),
+        ?assertEqual(<<>>, read(H, From, 100)),
+        {Other, Broken} = pipe(H),
+        ?assertEqual(65536, write(H, Broken, binary:copy(<<"x">>, 65537))),
+        ?assertEqual(?EAGAIN, write(H, Broken, <<"x">>)),
+        0 = call(H, "close", [Other]),
+        ?assertEqual(?EPIPE, write(H, Broken, <<"x">>)),
+        {ok, Size} = hb_wasm64:memory_size(H),
+        ?assertEqual(?EFAULT, call(H, "pipe", [Size - 4]))
+    end).
+
+%% In another OS process, and in a fork.
+a_pipe_that_is_half_full_is_state_test_() ->
+    {timeout, 60, fun() ->
+        {ok, H} = hb_wasm64:start(hb_support:guest("emscripten/files")),
+        {From, To} = pipe(H),
+        Bytes = << <<(N * 7 rem 251)>> || N <- lists:seq(1, 30_000) >>,
+        30_000 = write(H, To, Bytes),
+        ?assertEqual(binary:part(Bytes, 0, 5000), read(H, From, 5000)),
+        {ok, Snapshot} = hb_wasm64:snapshot(H),
+        Rest = fun(It) ->
+            {write(It, To, <<"more">>), read(It, From, 100), hb_wasm64:snapshot(It), read(It, From, 65536), read(It, From, 1)}
+        end,
+        Peer = hb_support:peer(),
+        There = hb_support:on_peer(Peer, fun() ->
+            {ok, It} = hb_wasm64:start(hb_support:guest("emscripten/files"), #{snapshot => Snapshot}),
+            Rest(It)
+        end),
+        ok = peer:stop(Peer),
+        {ok, Fork} = hb_wasm64:fork(H),
+        {4, First, {ok, _}, Last, ?EAGAIN} = Here = Rest(H),
+        ?assertEqual(<<(binary:part(Bytes, 5000, 25_000))/binary, "more">>, <<First/binary, Last/binary>>),
+        ?assert(Here =:= There),
+        ?assert(Here =:= Rest(Fork))
+    end}.
 
 there_is_no_randomness_and_no_file_of_the_host_test_() ->
     each(fun(H) ->

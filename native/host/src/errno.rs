@@ -19,6 +19,7 @@ impl Errno {
     pub(crate) const LOOP: Errno = Errno(32);
     pub(crate) const MFILE: Errno = Errno(33);
     pub(crate) const NAMETOOLONG: Errno = Errno(37);
+    pub(crate) const NFILE: Errno = Errno(41);
     pub(crate) const NODEV: Errno = Errno(43);
     pub(crate) const NOENT: Errno = Errno(44);
     pub(crate) const NOMEM: Errno = Errno(48);
@@ -33,6 +34,7 @@ impl Errno {
     pub(crate) const NXIO: Errno = Errno(60);
     pub(crate) const OVERFLOW: Errno = Errno(61);
     pub(crate) const PERM: Errno = Errno(63);
+    pub(crate) const PIPE: Errno = Errno(64);
     pub(crate) const RANGE: Errno = Errno(68);
     pub(crate) const SPIPE: Errno = Errno(70);
     pub(crate) const NOTSUP: Errno = Errno(138);

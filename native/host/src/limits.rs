@@ -53,6 +53,9 @@ pub(crate) const NAME_COST: u64 = 128;
 /// The greatest size of a file, in bytes: its blocks can be counted in 32 bits.
 pub const FILE_BYTES: u64 = 1 << 40;
 
+/// Bytes that are on their way in a pipe, at most; as on Linux.
+pub const PIPE_BYTES: u64 = 65_536;
+
 /// Descriptors of an instance are below this.
 pub const DESCRIPTORS: i32 = 4096;
 

@@ -1,8 +1,9 @@
-// Dates, files, directories and the environment, as a program sees them that Emscripten 3.1.6 has built. Each line of output is the
+// Dates, files, directories, pipes and the environment, as a program sees them that Emscripten 3.1.6 has built. Each line of output is the
 // same in JavaScript.
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,11 +110,46 @@ static void files(void) {
     printf(" %s\n", strerror(errno));
 }
 
+// JavaScript neither knows a pipe that is full or has no other end, nor what fstat and dup do with one.
+static void pipes(void) {
+    static char bytes[20000];
+    int ends[2], others[2];
+    printf("pipe %d", pipe(ends));
+    printf(" %d", pipe(others));
+    printf(" next %d %d\n", ends[1] - ends[0], others[0] - ends[1]);
+    printf("tty %d %d\n", isatty(ends[0]), isatty(ends[1]));
+    printf("empty %zd", read(ends[0], bytes, 5));
+    printf(" %d nothing %zd\n", errno == EAGAIN, read(ends[0], bytes, 0));
+    printf("wrong end %zd", read(ends[1], bytes, 5));
+    printf(" %d %zd %d\n", errno == EBADF, write(ends[0], bytes, 5), errno == EBADF);
+    printf("seek %ld", (long)lseek(ends[0], 0, SEEK_CUR));
+    printf(" %d\n", errno == ESPIPE);
+    struct pollfd polled[] = {{ends[0], POLLIN | POLLOUT, 0}, {ends[1], POLLIN | POLLOUT, 0}};
+    printf("poll %d", poll(polled, 2, 0));
+    printf(" %d %d\n", polled[0].revents, polled[1].revents);
+    for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = (char)(i * 7 % 251);
+    printf("write %zd %zd", write(ends[1], bytes, sizeof bytes), write(ends[1], "the end", 7));
+    printf(" other %zd\n", write(others[1], "elsewhere", 9));
+    printf("poll %d", poll(polled, 2, 0));
+    printf(" %d %d\n", polled[0].revents, polled[1].revents);
+    printf("read");
+    unsigned long sum = 0;
+    for (ssize_t count; (count = read(ends[0], bytes, 3001)) > 0;) {
+        for (ssize_t i = 0; i < count; i++) sum = (sum * 31 + (unsigned char)bytes[i]) % 1000000007;
+        printf(" %zd", count);
+    }
+    printf(" sum %lu again %d\n", sum, errno == EAGAIN);
+    FILE *file = fdopen(others[0], "r");
+    printf("line %s\n", fgets(bytes, 10, file));
+    printf("close %d %d %d %d\n", close(ends[0]), close(ends[1]), fclose(file), close(others[1]));
+}
+
 int main(int argc, char **argv) {
     printf("arguments %d %s\n", argc, argv[0]);
     const char *names[] = {"USER", "LOGNAME", "PATH", "PWD", "HOME", "LANG", "_", "NONE"};
     for (int i = 0; i < 8; i++) printf("%s=%s\n", names[i], getenv(names[i]) ? getenv(names[i]) : "(none)");
     dates();
     files();
+    pipes();
     return 0;
 }

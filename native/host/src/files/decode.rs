@@ -6,15 +6,16 @@ use super::descriptors::{Description, Descriptor, Descriptors};
 use super::directory::{Directory, Entry, FIRST_POSITION, is_name};
 use super::encode::{
     CLOSE_ON_EXEC, DESCRIPTION_BYTES, DESCRIPTOR_BYTES, ENTRY_BYTES, LAZY_BYTES, MAPPING_BYTES, NODE_BYTES, PREOPENED,
-    RUN_BYTES, VERSION, VERSION_2, VERSION_3, is_short,
+    RUN_BYTES, VERSION, VERSION_2, VERSION_3, VERSION_4, is_short,
 };
-use super::flags::{KEPT, KEPT_OF_PATH, O_PATH, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG};
+use super::flags::{KEPT, KEPT_OF_PATH, O_PATH, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG};
 use super::input::Input;
 use super::lazy::Unknown;
 use super::mappings::{Mapping, Mappings};
 use super::node::{Device, Kind, Node, PERMISSIONS, Place, Time, Times};
 use super::output::Output;
 use super::pages::{Contents, NoRoom, Page};
+use super::pipe::Pipe;
 use super::tree::{FD_DIRECTORY, ROOT, Tree, cost, name_cost};
 use crate::encoding::DecodeError;
 use crate::limits::{DESCRIPTORS, FILE_BYTES, FILES, FILES_BYTES, MAPPINGS, PAGE, PATH_BYTES, UNKNOWN_RUNS};
@@ -24,6 +25,7 @@ use std::sync::Arc;
 /// Numbers that only ever grow are below this: no program counts on to where they end.
 const MOST_NUMBER: u64 = 1 << 60;
 
+const OTHER: &str = "the files are not of the version that they say";
 const CUT: &str = "the files are cut off";
 const MANY: &str = "the files are more than there may be";
 const ORDER: &str = "the files are not in order";
@@ -35,6 +37,7 @@ const UNUSED: &str = "nothing refers to one of the files";
 const OPEN: &str = "invalid descriptor";
 const MAPPING: &str = "invalid mapping";
 const LAZY: &str = "invalid lazy file";
+const PIPE: &str = "invalid pipe";
 const PADDING: &str = "the files have something between them";
 
 impl Files {
@@ -45,7 +48,7 @@ impl Files {
     pub(crate) fn decode(bytes: &[u8]) -> Result<Files, DecodeError> {
         let mut from = Reader { bytes, position: 0 };
         let version = from.u64()?;
-        if ![VERSION, VERSION_2, VERSION_3].contains(&version) {
+        if ![VERSION, VERSION_2, VERSION_3, VERSION_4].contains(&version) {
             return Err("the files are of another version".into());
         }
         let (next_inode, working_directory) = (from.u64()?, from.u64()?);
@@ -53,9 +56,9 @@ impl Files {
         let descriptions = from.count(DESCRIPTION_BYTES, DESCRIPTORS as usize)?;
         let descriptors = from.count(DESCRIPTOR_BYTES, DESCRIPTORS as usize)?;
         let mappings = if version == VERSION { 0 } else { from.count(MAPPING_BYTES, MAPPINGS)? };
-        let lazy = if version == VERSION_3 { from.count(LAZY_BYTES, FILES)? } else { 0 };
+        let lazy = if [VERSION_3, VERSION_4].contains(&version) { from.count(LAZY_BYTES, FILES)? } else { 0 };
         if version == VERSION_2 && mappings == 0 || version == VERSION_3 && lazy == 0 {
-            return Err("the files are not of the version that they say".into());
+            return Err(OTHER.into());
         }
         if next_inode > MOST_NUMBER {
             return Err(MANY.into());
@@ -63,6 +66,9 @@ impl Files {
         expect_room(nodes)?;
         let mut files = Vec::new();
         let nodes = read_nodes(&mut from, nodes, &mut files)?;
+        if files.iter().any(|file| file.read.is_some()) != (version == VERSION_4) {
+            return Err(OTHER.into());
+        }
         let mut tree = Tree { nodes, next_inode, bytes: 0, names: 0, unknown: BTreeMap::new() };
         if tree.nodes.last_key_value().is_some_and(|(last, _)| *last >= next_inode) {
             return Err(ORDER.into());
@@ -75,9 +81,11 @@ impl Files {
         check_entries(&mut tree)?;
         check_tree(&tree)?;
 
-        let opened = descriptors.descriptions.values().map(|description| description.inode);
+        for description in descriptors.descriptions.values() {
+            tree.hold_open(description).map_err(|_| DANGLING)?;
+        }
         let mapped = mappings.values().map(|mapping| mapping.inode);
-        for inode in opened.chain(mapped.clone()).chain([working_directory]) {
+        for inode in mapped.clone().chain([working_directory]) {
             tree.hold(inode).map_err(|_| DANGLING)?;
         }
         tree.directory(working_directory).map_err(|_| DANGLING)?;
@@ -114,9 +122,11 @@ pub(super) fn expect_room(nodes: usize) -> Result<(), NoRoom> {
     Vec::<u8>::new().try_reserve_exact(nodes.saturating_mul(BYTES)).map_err(|_| NoRoom)
 }
 
-/// A file whose contents come later.
+/// A file or a pipe whose contents come later.
 struct File {
     inode: u64,
+    /// Of a pipe, how much has been read.
+    read: Option<u64>,
     size: u64,
     /// The numbers of its pages.
     pages: Vec<u64>,
@@ -142,8 +152,12 @@ fn read_nodes(from: &mut Reader<'_>, count: usize, files: &mut Vec<File>) -> Res
         }
         let kind = match mode & S_IFMT {
             S_IFREG => {
-                files.push(File { inode, size, pages: read_numbers(from)? });
+                files.push(File { inode, read: None, size, pages: read_numbers(from)? });
                 Kind::File(Contents::default())
+            }
+            S_IFIFO => {
+                files.push(File { inode, read: Some(from.u64()?), size, pages: read_numbers(from)? });
+                Kind::Pipe(Pipe::default())
             }
             S_IFDIR => {
                 let directory = read_directory(from, size)?;
@@ -306,7 +320,10 @@ fn put_contents<'a>(
     let pages = file.pages.into_iter().map(|number| Ok((number, Page::new(next()?)?)));
     let contents = Contents::of(file.size, pages.collect::<Result<_, DecodeError>>()?);
     let contents = contents.filter(|contents| contents.size() <= FILE_BYTES).ok_or(NODE)?;
-    tree.nodes.get_mut(&file.inode).ok_or(DANGLING)?.kind = Kind::File(contents);
+    tree.nodes.get_mut(&file.inode).ok_or(DANGLING)?.kind = match file.read {
+        None => Kind::File(contents),
+        Some(read) => Kind::Pipe(Pipe::of(contents, read).ok_or(PIPE)?),
+    };
     Ok(())
 }
 
@@ -339,7 +356,11 @@ fn check_entries(tree: &mut Tree) -> Result<(), &'static str> {
     }
     tree.bytes = bytes;
     for (inode, count) in names {
-        tree.nodes.get_mut(&inode).ok_or(DANGLING)?.names = count;
+        let node = tree.nodes.get_mut(&inode).ok_or(DANGLING)?;
+        if matches!(node.kind, Kind::Pipe(_)) {
+            return Err(PIPE);
+        }
+        node.names = count;
     }
     for (inode, count) in subdirectories {
         if let Some(Node { kind: Kind::Directory(directory), .. }) = tree.nodes.get_mut(&inode) {

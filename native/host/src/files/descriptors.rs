@@ -92,14 +92,14 @@ impl Descriptors {
         Ok(())
     }
 
-    /// Closes a descriptor: the inode number that is to be released where it was the last of its description.
-    pub(super) fn remove(&mut self, fd: i32) -> Result<Option<u64>, Errno> {
+    /// Closes a descriptor: its description, the node of which is to be released, where it was the last one of that.
+    pub(super) fn remove(&mut self, fd: i32) -> Result<Option<Description>, Errno> {
         let Descriptor { description, .. } = self.open.remove(&fd).ok_or(Errno::BADF)?;
         let shared = self.descriptions.get_mut(&description).ok_or(Errno::BADF)?;
         shared.descriptors = shared.descriptors.saturating_sub(1);
         if shared.descriptors > 0 {
             return Ok(None);
         }
-        Ok(self.descriptions.remove(&description).map(|description| description.inode))
+        Ok(self.descriptions.remove(&description))
     }
 }

@@ -7,10 +7,10 @@
 //! 24  u64      N, how many nodes
 //! 32  u64      D, how many open file descriptions
 //! 40  u64      F, how many descriptors
-//! 48  u64      only where there are mappings, or lazy files: how many mappings, M
-//! 56  u64      only where there are lazy files: how many, L
+//! 48  u64      only where there are mappings, lazy files or pipes: how many mappings, M
+//! 56  u64      only where there are lazy files or pipes: how many lazy files, L
 //!  …           N nodes by number, D descriptions by number, F descriptors, M mappings by address, L lazy files by number
-//!  …           the contents of the files that are shorter than a page, by number, one behind the other
+//!  …           the contents of the files and pipes that are shorter than a page, by number, one behind the other
 //!  …           the pages of the others, by number, each at a multiple of a page
 //!
 //! node         u64 number, u32 mode, u32 user, u32 group, u64 directory and u64 position of its place,
@@ -19,6 +19,7 @@
 //!   directory  u64 position of the next entry, `size` entries by name: u64 number, u64 position, u16 length, the name
 //!   link       the path, `size` bytes
 //!   device     nothing: `size` is its number
+//!   pipe       u64 how many bytes of the contents have been read, which are zeros; then as a file
 //! description  u32 number, u64 node, u32 flags, u64 offset
 //! descriptor   u32 number, u32 description, u32 flags: 1 it is closed on exec, 2 the program was given it at its start;
 //!              where 2 is set u16 length and the name of the directory
@@ -26,7 +27,8 @@
 //! lazy file    u64 node, u64 R, then R runs of pages that nobody has given yet: u64 first, u64 behind the last
 //! ```
 //!
-//! With lazy files it is version 3, else with mappings version 2, and without them version 1. A file that is shorter than a page has its `size` bytes among the contents, or none if they are all zeros. Numbers are
+//! With pipes it is version 4, else with lazy files version 3, else with mappings version 2, and without them version 1. A
+//! file that is shorter than a page has its `size` bytes among the contents, or none if they are all zeros. Numbers are
 //! little endian. Zeros fill the last page of the short contents. What was printed is not part of it.
 
 use super::Files;
@@ -42,6 +44,9 @@ pub(super) const VERSION_2: u64 = u64::from_le_bytes(*b"files 02");
 
 /// What one starts with that has lazy files.
 pub(super) const VERSION_3: u64 = u64::from_le_bytes(*b"files 03");
+
+/// What one starts with that has pipes.
+pub(super) const VERSION_4: u64 = u64::from_le_bytes(*b"files 04");
 
 /// Bytes of a node without what depends on its kind, and of an entry without its name.
 pub(super) const NODE_BYTES: usize = 80;
@@ -63,11 +68,7 @@ impl Files {
     pub(crate) fn encode(&self, into: &mut impl Sink) {
         let mut out = Counted::new(into);
         let counts = [self.tree.nodes.len(), self.descriptors.descriptions.len(), self.descriptors.open.len()];
-        let version = match (self.tree.unknown.is_empty(), self.mappings.is_empty()) {
-            (false, _) => VERSION_3,
-            (true, false) => VERSION_2,
-            (true, true) => VERSION,
-        };
+        let version = self.version();
         for number in [version, self.tree.next_inode, self.working_directory] {
             out.u64(number);
         }
@@ -77,7 +78,7 @@ impl Files {
         if version != VERSION {
             out.u64(self.mappings.len() as u64);
         }
-        if version == VERSION_3 {
+        if [VERSION_3, VERSION_4].contains(&version) {
             out.u64(self.tree.unknown.len() as u64);
         }
         for (inode, node) in &self.tree.nodes {
@@ -126,17 +127,29 @@ impl Files {
         }
     }
 
+    /// The least version that has all that there is.
+    fn version(&self) -> u64 {
+        let has_pipes =
+            self.descriptors.descriptions.values().any(|description| {
+                self.tree.node(description.inode).is_ok_and(|node| matches!(node.kind, Kind::Pipe(_)))
+            });
+        match (has_pipes, self.tree.unknown.is_empty(), self.mappings.is_empty()) {
+            (true, ..) => VERSION_4,
+            (false, false, _) => VERSION_3,
+            (false, true, false) => VERSION_2,
+            (false, true, true) => VERSION,
+        }
+    }
+
     fn contents(&self) -> impl Iterator<Item = &Contents> {
-        self.tree.nodes.values().filter_map(|node| match &node.kind {
-            Kind::File(contents) => Some(contents),
-            _ => None,
-        })
+        self.tree.nodes.values().filter_map(Node::contents)
     }
 
     /// How many bytes an encoding takes.
     pub(crate) fn encoded_size(&self) -> usize {
         let node = |node: &Node| match &node.kind {
             Kind::File(contents) => NODE_BYTES + 8 + 8 * contents.pages().len(),
+            Kind::Pipe(pipe) => NODE_BYTES + 16 + 8 * pipe.contents().pages().len(),
             Kind::Device(_) => NODE_BYTES,
             Kind::Link(target) => NODE_BYTES + target.len(),
             Kind::Directory(directory) => {
@@ -155,7 +168,11 @@ impl Files {
             .map(|name| 2 + name.len())
             .sum();
         let lazy: usize = self.tree.unknown.values().map(|unknown| LAZY_BYTES + RUN_BYTES * unknown.runs().len()).sum();
-        let counts = if lazy > 0 { 16 } else { 8 * usize::from(!self.mappings.is_empty()) };
+        let counts = match self.version() {
+            VERSION => 0,
+            VERSION_2 => 8,
+            _ => 16,
+        };
         let mappings = counts + MAPPING_BYTES * self.mappings.len();
         let (mut short, mut long) = (0, 0);
         for contents in self.contents() {
@@ -187,8 +204,12 @@ fn put_node(out: &mut Counted<'_, impl Sink>, inode: u64, node: &Node) {
     match &node.kind {
         Kind::File(contents) => {
             out.u64(contents.size());
-            out.u64(contents.pages().len() as u64);
-            contents.pages().keys().for_each(|page| out.u64(*page));
+            put_pages(out, contents);
+        }
+        Kind::Pipe(pipe) => {
+            out.u64(pipe.contents().size());
+            out.u64(pipe.read());
+            put_pages(out, pipe.contents());
         }
         Kind::Device(device) => out.u64(u64::from(device.number())),
         Kind::Link(target) => {
@@ -207,4 +228,10 @@ fn put_node(out: &mut Counted<'_, impl Sink>, inode: u64, node: &Node) {
             }
         }
     }
+}
+
+/// The numbers of the pages.
+fn put_pages(out: &mut Counted<'_, impl Sink>, contents: &Contents) {
+    out.u64(contents.pages().len() as u64);
+    contents.pages().keys().for_each(|page| out.u64(*page));
 }

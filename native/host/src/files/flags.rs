@@ -48,6 +48,7 @@ pub(crate) const X_OK: u32 = 1;
 
 /// The bits of a mode that tell what a node is, and their values.
 pub(crate) const S_IFMT: u32 = 0o170000;
+pub(crate) const S_IFIFO: u32 = 0o010000;
 pub(crate) const S_IFCHR: u32 = 0o020000;
 pub(crate) const S_IFDIR: u32 = 0o040000;
 pub(crate) const S_IFREG: u32 = 0o100000;

@@ -16,6 +16,8 @@ enum From {
     Contents,
     /// It is gone.
     Input,
+    /// It is gone from the pipe of this number.
+    Pipe(u64),
     Nothing,
 }
 
@@ -29,6 +31,7 @@ impl Files {
                 description.offset = description.offset.saturating_add(read as u64).min(MOST_OFFSET);
             }
             From::Input => self.input.skip(read),
+            From::Pipe(inode) => self.skip_in_pipe(inode, read)?,
             From::Nothing => {}
         }
         Ok(read)
@@ -48,6 +51,7 @@ impl Files {
         Ok(match &self.tree.node(description.inode)?.kind {
             Kind::File(contents) => contents.count(offset.unwrap_or(description.offset), most),
             Kind::Device(Device::Terminal) => most.min(self.input.rest().len() as u64),
+            Kind::Pipe(pipe) => pipe.count(most)?,
             _ => 0,
         })
     }
@@ -65,9 +69,10 @@ impl Files {
             Kind::Directory(_) => Err(Errno::ISDIR),
             Kind::Link(_) => Err(Errno::INVAL),
             Kind::Device(Device::Null) => Ok((0, From::Nothing)),
-            Kind::Device(_) if offset.is_some() => Err(Errno::SPIPE),
+            Kind::Device(_) | Kind::Pipe(_) if offset.is_some() => Err(Errno::SPIPE),
             Kind::Device(Device::Terminal) => Ok((self.input.copy(into), From::Input)),
             Kind::Device(Device::ErrorTerminal) => Err(Errno::NXIO),
+            Kind::Pipe(pipe) => Ok((pipe.copy(into)?, From::Pipe(description.inode))),
         }
     }
 
@@ -92,7 +97,8 @@ impl Files {
             Kind::Directory(_) => return Err(Errno::ISDIR),
             Kind::Link(_) => return Err(Errno::INVAL),
             Kind::Device(Device::Null) => return Ok(bytes.len()),
-            Kind::Device(_) if offset.is_some() => return Err(Errno::SPIPE),
+            Kind::Device(_) | Kind::Pipe(_) if offset.is_some() => return Err(Errno::SPIPE),
+            Kind::Pipe(_) => return self.write_to_pipe(description.inode, bytes, now),
             Kind::Device(device) => {
                 let [output, errors] = &mut self.output;
                 let (output, to) = match device {
@@ -138,7 +144,7 @@ impl Files {
             // A size is never greater than an offset.
             Kind::File(contents) => Some(contents.size() as i64),
             Kind::Device(Device::Null) => return Ok(0),
-            Kind::Device(_) | Kind::Link(_) => return Err(Errno::SPIPE),
+            Kind::Device(_) | Kind::Link(_) | Kind::Pipe(_) => return Err(Errno::SPIPE),
             Kind::Directory(_) => None,
         };
         let at = description.offset as i64;
@@ -164,6 +170,7 @@ impl Files {
             Kind::File(contents) => Ok(contents.size().saturating_sub(description.offset)),
             Kind::Device(Device::Terminal) => Ok(self.input.rest().len() as u64),
             Kind::Device(Device::ErrorTerminal) => Ok(0),
+            Kind::Pipe(pipe) => Ok(pipe.left()),
             _ => Err(Errno::NOTTY),
         }
     }

@@ -164,7 +164,11 @@ impl Files {
         if !description.is_writable() {
             return Err(Errno::BADF);
         }
-        let Kind::File(contents) = &self.tree.node(description.inode)?.kind else { return Err(Errno::NODEV) };
+        let contents = match &self.tree.node(description.inode)?.kind {
+            Kind::File(contents) => contents,
+            Kind::Pipe(_) => return Err(Errno::SPIPE),
+            _ => return Err(Errno::NODEV),
+        };
         let old = contents.size();
         let end = Some(start + size).filter(|end| *end <= FILE_BYTES).ok_or(Errno::FBIG)?;
         if end > old && mode != HOLE {

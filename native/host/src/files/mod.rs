@@ -9,6 +9,7 @@
 //! | `open`, `io`, `listing` | operations on descriptors |
 //! | `entries`, `metadata` | operations on paths |
 //! | `preopens` | directories that a program is given at its start |
+//! | `pipe` | what one descriptor writes and another one reads |
 //! | `mappings` | files in the memory of the program |
 //! | `outside`, `lazy` | what callers do with files, and files that they give piece by piece |
 //! | `skeleton` | the tree of a new instance |
@@ -38,6 +39,7 @@ mod output;
 mod outside;
 mod pages;
 mod path;
+mod pipe;
 mod preopens;
 mod skeleton;
 mod tree;

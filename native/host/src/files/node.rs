@@ -1,8 +1,9 @@
-//! What a name in the file system leads to: files, directories, symbolic links and devices.
+//! What a name in the file system leads to: files, directories, symbolic links and devices. And pipes, which have no name.
 
 use super::directory::Directory;
-use super::flags::{S_IFCHR, S_IFDIR, S_IFLNK, S_IFREG};
+use super::flags::{S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG};
 use super::pages::Contents;
+use super::pipe::Pipe;
 
 /// A point in time as files have it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,6 +74,7 @@ pub(super) enum Kind {
     /// A symbolic link and the path that it holds.
     Link(Box<[u8]>),
     Device(Device),
+    Pipe(Pipe),
 }
 
 impl Kind {
@@ -83,6 +85,7 @@ impl Kind {
             Kind::Directory(_) => S_IFDIR,
             Kind::Link(_) => S_IFLNK,
             Kind::Device(_) => S_IFCHR,
+            Kind::Pipe(_) => S_IFIFO,
         }
     }
 }
@@ -137,9 +140,15 @@ impl Node {
 
     /// How many pages its contents have.
     pub(super) fn pages(&self) -> usize {
+        self.contents().map_or(0, |contents| contents.pages().len())
+    }
+
+    /// What a file or a pipe holds.
+    pub(super) fn contents(&self) -> Option<&Contents> {
         match &self.kind {
-            Kind::File(contents) => contents.pages().len(),
-            _ => 0,
+            Kind::File(contents) => Some(contents),
+            Kind::Pipe(pipe) => Some(pipe.contents()),
+            Kind::Directory(_) | Kind::Link(_) | Kind::Device(_) => None,
         }
     }
 
@@ -167,6 +176,8 @@ impl Node {
             Kind::File(contents) => (contents.size(), self.names, 0),
             Kind::Link(target) => (target.len() as u64, self.names, 0),
             Kind::Device(device) => (0, self.names, device.number()),
+            // As Linux has it of what has no name.
+            Kind::Pipe(_) => (0, 1, 0),
             // Its entry, its own "." and the ".." of those below.
             Kind::Directory(_) if self.names == 0 => (DIRECTORY_BYTES, 0, 0),
             Kind::Directory(directory) => (DIRECTORY_BYTES, directory.subdirectories().saturating_add(2), 0),

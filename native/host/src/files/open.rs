@@ -93,10 +93,11 @@ impl Files {
         }
     }
 
-    fn describe(&mut self, inode: u64, flags: i32) -> Result<i32, Errno> {
+    /// Opens a node.
+    pub(super) fn describe(&mut self, inode: u64, flags: i32) -> Result<i32, Errno> {
         let kept = if flags & O_PATH == 0 { KEPT } else { KEPT_OF_PATH };
         let fd = self.descriptors.insert(inode, flags & kept, flags & O_CLOEXEC != 0)?;
-        self.tree.hold(inode)?;
+        self.tree.hold_open(self.descriptors.get(fd)?)?;
         Ok(fd)
     }
 
@@ -107,8 +108,8 @@ impl Files {
     }
 
     pub(crate) fn close(&mut self, fd: i32) -> Result<(), Errno> {
-        if let Some(inode) = self.descriptors.remove(fd)? {
-            self.tree.release(inode);
+        if let Some(description) = self.descriptors.remove(fd)? {
+            self.tree.release_open(&description);
         }
         Ok(())
     }
@@ -160,6 +161,15 @@ impl Files {
         let description = self.descriptors.get_mut(fd)?;
         description.flags = description.flags & !CHANGEABLE | flags & CHANGEABLE;
         Ok(())
+    }
+
+    /// Whether what is written to a descriptor could be kept on a disk: it is then.
+    ///
+    /// # Errors
+    /// `EINVAL` for a pipe.
+    pub(crate) fn sync(&self, fd: i32) -> Result<(), Errno> {
+        let inode = self.descriptors.opened(fd)?.inode;
+        if matches!(self.tree.node(inode)?.kind, Kind::Pipe(_)) { Err(Errno::INVAL) } else { Ok(()) }
     }
 
     /// Whether a descriptor is one.

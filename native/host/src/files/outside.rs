@@ -134,7 +134,8 @@ impl Files {
                 Kind::File(contents) => FileKind::File(contents.size()),
                 Kind::Directory(_) => FileKind::Directory,
                 Kind::Link(_) => FileKind::Link,
-                Kind::Device(_) => FileKind::Device,
+                // A pipe has no name.
+                Kind::Device(_) | Kind::Pipe(_) => FileKind::Device,
             };
             listed.push((name.clone(), kind));
         }

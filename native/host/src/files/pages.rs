@@ -176,6 +176,15 @@ impl Contents {
         Ok(())
     }
 
+    /// Forgets so many pages at the beginning: what is behind them moves there.
+    pub(super) fn skip_pages(&mut self, count: u64) {
+        if count > 0 {
+            self.size = self.size.saturating_sub(count.saturating_mul(PAGE as u64));
+            let left = std::mem::take(&mut self.pages).into_iter();
+            self.pages = left.filter_map(|(number, page)| Some((number.checked_sub(count)?, page))).collect();
+        }
+    }
+
     /// Makes a part of a page zeros.
     fn clear(&mut self, page: u64, place: Range<usize>) -> Result<(), NoRoom> {
         let Some(contents) = self.pages.get_mut(&page).filter(|_| !place.is_empty()) else { return Ok(()) };

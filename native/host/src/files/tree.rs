@@ -93,15 +93,24 @@ impl Tree {
     /// Makes a node and an entry for it: its inode number.
     pub(super) fn create(&mut self, directory: u64, name: &[u8], node: Node, now: u64) -> Result<u64, Errno> {
         self.may_add(directory, name)?;
+        if name_cost(name) + cost(&node) > self.room() {
+            return Err(Errno::NOSPC);
+        }
+        let inode = self.add(node)?;
+        self.attach(directory, name, inode, now)?;
+        Ok(inode)
+    }
+
+    /// Makes a node that nothing leads to yet: its inode number.
+    pub(super) fn add(&mut self, node: Node) -> Result<u64, Errno> {
         let cost = cost(&node);
-        if self.nodes.len() >= FILES || name_cost(name) + cost > self.room() {
+        if self.nodes.len() >= FILES || cost > self.room() {
             return Err(Errno::NOSPC);
         }
         let inode = self.next_inode;
         self.next_inode += 1;
         self.bytes += cost;
         self.nodes.insert(inode, node);
-        self.attach(directory, name, inode, now)?;
         Ok(inode)
     }
 
@@ -254,6 +263,7 @@ pub(super) fn cost(node: &Node) -> u64 {
     FILE_COST
         + match &node.kind {
             Kind::File(contents) => contents.taken(),
+            Kind::Pipe(pipe) => pipe.contents().taken(),
             Kind::Link(target) => target.len() as u64,
             Kind::Directory(_) | Kind::Device(_) => 0,
         }

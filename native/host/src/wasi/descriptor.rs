@@ -12,7 +12,7 @@ pub(super) fn close(host: &mut HostCtx<'_>, args: Args<'_>) -> Answer {
 }
 
 pub(super) fn sync(host: &mut HostCtx<'_>, args: Args<'_>) -> Answer {
-    host.state.files.check(args.int(0))
+    host.state.files.sync(args.int(0))
 }
 
 /// `fd`, an offset, a size and what the program is going to do there, which changes nothing.

@@ -99,9 +99,13 @@ pub(super) fn ioctl(host: &mut HostCtx<'_>, args: Args<'_>) -> Answer {
     }
 }
 
-/// Says of every descriptor that it is ready for what is asked: nothing here waits.
+/// Says of every descriptor that it is ready for what is asked, but for pipes that are not: nothing here waits.
 pub(super) fn poll(host: &mut HostCtx<'_>, args: Args<'_>) -> Answer {
-    const READY: u16 = 0x1 | 0x4 | 0x40 | 0x100;
+    /// `POLLIN` and `POLLRDNORM`, `POLLOUT` and `POLLWRNORM`.
+    const READS: u16 = 0x1 | 0x40;
+    const WRITES: u16 = 0x4 | 0x100;
+    const POLLERR: u16 = 0x8;
+    const POLLHUP: u16 = 0x10;
     const POLLNVAL: u16 = 0x20;
     const POLLFD: u64 = 8;
 
@@ -116,8 +120,11 @@ pub(super) fn poll(host: &mut HostCtx<'_>, args: Args<'_>) -> Answer {
         let (fd, asked) = (host.memory.i32(at)?, host.memory.u16(at + 4)?);
         let told = match fd {
             fd if fd < 0 => 0,
-            fd if host.state.files.is_open(fd) => asked & READY,
-            _ => POLLNVAL,
+            fd => host.state.files.ready(fd).map_or(POLLNVAL, |ready| {
+                let bits = |is: bool, bits: u16| if is { bits } else { 0 };
+                let asked = asked & (bits(ready.reads, READS) | bits(ready.writes, WRITES));
+                asked | bits(ready.hung_up, POLLHUP) | bits(ready.broken, POLLERR)
+            }),
         };
         host.memory.put_u16(at + 6, told)?;
         ready += i32::from(told != 0);

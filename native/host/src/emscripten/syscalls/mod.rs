@@ -73,7 +73,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     env("__syscall_sync", ":i", FILE, Syscall(sync)),
     env("__syscall_poll", "pii:i", FILE, Syscall(poll)),
     env("__syscall_pipe", "p:i", FILE, Syscall(pipe)),
-    env("__syscall_pipe2", "pi:i", FILE, Syscall(pipe)),
+    env("__syscall_pipe2", "pi:i", FILE, Syscall(pipe2)),
     env("__syscall_umask", "i:i", OPEN, Syscall(zero)),
     env("__syscall_getuid32", ":i", OPEN, Syscall(zero)),
     env("__syscall_geteuid32", ":i", OPEN, Syscall(zero)),
@@ -396,7 +396,7 @@ fn getdents(host: &mut HostCtx<'_>, args: Args<'_>) -> Answer {
 }
 
 fn fsync(host: &mut HostCtx<'_>, args: Args<'_>) -> Answer {
-    done(host.state.files.check(args.int(0)))
+    done(host.state.files.sync(args.int(0)))
 }
 
 fn sync(_: &mut HostCtx<'_>, _: Args<'_>) -> Answer {
@@ -408,7 +408,19 @@ fn zero(_: &mut HostCtx<'_>, _: Args<'_>) -> Answer {
     Ok(0)
 }
 
-/// There are no pipes.
-fn pipe(_: &mut HostCtx<'_>, _: Args<'_>) -> Answer {
-    Err(Errno::NOSYS)
+/// Where the two descriptors are written, the reading one first.
+fn pipe(host: &mut HostCtx<'_>, args: Args<'_>) -> Answer {
+    make_pipe(host, args.pointer(0), 0)
+}
+
+/// The same with flags.
+fn pipe2(host: &mut HostCtx<'_>, args: Args<'_>) -> Answer {
+    make_pipe(host, args.pointer(0), args.int(1))
+}
+
+fn make_pipe(host: &mut HostCtx<'_>, at: u64, flags: i32) -> Answer {
+    host.memory.get(at, 8)?;
+    let [read, write] = host.state.files.make_pipe(flags, host.now)?;
+    host.memory.put(at, &(u64::from(read as u32) | u64::from(write as u32) << 32).to_le_bytes())?;
+    Ok(0)
 }

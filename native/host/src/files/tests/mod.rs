@@ -4,6 +4,7 @@ mod code;
 mod confined;
 mod descriptors;
 mod names;
+mod pipes;
 mod random;
 mod restored;
 

@@ -47,6 +47,12 @@ fn step(files: &mut Files, what: u8, first: usize, second: i32) -> String {
         }
         18 => format!("{:?}", files.preopen(path.strip_prefix(b"../").unwrap_or(path))),
         19 => format!("{:?} {:?}", files.renumber(fd, second), files.preopened(second)),
+        20 => format!("{:?}", files.make_pipe([0, O_CLOEXEC | O_NONBLOCK][first % 2], NOW)),
+        21 => format!("{:?}", files.write(fd, &vec![second as u8; 3000 * first], NOW)),
+        22 => {
+            let mut bytes = vec![0; 2500 * second as usize];
+            format!("{:?} {bytes:?} {:?} {:?}", files.read(fd, &mut bytes), files.ready(fd), files.readable(fd))
+        }
         _ => {
             let mut left = second;
             let mut names = Vec::new();
@@ -62,7 +68,7 @@ fn step(files: &mut Files, what: u8, first: usize, second: i32) -> String {
 
 proptest! {
     #[test]
-    fn nothing_changes_by_being_restored(steps in proptest::collection::vec((0_u8..21, 0_usize..8, 0_i32..8), 1..80)) {
+    fn nothing_changes_by_being_restored(steps in proptest::collection::vec((0_u8..24, 0_usize..8, 0_i32..8), 1..80)) {
         let (mut files, mut restored) = (Files::new(), Files::new());
         for (what, first, second) in steps {
             prop_assert_eq!(step(&mut files, what, first, second), step(&mut restored, what, first, second));
