@@ -92,6 +92,34 @@ fn each_width(test: impl Fn(Guest)) {
 }
 
 #[test]
+fn pipes_have_the_flags_that_are_given() {
+    const FIONREAD: i64 = 0x541b;
+    each_width(|mut guest| {
+        assert_eq!(guest.call("__syscall_pipe2", &[INTO as i64, O_DIRECT.into()]), -28);
+        assert_eq!(guest.call("__syscall_pipe2", &[SIZE as i64 - 7, 0]), -21);
+        assert_eq!(guest.call("__syscall_pipe2", &[INTO as i64, (O_CLOEXEC | O_NONBLOCK).into()]), 0);
+        assert_eq!(guest.memory().u64(INTO), Ok(3 | 4 << 32));
+        assert_eq!(guest.call("__syscall_fcntl64", &[4, 1, 0]), 1);
+        assert_eq!(guest.call("__syscall_fcntl64", &[4, 3, 0]), O_NONBLOCK | O_WRONLY);
+        guest.text(TEXT, "text");
+        let parts = guest.parts(&[(TEXT, 3), (TEXT + 3, 1)]);
+        assert_eq!(guest.call("fd_write", &[4, parts, 2, INTO as i64]), 0);
+        guest.memory().put_pointer(OTHER, INTO).unwrap();
+        assert_eq!(guest.call("__syscall_ioctl", &[3, FIONREAD, OTHER as i64]), 0);
+        assert_eq!(guest.memory().i32(INTO), Ok(4));
+        assert_eq!(guest.call("fd_fdstat_get", &[3, INTO as i64]), 0);
+        // As with JavaScript, a pipe is told as a file there.
+        assert_eq!((guest.bytes[INTO as usize], guest.bytes[INTO as usize + 2]), (4, 4));
+        // What was read counts, though no more can be.
+        let parts = guest.parts(&[(0x600, 4), (0x700, 4)]);
+        assert_eq!(guest.call("fd_read", &[3, parts, 2, INTO as i64]), 0);
+        assert_eq!((guest.told(), &guest.bytes[0x600..0x604]), (4, &b"text"[..]));
+        assert_eq!(guest.call("fd_read", &[3, parts, 2, INTO as i64]), 6);
+        check(&guest.state.files);
+    });
+}
+
+#[test]
 fn parts_are_written_and_read() {
     each_width(|mut guest| {
         let fd = i64::from(guest.open("/f", NEW));
