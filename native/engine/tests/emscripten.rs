@@ -616,24 +616,44 @@ fn yields(wat: &str, name: &str) -> bool {
 }
 
 #[test]
-fn only_what_reaches_files_leaves_the_scheduler() {
+fn only_what_moves_much_leaves_the_scheduler() {
     let wat = r#"(module
         (import "env" "_abort_js" (func))
+        (import "env" "__syscall_openat" (func $open (param i32 i32 i32 i32) (result i32)))
         (import "wasi_snapshot_preview1" "clock_time_get" (func $clock (param i32 i64 i32) (result i32)))
         (import "wasi_snapshot_preview1" "environ_sizes_get" (func $environ (param i32 i32) (result i32)))
         (import "wasi_snapshot_preview1" "args_sizes_get" (func $args (param i32 i32) (result i32)))
         (import "wasi_snapshot_preview1" "sched_yield" (func $yield (result i32)))
         (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
-        (memory (export "memory") 1)
+        (memory (export "memory") 2)
+        (data (i32.const 24) "/a")
         (func (export "clock") (drop (call $clock (i32.const 0) (i64.const 0) (i32.const 8))))
         (func (export "environ") (drop (call $environ (i32.const 8) (i32.const 8))))
         (func (export "args") (drop (call $args (i32.const 8) (i32.const 8))))
         (func (export "yield") (drop (call $yield)))
-        (func (export "write") (drop (call $write (i32.const 1) (i32.const 8) (i32.const 0) (i32.const 8)))))"#;
-    for name in ["clock", "environ", "args", "yield"] {
+        (func $part (param $bytes i32)
+            (i32.store (i32.const 16) (i32.const 65536)) (i32.store (i32.const 20) (local.get $bytes)))
+        (func $print (param $parts i32) (drop (call $write (i32.const 1) (i32.const 16) (local.get $parts) (i32.const 8))))
+        (func (export "print little") (call $part (i32.const 65536)) (call $print (i32.const 1)))
+        (func (export "print much") (call $part (i32.const 65537)) (call $print (i32.const 1)))
+        (func (export "print in many parts") (call $print (i32.const 17)))
+        ;; A file of so many times 64 KiB.
+        (func $file (param $count i32) (local $fd i32)
+            (memory.fill (i32.const 65536) (i32.const 7) (i32.const 65536))
+            (i32.store (i32.const 8) (i32.const 0x1b6))
+            (local.set $fd (call $open (i32.const -100) (i32.const 24) (i32.const 0x42) (i32.const 8)))
+            (call $part (i32.const 65536))
+            (loop $next
+                (drop (call $write (local.get $fd) (i32.const 16) (i32.const 1) (i32.const 8)))
+                (br_if $next (local.tee $count (i32.sub (local.get $count) (i32.const 1))))))
+        (func (export "a small file") (call $file (i32.const 1)))
+        (func (export "a large file") (call $file (i32.const 70))))"#;
+    for name in ["clock", "environ", "args", "yield", "print little", "a small file"] {
         assert!(!yields(wat, name), "{name}");
     }
-    assert!(yields(wat, "write"));
+    for name in ["print much", "print in many parts", "a large file"] {
+        assert!(yields(wat, name), "{name}");
+    }
 }
 
 fn trap(guest: &Guest, name: &str) -> (&'static str, String) {

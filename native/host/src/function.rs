@@ -75,20 +75,37 @@ pub(crate) enum Operation {
 pub(crate) struct Flags {
     /// Whether it may be intercepted. Not what throws, allocates, or keeps something for another function of the host.
     pub(crate) interceptable: bool,
-    /// Whether it may move as much as a file holds, or all that a program is given.
-    pub(crate) takes_long: bool,
+    /// What decides how long it takes.
+    pub(crate) work: Work,
     /// Whether its first argument is the descriptor that it works on. Then it is intercepted only where that is not a file
     /// of the host. Where a path starts at a descriptor, that does not count.
     pub(crate) on_descriptor: bool,
 }
 
+/// What decides how long a function takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// Nothing: it never takes long.
+    Short,
+    /// How much there is in all files.
+    Files,
+    /// That, and how much is moved: the second argument is an array of parts, the third how many there are.
+    Parts,
+    /// Something else: it may take long.
+    Any,
+}
+
 /// Nobody else may serve it.
-pub(crate) const OWN: Flags = Flags { interceptable: false, takes_long: false, on_descriptor: false };
-/// Nobody else may serve it, and it reaches files.
-pub(crate) const OWN_FILE: Flags = Flags { takes_long: true, ..OWN };
+pub(crate) const OWN: Flags = Flags { interceptable: false, work: Work::Short, on_descriptor: false };
+/// Nobody else may serve it, and it reaches files or moves as much as it is told to.
+pub(crate) const OWN_FILE: Flags = Flags { work: Work::Any, ..OWN };
 /// It may be intercepted.
 pub(crate) const OPEN: Flags = Flags { interceptable: true, ..OWN };
-/// It may be intercepted, and reaches files, or takes as long.
-pub(crate) const FILE: Flags = Flags { takes_long: true, ..OPEN };
+/// It may be intercepted, and reaches files.
+pub(crate) const FILE: Flags = Flags { work: Work::Files, ..OPEN };
 /// The same for a descriptor.
 pub(crate) const DESCRIPTOR: Flags = Flags { on_descriptor: true, ..FILE };
+/// The same for one that reads or writes in parts.
+pub(crate) const PARTS: Flags = Flags { work: Work::Parts, ..DESCRIPTOR };
+/// It may be intercepted, and makes as much as it is told to.
+pub(crate) const LONG: Flags = Flags { work: Work::Any, ..OPEN };

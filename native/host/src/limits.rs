@@ -24,6 +24,14 @@ pub const STEP_BYTES: u64 = 64 << 20;
 /// Bytes that a function of the host makes without a pause: random ones, and entries of directories. Some 5 ms.
 pub(crate) const WORK_STEP_BYTES: u64 = 1 << 20;
 
+/// Bytes that all files may take so that no function on them takes long, and a function may read or write: fractions of a
+/// millisecond.
+pub(crate) const SHORT_FILES_BYTES: u64 = 4 << 20;
+/// The same of a read or write in parts.
+pub(crate) const SHORT_PARTS_BYTES: u64 = 64 << 10;
+/// Parts of such a read or write.
+pub(crate) const SHORT_PARTS: u64 = 16;
+
 /// Bytes that a step along a path counts as.
 pub(crate) const PATH_STEP_COST: u64 = 64;
 

@@ -6,8 +6,9 @@ use crate::embedder::{Embedder, Intercepted};
 use crate::emscripten::{operate, set_temp_ret};
 use crate::errno::Errno;
 use crate::failure::Failure;
-use crate::function::Call;
+use crate::function::{Call, Work};
 use crate::guest::{call_export, with_files, with_host};
+use crate::limits::{SHORT_PARTS, SHORT_PARTS_BYTES};
 use wasmtime::{AsContextMut, StoreContextMut, Val};
 
 /// The body of an import that the host serves. It is intercepted where the call wants that and it is safe: not on
@@ -34,7 +35,7 @@ pub async fn serve<T: Embedder>(
     {
         return Ok(());
     }
-    if flags.takes_long {
+    if takes_long(&store, binding, Args(&args)) {
         T::leave_scheduler(&store).await;
     }
     let value = match binding.call {
@@ -54,7 +55,7 @@ pub async fn serve<T: Embedder>(
     };
     let value = value.map_err(|error| name(binding, error))?;
     // What prints may take long, so this looks at nothing else.
-    let stream = store.data().state().filter(|_| flags.takes_long).and_then(|state| state.files.stream());
+    let stream = store.data().state().filter(|_| flags.work != Work::Short).and_then(|state| state.files.stream());
     if stream.is_some_and(|stream| stream.is_full()) {
         T::pause().await;
     }
@@ -65,6 +66,30 @@ pub async fn serve<T: Embedder>(
         *result = value;
     }
     Ok(())
+}
+
+/// Whether a function may take longer than a scheduler has time for.
+fn takes_long<T: Embedder>(store: &StoreContextMut<'_, T>, binding: &Binding, args: Args<'_>) -> bool {
+    let are_small = || store.data().state().is_none_or(|state| state.files.are_small());
+    match binding.flags.work {
+        Work::Short => false,
+        Work::Files => matches!(binding.call, Call::Operation(_)) || !are_small(),
+        Work::Parts => !are_small() || parts_bytes(store, args).is_none_or(|bytes| bytes > SHORT_PARTS_BYTES),
+        Work::Any => true,
+    }
+}
+
+/// How many bytes the parts of a read or write have together. `None` where that is not known at a glance.
+fn parts_bytes<T: Embedder>(store: &StoreContextMut<'_, T>, args: Args<'_>) -> Option<u64> {
+    let width = store.data().width().bytes() as usize;
+    let (at, count) = (usize::try_from(args.pointer(1)).ok()?, args.pointer(2));
+    let count = usize::try_from(Some(count).filter(|count| *count <= SHORT_PARTS)?).ok()?;
+    let parts = store.data().memory()?.data(store).get(at..at.checked_add(2 * width * count)?)?;
+    parts.chunks_exact(2 * width).try_fold(0_u64, |all, part| {
+        let mut size = [0; 8];
+        size.get_mut(..width)?.copy_from_slice(part.get(width..)?);
+        all.checked_add(u64::from_le_bytes(size))
+    })
 }
 
 /// Sets C's `errno`, if the guest says where it is.

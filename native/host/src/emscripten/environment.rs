@@ -5,7 +5,7 @@ use crate::abi::Abi;
 use crate::context::{Args, HostCtx};
 use crate::errno::Errno;
 use crate::function::Call::Wasi;
-use crate::function::{Call, FILE, Flags, Function, OPEN};
+use crate::function::{Call, Flags, Function, LONG, OPEN};
 use crate::program::Program;
 use crate::strings::Vector;
 use crate::wasi::{put_sizes, put_strings};
@@ -17,7 +17,7 @@ const VARIABLES: Vector<'_> = Vector::of(
 );
 
 const FUNCTIONS: &[Function] =
-    &[wasi("environ_get", FILE, Wasi(environ_get)), wasi("environ_sizes_get", OPEN, Wasi(environ_sizes_get))];
+    &[wasi("environ_get", LONG, Wasi(environ_get)), wasi("environ_sizes_get", OPEN, Wasi(environ_sizes_get))];
 
 const fn wasi(name: &'static str, flags: Flags, call: Call) -> Function {
     Function { module: "wasi_snapshot_preview1", name, shape: "pp:i", flags, call }

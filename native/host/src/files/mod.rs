@@ -56,6 +56,7 @@ pub(crate) use path::At;
 
 use crate::encoding::DecodeError;
 use crate::errno::Errno;
+use crate::limits::SHORT_FILES_BYTES;
 use crate::stream::Stream;
 use accounting::Work;
 use descriptors::Descriptors;
@@ -109,6 +110,11 @@ impl Files {
     /// Has a program read these bytes from its standard input.
     pub(crate) fn set_input(&mut self, bytes: Vec<u8>) {
         self.input = Input::new(bytes);
+    }
+
+    /// Whether there is so little in all files that nothing that is done with them takes long.
+    pub(crate) fn are_small(&self) -> bool {
+        self.tree.bytes <= SHORT_FILES_BYTES
     }
 
     /// From here on at most so many bytes are looked at inside of the file system.

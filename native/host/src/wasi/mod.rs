@@ -34,7 +34,7 @@ pub(crate) use startup::initialize;
 use crate::context::{Args, HostCtx};
 use crate::errno::Errno;
 use crate::function::Call::{self, Operation, Plain, Wasi};
-use crate::function::{DESCRIPTOR, FILE, Flags, Function, OPEN, Operation as Do};
+use crate::function::{DESCRIPTOR, FILE, Flags, Function, LONG, OPEN, Operation as Do, PARTS};
 
 /// The module of preview 1.
 pub(crate) const PREVIEW_1: &str = "wasi_snapshot_preview1";
@@ -57,11 +57,11 @@ pub(crate) fn functions(module: &str) -> impl Iterator<Item = &'static Function>
 type Answer = Result<(), Errno>;
 
 pub(crate) const FUNCTIONS: &[Function] = &[
-    wasi("args_get", "pp:i", FILE, Wasi(process::args_get)),
+    wasi("args_get", "pp:i", LONG, Wasi(process::args_get)),
     wasi("args_sizes_get", "pp:i", OPEN, Wasi(process::args_sizes_get)),
     wasi("clock_res_get", "ip:i", OPEN, Wasi(clock::res_get)),
     wasi("clock_time_get", "ijp:i", OPEN, Wasi(clock::time_get)),
-    wasi("environ_get", "pp:i", FILE, Wasi(process::environ_get)),
+    wasi("environ_get", "pp:i", LONG, Wasi(process::environ_get)),
     wasi("environ_sizes_get", "pp:i", OPEN, Wasi(process::environ_sizes_get)),
     wasi("fd_advise", "ijji:i", DESCRIPTOR, Wasi(descriptor::advise)),
     wasi("fd_allocate", "ijj:i", DESCRIPTOR, Wasi(descriptor::allocate)),
@@ -73,17 +73,17 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     wasi("fd_filestat_get", "ip:i", DESCRIPTOR, Wasi(descriptor::filestat_get)),
     wasi("fd_filestat_set_size", "ij:i", DESCRIPTOR, Wasi(descriptor::filestat_set_size)),
     wasi("fd_filestat_set_times", "ijji:i", DESCRIPTOR, Wasi(descriptor::filestat_set_times)),
-    wasi("fd_pread", "ippjp:i", DESCRIPTOR, Wasi(transfer::pread)),
+    wasi("fd_pread", "ippjp:i", PARTS, Wasi(transfer::pread)),
     wasi("fd_prestat_dir_name", "ipp:i", DESCRIPTOR, Wasi(descriptor::prestat_dir_name)),
     wasi("fd_prestat_get", "ip:i", DESCRIPTOR, Wasi(descriptor::prestat_get)),
-    wasi("fd_pwrite", "ippjp:i", DESCRIPTOR, Wasi(transfer::pwrite)),
-    wasi("fd_read", "ippp:i", DESCRIPTOR, Wasi(transfer::read)),
+    wasi("fd_pwrite", "ippjp:i", PARTS, Wasi(transfer::pwrite)),
+    wasi("fd_read", "ippp:i", PARTS, Wasi(transfer::read)),
     wasi("fd_readdir", "ippjp:i", DESCRIPTOR, Operation(Do::ListDirectory)),
     wasi("fd_renumber", "ii:i", DESCRIPTOR, Wasi(descriptor::renumber)),
     wasi("fd_seek", "ijip:i", DESCRIPTOR, Wasi(descriptor::seek)),
     wasi("fd_sync", "i:i", DESCRIPTOR, Wasi(descriptor::sync)),
     wasi("fd_tell", "ip:i", DESCRIPTOR, Wasi(descriptor::tell)),
-    wasi("fd_write", "ippp:i", DESCRIPTOR, Wasi(transfer::write)),
+    wasi("fd_write", "ippp:i", PARTS, Wasi(transfer::write)),
     wasi("path_create_directory", "ipp:i", FILE, Wasi(path::create_directory)),
     wasi("path_filestat_get", "iippp:i", FILE, Wasi(path::filestat_get)),
     wasi("path_filestat_set_times", "iippjji:i", FILE, Wasi(path::filestat_set_times)),
@@ -97,7 +97,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     wasi("poll_oneoff", "pppp:i", OPEN, Wasi(poll::oneoff)),
     wasi("proc_exit", "i:", OPEN, Plain(process::exit)),
     wasi("proc_raise", "i:i", OPEN, Plain(process::raise)),
-    wasi("random_get", "pp:i", FILE, Operation(Do::RandomBytes)),
+    wasi("random_get", "pp:i", LONG, Operation(Do::RandomBytes)),
     wasi("sched_yield", ":i", OPEN, Wasi(process::sched_yield)),
     wasi("sock_accept", "iip:i", OPEN, Wasi(no_socket)),
     wasi("sock_recv", "ippipp:i", OPEN, Wasi(no_socket)),
