@@ -377,7 +377,8 @@ a_call_that_fails_reports_what_it_has_used_too_test_() ->
         {Trapped, M1} = Fuel(M0, <<"unreachable">>, []),
         ?assert(Trapped > 0),
         ?assertMatch({0, _}, Fuel(M1, <<"nosuch">>, [])),
-        ?assertMatch({0, _}, Fuel(M1, <<"divide">>, [1]))
+        ?assertMatch({0, _}, Fuel(M1, <<"divide">>, [1])),
+        ?assertMatch({<<"unknown">>, _}, Fuel(M1, <<"divide">>, [1, 0]))
     end).
 
 with_an_output_prefix_it_is_asked_for_and_reported_below_test_() ->

@@ -179,7 +179,7 @@ call(Prefix, Function, Parameters, Body, Request, Base, Opts) ->
         true ->
             Call = hb_wasm64:call(Handle, Function, Parameters, Import, Base, Options#{usage => true}),
             {Outcome, Given, State, Usage} = Call,
-            ended({Outcome, Given, State}, used(Usage), Prefix, Access, Opts)
+            ended({Outcome, Given, State}, used(Given, Usage), Prefix, Access, Opts)
     end.
 
 reports_usage(Prefix, Base, Opts) ->
@@ -188,10 +188,11 @@ reports_usage(Prefix, Base, Opts) ->
         not_found -> false
     end.
 
-%% What is known: of a call that was refused nothing, and of one that has trapped no fuel.
-used(Usage) ->
-    maps:from_list([{Name, maps:get(Key, Usage)}
-     || {Name, Key} <- [{<<"fuel-used">>, fuel_used}, {<<"gas-used">>, gas_used}], is_map_key(Key, Usage)]).
+%% Of a call that was refused nothing; the fuel of one that has trapped nobody knows. What a message before has used is replaced.
+used({trap, _}, Usage) ->
+    #{<<"fuel-used">> => maps:get(fuel_used, Usage, <<"unknown">>), <<"gas-used">> => maps:get(gas_used, Usage, 0)};
+used(_Given, Usage) ->
+    #{<<"fuel-used">> => maps:get(fuel_used, Usage, 0), <<"gas-used">> => maps:get(gas_used, Usage, 0)}.
 
 ended({ok, Results, State}, Usage, Prefix, Access, Opts) ->
     {ok, finish(Prefix, Access, ok, Results, Usage, State, Opts)};
