@@ -32,7 +32,7 @@ started(Image) ->
 
 images_that_nobody_waits_for_are_not_compiled_test_() ->
     {timeout, 600, fun() ->
-        Large = large(400),
+        Large = large(2000),
         Alone = started(fresh(Large)),
         %% Some of these are being compiled when their time is up, the others wait.
         [{error, timeout} = hb_wasm64:start(fresh(Large), #{timeout => 20}) || _ <- lists:seq(1, 12)],
