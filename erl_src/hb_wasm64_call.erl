@@ -70,20 +70,30 @@ new(Handle, Func, Args, Imports, Options) ->
         {_, error} ->
             {error, hb_wasm64_args:error("call(Handle, Func, Args)", [Handle, Func, Args], 3)};
         {{ok, Target}, {ok, Values}} ->
-            Output = hb_wasm64_options:value(output, Options),
-            {ok, #call{
+            Call = #call{
                 handle = Handle,
-                operation = {call, Target, Values, streamed(Output, hb_wasm64_options:engine(Options))},
+                operation = {call, Target, Values, #{}},
                 func = Func,
                 args = Args,
                 imports = Imports,
-                user = hb_wasm64_options:value(user, Options),
-                deadline = hb_wasm64_options:deadline(Options),
-                on_timeout = hb_wasm64_options:value(on_timeout, Options),
-                usage = usage(Options),
-                output = Output
-            }}
+                deadline = hb_wasm64_options:deadline(Options)
+            },
+            %% The record has the same defaults.
+            case hb_wasm64_options:is_default(Options) of
+                true -> {ok, Call};
+                false -> {ok, with_options(Call, Options)}
+            end
     end.
+
+with_options(#call{operation = {call, Target, Values, _}} = Call, Options) ->
+    Output = hb_wasm64_options:value(output, Options),
+    Call#call{
+        operation = {call, Target, Values, streamed(Output, hb_wasm64_options:engine(Options))},
+        user = hb_wasm64_options:value(user, Options),
+        on_timeout = hb_wasm64_options:value(on_timeout, Options),
+        usage = usage(Options),
+        output = Output
+    }.
 
 usage(Options) ->
     case hb_wasm64_options:engine(Options) of

@@ -56,7 +56,7 @@
 %% "Calls" are `call', `call_async', `malloc', `free' and `write_string'.
 -module(hb_wasm64_options).
 
--export([parse/2, deadline/1, engine/1, value/2, snapshots/1, state/1, gives/1]).
+-export([parse/2, deadline/1, is_default/1, engine/1, value/2, snapshots/1, state/1, gives/1]).
 -export_type([api/0, parsed/0]).
 -export_type([operation/0, allocation/0, call/0, call_with_imports/0, call_async/0, start/0, snapshot/0, read_string/0, file/0, migrate/0]).
 
@@ -364,6 +364,10 @@ add(erlang, Key, Value, #parsed{values = Values} = Parsed) -> Parsed#parsed{valu
 %% @doc When the operation is to end.
 -spec deadline(parsed()) -> hb_wasm64_deadline:deadline().
 deadline(#parsed{deadline = Deadline}) -> Deadline.
+
+%% @doc Whether nothing but a deadline was given.
+-spec is_default(parsed()) -> boolean().
+is_default(#parsed{engine = Engine, values = Values}) -> Engine =:= #{} andalso Values =:= #{}.
 
 %% @doc The options that the native library is to know, of those that were given.
 -spec engine(parsed()) -> map().
