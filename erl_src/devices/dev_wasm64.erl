@@ -132,12 +132,13 @@ find_parameters(Body, Request, Base, Opts) ->
 %% Options of a call for an image whose imports the engine serves.
 host(Handle, Function, Prefix, Body, Request, Base, Opts) ->
     case hb_wasm64:host(Handle) of
-        {ok, Runtime} when Runtime =:= emscripten; Runtime =:= assemblyscript ->
-            Intercepted = dev_wasm64_import:intercepted(Prefix, Base, Opts),
-            #{time => dev_wasm64_moment:time(Body, Request, Opts), intercept => Intercepted};
-        {ok, wasi} ->
-            Intercepted = dev_wasm64_import:intercepted(Prefix, Base, Opts),
-            (dev_wasm64_moment:options(Function, Body, Request, Opts))#{intercept => Intercepted};
+        {ok, Runtime} when Runtime =/= none ->
+            Moment =
+                case Runtime of
+                    wasi -> dev_wasm64_moment:options(Function, Body, Request, Opts);
+                    _ -> #{time => dev_wasm64_moment:time(Body, Request, Opts)}
+                end,
+            Moment#{intercept => dev_wasm64_import:intercepted(Prefix, Base, Opts)};
         _ ->
             #{}
     end.
@@ -189,10 +190,9 @@ reports_usage(Prefix, Base, Opts) ->
     end.
 
 %% Of a call that was refused nothing; the fuel of one that has trapped nobody knows. What a message before has used is replaced.
-used({trap, _}, Usage) ->
-    #{<<"fuel-used">> => maps:get(fuel_used, Usage, <<"unknown">>), <<"gas-used">> => maps:get(gas_used, Usage, 0)};
-used(_Given, Usage) ->
-    #{<<"fuel-used">> => maps:get(fuel_used, Usage, 0), <<"gas-used">> => maps:get(gas_used, Usage, 0)}.
+used(Given, Usage) ->
+    Fuel = case Given of {trap, _} -> <<"unknown">>; _ -> 0 end,
+    #{<<"fuel-used">> => maps:get(fuel_used, Usage, Fuel), <<"gas-used">> => maps:get(gas_used, Usage, 0)}.
 
 ended({ok, Results, State}, Usage, Prefix, Access, Opts) ->
     {ok, finish(Prefix, Access, ok, Results, Usage, State, Opts)};
