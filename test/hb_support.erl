@@ -117,7 +117,7 @@ flush() ->
 
 %% Waits for Fun to be true, for so many milliseconds; false where that has not
 %% come about in time. What Fun itself takes counts.
-wait_until(Fun) -> wait_until(Fun, 5_000).
+wait_until(Fun) -> wait_until(Fun, 60_000).
 
 wait_until(Fun, Timeout) -> until(Fun, erlang:monotonic_time(millisecond) + Timeout).
 

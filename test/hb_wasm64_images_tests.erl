@@ -5,6 +5,9 @@
 
 -import(hb_support, [fresh/1]).
 
+%% Images that are asked for at the same time.
+-define(MANY, 12).
+
 %% An image of so many functions, of a kilobyte each. 400 of them take about
 %% two seconds of a processor's time.
 large(Functions) ->
@@ -24,36 +27,46 @@ leb(N) -> <<1:1, N:7, (leb(N bsr 7))/binary>>.
 small() ->
     fresh(<<0, "asm", 1, 0, 0, 0>>).
 
-%% The time a start takes, in milliseconds.
-started(Image) ->
-    {Micros, {ok, Handle}} = timer:tc(fun() -> hb_wasm64:start(Image) end),
-    ok = hb_wasm64:stop(Handle),
-    Micros div 1000.
+%% Many ask for images of which each takes seconds, and none of them waits for
+%% long: how many are compiled before one that is asked for afterwards.
+compiled_for_nobody(Ask) ->
+    Listening = hb_log_support:listen(),
+    try
+        ok = hb_wasm64:log_level(info),
+        Large = large(2000),
+        ok = Ask([fresh(Large) || _ <- lists:seq(1, ?MANY)]),
+        %% Not one that goes before the others because it is cheaper.
+        Last = fresh(large(2001)),
+        {ok, _} = hb_wasm64:start(Last),
+        Compiled = fun(Image) -> lists:concat(["compiled an image of ", byte_size(Image), " bytes"]) end,
+        Records = hb_log_support:records_up_to(Compiled(Last)),
+        length([Text || #{text := Text} <- Records, lists:prefix(Compiled(fresh(Large)), Text)])
+    after
+        hb_log_support:unlisten(Listening)
+    end.
 
 images_that_nobody_waits_for_are_not_compiled_test_() ->
     {timeout, 600, fun() ->
-        Large = large(2000),
-        Alone = started(fresh(Large)),
-        %% Some of these are being compiled when their time is up, the others wait.
-        [{error, timeout} = hb_wasm64:start(fresh(Large), #{timeout => 20}) || _ <- lists:seq(1, 12)],
-        After = started(fresh(Large)),
-        ?assertMatch({_, _} when After < Alone * 3, {Alone, After})
+        Compiled = compiled_for_nobody(fun(Images) ->
+            [?assertEqual({error, timeout}, hb_wasm64:start(Image, #{timeout => 20})) || Image <- Images],
+            ok
+        end),
+        ?assert(Compiled < ?MANY div 2, Compiled)
     end}.
 
 images_of_killed_processes_are_not_compiled_test_() ->
     {timeout, 600, fun() ->
-        Large = large(400),
-        Alone = started(fresh(Large)),
-        Askers = [spawn(fun() -> hb_wasm64:start(fresh(Large)) end) || _ <- lists:seq(1, 12)],
-        timer:sleep(100),
-        [exit(Asker, kill) || Asker <- Askers],
-        After = started(fresh(Large)),
-        ?assertMatch({_, _} when After < Alone * 3, {Alone, After})
+        Compiled = compiled_for_nobody(fun(Images) ->
+            Askers = [spawn(fun() -> hb_wasm64:start(Image) end) || Image <- Images],
+            [true = hb_support:wait_until(fun() -> process_info(Asker, status) =:= {status, waiting} end) || Asker <- Askers],
+            lists:foreach(fun hb_support:gone/1, Askers)
+        end),
+        ?assert(Compiled < ?MANY div 2, Compiled)
     end}.
 
 who_still_waits_gets_the_image_test_() ->
     {timeout, 600, fun() ->
-        Image = fresh(large(200)),
+        Image = fresh(large(1000)),
         Self = self(),
         spawn(fun() -> Self ! {patient, hb_wasm64:start(Image)} end),
         Killed = spawn(fun() -> hb_wasm64:start(Image) end),
@@ -77,17 +90,16 @@ no_message_comes_after_a_timeout_test_() ->
         end
     end}.
 
+%% The large ones take seconds each.
 a_small_image_is_not_held_up_by_large_ones_test_() ->
     {timeout, 600, fun() ->
-        Large = large(80),
-        Self = self(),
-        Many = 10,
-        [spawn(fun() -> Self ! {large, started(fresh(Large))} end) || _ <- lists:seq(1, Many)],
-        timer:sleep(5),
-        _ = started(small()),
-        {message_queue_len, Before} = process_info(self(), message_queue_len),
-        [receive {large, _} -> ok end || _ <- lists:seq(1, Many)],
-        ?assert(Before =< Many div 2)
+        Large = large(2000),
+        Askers = [spawn(fun() -> hb_wasm64:start(fresh(Large)) end) || _ <- lists:seq(1, ?MANY)],
+        [true = hb_support:wait_until(fun() -> process_info(Asker, status) =:= {status, waiting} end) || Asker <- Askers],
+        ?assertMatch({ok, _}, hb_wasm64:start(small())),
+        Waiting = [Asker || Asker <- Askers, is_process_alive(Asker)],
+        lists:foreach(fun hb_support:gone/1, Askers),
+        ?assert(length(Waiting) > ?MANY div 2, length(Waiting))
     end}.
 
 %% An image whose function `f' adds 3 so many times, each in a block of its own,

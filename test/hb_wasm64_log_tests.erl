@@ -3,11 +3,10 @@
 
 -include_lib("eunit/include/eunit.hrl").
 
-%% The handler of the tests.
--export([log/2]).
+-import(hb_log_support, [next/1, records_up_to/1]).
 
 log_test_() ->
-    {foreach, fun listen/0, fun unlisten/1, [
+    {foreach, fun hb_log_support:listen/0, fun hb_log_support:unlisten/1, [
         fun records_of_the_library_reach_the_logger/1,
         fun nothing_below_the_level_arrives/1,
         fun nothing_arrives_when_it_is_off/1,
@@ -85,67 +84,5 @@ a_record_outlives_the_process_that_passes_records_on(_) ->
     end}.
 
 %% Support
-
-listen() ->
-    #{level := Primary} = logger:get_primary_config(),
-    %% The test's process changes from test to test.
-    Collector = spawn_link(fun() -> collect([]) end),
-    true = register(?MODULE, Collector),
-    ok = logger:set_primary_config(level, all),
-    %% Only this handler, not the terminal, gets the records.
-    Quiet = fun
-        (#{meta := #{library := hb_wasm64}}, _) -> stop;
-        (#{meta := #{domain := [otp | _]}}, _) -> stop;
-        (_, _) -> ignore
-    end,
-    _ = logger:add_handler_filter(default, ?MODULE, {Quiet, none}),
-    ok = logger:add_handler(?MODULE, ?MODULE, #{level => all}),
-    {ok, _} = hb_wasm64:start(hb_support:guest("numbers")),
-    {Primary, Collector}.
-
-unlisten({Primary, Collector}) ->
-    ok = hb_wasm64:log_level(warning),
-    ok = logger:remove_handler(?MODULE),
-    _ = logger:remove_handler_filter(default, ?MODULE),
-    ok = logger:set_primary_config(level, Primary),
-    hb_support:gone(Collector).
-
-%% The callback of a logger handler.
-log(#{level := Level, msg := Msg, meta := #{library := hb_wasm64} = Meta}, _Config) ->
-    Text = case Msg of
-        {string, String} -> String;
-        {Format, Args} -> io_lib:format(Format, Args)
-    end,
-    ?MODULE ! {record, #{level => Level, meta => Meta, text => lists:flatten(Text)}},
-    ok;
-log(_Event, _Config) ->
-    ok.
-
-collect(Records) ->
-    receive
-        {record, Record} -> collect([Record | Records]);
-        {take, From} -> From ! {records, lists:reverse(Records)}, collect([])
-    end.
-
-%% The records that have come within so many milliseconds.
-records(Millis) ->
-    timer:sleep(Millis),
-    ?MODULE ! {take, self()},
-    receive {records, Records} -> Records end.
-
-%% The next record that begins like this.
-next(Prefix) -> lists:last(records_up_to(Prefix)).
-
-%% All records up to one that begins like this.
-records_up_to(Prefix) ->
-    IsOther = fun(#{text := Text}) -> not lists:prefix(Prefix, Text) end,
-    UpTo = fun UpTo(_, 0) -> error({no_record, Prefix});
-               UpTo(Before, N) ->
-                   case lists:splitwith(IsOther, records(20)) of
-                       {Others, [Record | _]} -> Before ++ Others ++ [Record];
-                       {Others, []} -> UpTo(Before ++ Others, N - 1)
-                   end
-    end,
-    UpTo([], 500).
 
 fresh_image() -> hb_support:fresh(hb_support:guest("crunch")).
