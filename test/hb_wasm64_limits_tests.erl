@@ -152,8 +152,8 @@ a_lower_limit_of_the_node_ends_what_exceeds_it_test_() ->
             {error, {limit, memory}} = hb_wasm64:start(hb_support:guest("growth"), #{snapshot => Snapshot}),
             {error, {limit, memory}} = hb_wasm64:restore(H, Snapshot),
             {ok, [21]} = hb_wasm64:call(H, "grow1", [0]),
-            true = dev_wasm64_error:spoils({limit, memory}),
-            true = dev_wasm64_error:is_of_node({limit, table}),
+            true = lib_wasm64_error:spoils({limit, memory}),
+            true = lib_wasm64_error:is_of_node({limit, table}),
             ok
         end),
         ok = peer:stop(Peer)
@@ -187,7 +187,7 @@ an_instance_may_have_limits_of_its_own_test() ->
 
 %% Where every node has the same limit, what exceeds it is a fault of the image.
 a_limit_of_every_node_is_none_of_this_one_test() ->
-    [?assertNot(dev_wasm64_error:is_of_node({limit, Limit})) || Limit <- [memory, table, image]].
+    [?assertNot(lib_wasm64_error:is_of_node({limit, Limit})) || Limit <- [memory, table, image]].
 
 %% The image that is asked for last is kept, and nothing else.
 a_node_may_take_smaller_images_and_keep_fewer_test_() ->
@@ -206,7 +206,7 @@ a_node_may_take_smaller_images_and_keep_fewer_test_() ->
             {ok, _} = hb_wasm64:start(Numbers),
             [true, false] = [Kept(Numbers), Kept(Small)],
             {error, {limit, image}} = hb_wasm64:start(hb_support:fresh(Numbers)),
-            true = dev_wasm64_error:is_of_node({limit, image}),
+            true = lib_wasm64_error:is_of_node({limit, image}),
             ok
         end),
         ok = peer:stop(Peer)

@@ -60,7 +60,7 @@
 
 -type message() :: map().
 -type opts() :: map().
--type answer() :: {ok, message()} | {error, message()}.
+-type answer() :: {ok, message()} | {error, message()} | {failure, message()}.
 
 %% The largest limit of gas.
 -define(MAX_GAS, (1 bsl 53)).
@@ -73,27 +73,29 @@ info(_Base) ->
 %% @doc Starts an instance.
 -spec init(message(), message(), opts()) -> answer().
 init(Base, Request, Opts) ->
-    Body = dev_wasm64_message:value(<<"body">>, Request, #{}, Opts),
+    Body = lib_wasm64_message:value(<<"body">>, Request, #{}, Opts),
     Moment = dev_wasm64_moment:options(<<"init">>, Body, Request, Opts),
-    dev_wasm64_state:start(Base, fun(Key, _Reason) -> Key end, Moment, Opts).
+    lib_wasm64_kernel:answer(dev_wasm64_state:start(Base, fun(Key, _Reason) -> Key end, Moment, Opts)).
 
 %% @doc Calls the guest, with imports resolved on AO-Core. Normalizes the base first.
 -spec compute(message(), message(), opts()) -> answer().
 compute(RawBase, Request, Opts) ->
-    Prefix = dev_wasm64_message:output_prefix(RawBase, Opts),
-    case normalized(Prefix, RawBase, Opts) of
-        {ok, Base} ->
-            case dev_wasm64_message:find([<<"pass">>], Base, Opts) of
-                {ok, Pass} when Pass =/= 1 -> {ok, Base};
-                _ -> compute_function(Prefix, Base, Request, Opts)
-            end;
-        {error, _} = Error ->
-            Error
-    end.
+    Prefix = lib_wasm64_message:output_prefix(RawBase, Opts),
+    lib_wasm64_kernel:answer(
+        case normalized(Prefix, RawBase, Opts) of
+            {ok, Base} ->
+                case lib_wasm64_message:find([<<"pass">>], Base, Opts) of
+                    {ok, Pass} when Pass =/= 1 -> {ok, Base};
+                    _ -> compute_function(Prefix, Base, Request, Opts)
+                end;
+            Refused ->
+                Refused
+        end
+    ).
 
 compute_function(Prefix, Base, Request, Opts) ->
     %% Once: it may have to be read from the node's cache.
-    Body = dev_wasm64_message:value(<<"body">>, Request, #{}, Opts),
+    Body = lib_wasm64_message:value(<<"body">>, Request, #{}, Opts),
     case find_argument(<<"function">>, Body, Request, Base, Opts) of
         not_found ->
             {ok, Base};
@@ -107,13 +109,13 @@ compute_function(Prefix, Base, Request, Opts) ->
     end.
 
 find_argument(Key, Body, Request, Base, Opts) ->
-    case dev_wasm64_message:ask([Key], Body, Opts) of
+    case lib_wasm64_message:ask([Key], Body, Opts) of
         {ok, _} = Found ->
             Found;
         not_found ->
-            case dev_wasm64_message:ask([Key], Request, Opts) of
+            case lib_wasm64_message:ask([Key], Request, Opts) of
                 {ok, _} = Found -> Found;
-                not_found -> dev_wasm64_message:find([Key], Base, Opts)
+                not_found -> lib_wasm64_message:find([Key], Base, Opts)
             end
     end.
 
@@ -123,7 +125,7 @@ find_parameters(Body, Request, Base, Opts) ->
         not_found ->
             {ok, []};
         {ok, Given} ->
-            case dev_wasm64_message:list(Given, Opts) of
+            case lib_wasm64_message:list(Given, Opts) of
                 {ok, Parameters} -> {ok, Parameters};
                 error -> refuse(Key, 400, <<"not a list">>)
             end
@@ -145,7 +147,7 @@ host(Handle, Function, Prefix, Body, Request, Base, Opts) ->
 
 %% The limit that a process sets to the meter of its image, a number or text. Anything else sets none, as with AO's loader.
 gas(Base, Options, Opts) ->
-    case dev_wasm64_message:find([<<"compute-limit">>], Base, Opts) of
+    case lib_wasm64_message:find([<<"compute-limit">>], Base, Opts) of
         {ok, Limit} ->
             case integer(Limit) of
                 Gas when Gas > 0, Gas =< ?MAX_GAS -> Options#{gas => Gas};
@@ -168,7 +170,7 @@ integer(_Other) ->
     0.
 
 call(Prefix, Function, Parameters, Body, Request, Base, Opts) ->
-    Access = #{<<"instance">> := Handle} = dev_wasm64_message:private(Prefix, Base),
+    Access = #{<<"instance">> := Handle} = lib_wasm64_message:private(Prefix, Base),
     Resolver = maps:get(<<"import-resolver">>, Access, fun dev_wasm64_import:resolve/3),
     Import = fun(State, Import, _) -> dev_wasm64_import:checked(Resolver(State, Import, Opts)) end,
     Bounds = dev_wasm64_instance:bounds(Opts),
@@ -184,7 +186,7 @@ call(Prefix, Function, Parameters, Body, Request, Base, Opts) ->
     end.
 
 reports_usage(Prefix, Base, Opts) ->
-    case dev_wasm64_message:find(Prefix ++ [<<"report-usage">>], Base, Opts) of
+    case lib_wasm64_message:find(Prefix ++ [<<"report-usage">>], Base, Opts) of
         {ok, Value} -> Value =:= true orelse Value =:= <<"true">>;
         not_found -> false
     end.
@@ -198,10 +200,11 @@ ended({ok, Results, State}, Usage, Prefix, Access, Opts) ->
     {ok, finish(Prefix, Access, ok, Results, Usage, State, Opts)};
 ended({error, Why, State}, Usage, Prefix, #{<<"instance">> := Handle} = Access, Opts) ->
     Reason = reason(Why),
-    _ = dev_wasm64_error:spoils(Reason) andalso hb_wasm64:stop(Handle),
-    case dev_wasm64_error:is_of_node(Reason) of
-        false -> {ok, finish(Prefix, Access, error, dev_wasm64_error:text(Reason), Usage, State, Opts)};
-        true -> {error, dev_wasm64_error:message(<<"function">>, Reason)}
+    _ = lib_wasm64_error:spoils(Reason) andalso hb_wasm64:stop(Handle),
+    case {lib_wasm64_error:answer(<<"function">>, Reason), lib_wasm64_kernel:loads_packages()} of
+        {{error, Message}, true} -> {error, maps:merge(Message, Usage)};
+        {{error, _}, false} -> {ok, finish(Prefix, Access, error, lib_wasm64_error:text(Reason), Usage, State, Opts)};
+        {{failure, _} = Failure, _} -> Failure
     end.
 
 %% A `proc_exit' that nobody serves ends the guest as one that the engine serves does.
@@ -212,9 +215,9 @@ reason(Reason) -> Reason.
 %% had before the call.
 finish(Prefix, Access, Type, Output, Usage, State, Opts) ->
     Private = dev_wasm64_instance:own(Access),
-    Results = Usage#{<<"type">> => Type, <<"output">> => dev_wasm64_message:plain(Output)},
-    dev_wasm64_message:set(
-        [<<"results">> | Prefix], Results, dev_wasm64_message:merge_private(Prefix, Private, State), Opts
+    Results = Usage#{<<"type">> => Type, <<"output">> => lib_wasm64_message:plain(Output)},
+    lib_wasm64_message:set(
+        [<<"results">> | Prefix], Results, lib_wasm64_message:merge_private(Prefix, Private, State), Opts
     ).
 
 %% @doc Answers an import of the guest, see {@link dev_wasm64_import:import/3}.
@@ -225,13 +228,13 @@ import(Base, Request, Opts) ->
 %% @doc The state of the instance, see {@link dev_wasm64_state:snapshot/2}.
 -spec snapshot(message(), message(), opts()) -> answer().
 snapshot(Base, _Request, Opts) ->
-    dev_wasm64_state:snapshot(Base, Opts).
+    lib_wasm64_kernel:answer(dev_wasm64_state:snapshot(Base, Opts)).
 
 %% @doc The base with an instance and without a literal snapshot. Its hashpath stays the same: it does not depend on which
 %% of the two the base came with.
 -spec normalize(message(), message(), opts()) -> answer().
 normalize(Base, _Request, Opts) ->
-    normalized(dev_wasm64_message:output_prefix(Base, Opts), Base, Opts).
+    lib_wasm64_kernel:answer(normalized(lib_wasm64_message:output_prefix(Base, Opts), Base, Opts)).
 
 normalized(Prefix, Base, Opts) ->
     case dev_wasm64_instance:live(Prefix, Base) of
@@ -242,7 +245,7 @@ normalized(Prefix, Base, Opts) ->
 %% @doc Stops the instance and removes it from the private state.
 -spec terminate(message(), message(), opts()) -> answer().
 terminate(Base, _Request, Opts) ->
-    Prefix = dev_wasm64_message:output_prefix(Base, Opts),
+    Prefix = lib_wasm64_message:output_prefix(Base, Opts),
     _ = [hb_wasm64:stop(Handle) || {ok, Handle} <- [dev_wasm64_instance:live(Prefix, Base)]],
     {ok, dev_wasm64_instance:remove(Prefix, Base)}.
 
@@ -251,4 +254,4 @@ terminate(Base, _Request, Opts) ->
 instance(Base, _Request, Opts) ->
     dev_wasm64_instance:find(Base, Opts).
 
-refuse(Key, Status, Text) -> {error, dev_wasm64_error:message(Key, Status, Text)}.
+refuse(Key, Status, Text) -> lib_wasm64_error:fault(Key, Status, Text).

@@ -8,34 +8,35 @@
 %% An ID of a message: native, base64url, or an address of 20 bytes in hexadecimal.
 -define(IS_ID(Bin), (byte_size(Bin) =:= 32 orelse byte_size(Bin) =:= 43 orelse byte_size(Bin) =:= 42)).
 
-%% @doc The image at `In/image', or else at `body', with the key where it was found. What the node failed to read has
-%% status 503: another node may read it.
--spec find(map(), map()) -> {ok, Key :: binary(), Image :: binary()} | {error, map()}.
+%% @doc The image at `In/image', or else at `body', with the key where it was found. What is in none of the node's stores has
+%% the status 404, what the node failed to read 503: another node may find and read it.
+-spec find(map(), map()) ->
+    {ok, Key :: binary(), Image :: binary()} | lib_wasm64_error:fault() | lib_wasm64_error:failure().
 find(Base, Opts) ->
-    Path = dev_wasm64_message:input_prefix(Base, Opts) ++ [<<"image">>],
-    Key = dev_wasm64_message:path(Path),
+    Path = lib_wasm64_message:input_prefix(Base, Opts) ++ [<<"image">>],
+    Key = lib_wasm64_message:path(Path),
     try
         find(Path, Key, Base, Opts)
     catch
         Class:Reason:Stacktrace ->
-            case dev_wasm64_message:is_missing(Class, Reason) of
+            case lib_wasm64_kernel:is_unavailable(Class, Reason) of
                 true ->
-                    refuse(Key, 404, <<"a part of it is in none of the node's stores">>);
+                    fail(Key, 404, <<"a part of it is in none of the node's stores">>);
                 false ->
                     ?LOG_ERROR(
                         "~ts cannot be read: ~p:~0P ~0P", [Key, Class, Reason, 30, Stacktrace, 60],
                         #{library => hb_wasm64}
                     ),
-                    refuse(Key, 503, <<"the node failed to read it">>)
+                    fail(Key, 503, <<"the node failed to read it">>)
             end
     end.
 
 find(Path, Key, Base, Opts) ->
-    case dev_wasm64_message:find(Path, Base, Opts) of
+    case lib_wasm64_message:find(Path, Base, Opts) of
         {ok, Image} ->
             image(Key, Image, Opts);
         not_found ->
-            case dev_wasm64_message:find([<<"body">>], Base, Opts) of
+            case lib_wasm64_message:find([<<"body">>], Base, Opts) of
                 %% On some nodes a request without a body has this one.
                 {ok, <<>>} -> refuse(Key, 400, <<"not set, and body is empty">>);
                 {ok, Image} when is_binary(Image) -> {ok, <<"body">>, Image};
@@ -47,13 +48,14 @@ find(Path, Key, Base, Opts) ->
 image(Key, <<"\0asm", _/binary>> = Image, _Opts) ->
     {ok, Key, Image};
 image(Key, ID, Opts) when is_binary(ID), ?IS_ID(ID) ->
-    case hb_cache:read(hb_util:human_id(ID), Opts) of
+    case lib_wasm64_kernel:read(hb_util:human_id(ID), Opts) of
         {ok, Image} when is_binary(Image) -> {ok, Key, Image};
         {ok, Message} when is_map(Message) -> image(Key, Message, Opts);
-        _ -> refuse(Key, 404, <<"no message with this ID was found">>)
+        failure -> fail(Key, 503, <<"a store of the node did not answer">>);
+        _ -> fail(Key, 404, <<"no message with this ID was found">>)
     end;
 image(Key, Message, Opts) when is_map(Message) ->
-    case dev_wasm64_message:find([<<"body">>], Message, Opts) of
+    case lib_wasm64_message:find([<<"body">>], Message, Opts) of
         {ok, Image} when is_binary(Image) -> {ok, Key, Image};
         {ok, _} -> refuse(Key, 400, <<"the body of the image message is not a binary">>);
         not_found -> refuse(Key, 400, <<"the image message has no body">>)
@@ -63,18 +65,25 @@ image(Key, Image, _Opts) when is_binary(Image) ->
 image(Key, _Other, _Opts) ->
     refuse(Key, 400, <<"neither an ID, a message nor an image">>).
 
-%% @doc Whether a node runs images in the mode at `In/mode'.
--spec check_mode(map(), map()) -> ok | {error, map()}.
+%% @doc Whether a node runs images in the mode at `In/mode', or at `In/Mode' where the kernel tells these apart.
+-spec check_mode(map(), map()) -> ok | lib_wasm64_error:fault().
 check_mode(Base, Opts) ->
-    In = dev_wasm64_message:input_prefix(Base, Opts),
-    Path = In ++ [<<"mode">>],
-    case dev_wasm64_message:find(Path, Base, Opts) of
+    In = lib_wasm64_message:input_prefix(Base, Opts),
+    first_not_ok([check_mode(In, Key, Base, Opts) || Key <- [<<"mode">>, <<"Mode">>]]).
+
+first_not_ok([ok | Rest]) -> first_not_ok(Rest);
+first_not_ok([Refused | _]) -> Refused;
+first_not_ok([]) -> ok.
+
+check_mode(In, Key, Base, Opts) ->
+    Path = In ++ [Key],
+    case lib_wasm64_message:find(Path, Base, Opts) of
         not_found -> ok;
         {ok, <<"WASM">>} -> ok;
-        {ok, <<"AOT">>} -> aot(dev_wasm64_message:path(Path), Opts);
+        {ok, <<"AOT">>} -> aot(lib_wasm64_message:path(Path), Opts);
         %% Without an input prefix the key is also that of a stack for its own mode.
         {ok, Mode} when In =:= [], Mode =:= <<"Fold">> orelse Mode =:= <<"Map">> -> ok;
-        {ok, _} -> refuse(dev_wasm64_message:path(Path), 400, <<"unknown mode; the modes are WASM and AOT">>)
+        {ok, _} -> refuse(lib_wasm64_message:path(Path), 400, <<"unknown mode; the modes are WASM and AOT">>)
     end.
 
 aot(Key, Opts) ->
@@ -83,4 +92,6 @@ aot(Key, Opts) ->
         _ -> ok
     end.
 
-refuse(Key, Status, Text) -> {error, dev_wasm64_error:message(Key, Status, Text)}.
+refuse(Key, Status, Text) -> lib_wasm64_error:fault(Key, Status, Text).
+
+fail(Key, Status, Text) -> lib_wasm64_error:failure(Key, Status, Text).

@@ -16,8 +16,8 @@
 %% @doc Of the modules whose imports the engine can serve, those for which there is a device: it is asked first.
 -spec intercepted([binary()], message(), opts()) -> [binary()].
 intercepted(Prefix, Base, Opts) ->
-    case dev_wasm64_message:find(Prefix ++ [<<"stdlib">>], Base, Opts) of
-        {ok, Libraries} when is_map(Libraries) -> [Module || Module <- ?NATIVE, dev_wasm64_message:has(Module, Libraries)];
+    case lib_wasm64_message:find(Prefix ++ [<<"stdlib">>], Base, Opts) of
+        {ok, Libraries} when is_map(Libraries) -> [Module || Module <- ?NATIVE, lib_wasm64_kernel:has(Module, Libraries, Opts)];
         _ -> []
     end.
 
@@ -42,7 +42,7 @@ resolve(State, Import, Opts) ->
         <<"func-sig">> => list_to_binary(Signature)
     },
     try served(Import, Waiting, Request, State, Opts) of
-        {error, Why} -> {error, dev_wasm64_error:import(Module, Func, Why), State};
+        {error, Why} -> {error, lib_wasm64_error:import(Module, Func, Why), State};
         Answer -> Answer
     catch
         Class:Reason:Stacktrace ->
@@ -50,8 +50,8 @@ resolve(State, Import, Opts) ->
                 "import ~ts.~ts raised ~p:~0P ~0P", [Module, Func, Class, Reason, 30, Stacktrace, 60],
                 #{library => hb_wasm64}
             ),
-            Why = case dev_wasm64_message:is_missing(Class, Reason) of true -> missing; false -> {raised, Class} end,
-            {error, dev_wasm64_error:import(Module, Func, Why), State}
+            Why = case lib_wasm64_kernel:is_unavailable(Class, Reason) of true -> missing; false -> {raised, Class} end,
+            {error, lib_wasm64_error:import(Module, Func, Why), State}
     end.
 
 served(Import, Waiting, Request, State, Opts) ->
@@ -70,10 +70,10 @@ served(Import, Waiting, Request, State, Opts) ->
 
 %% The answer of an import device as that of an import function.
 answer({ok, Answer}, Before, Opts) ->
-    case dev_wasm64_message:ask([<<"results">>], Answer, Opts) of
+    case lib_wasm64_message:ask([<<"results">>], Answer, Opts) of
         {ok, Given} ->
-            State = dev_wasm64_message:value(<<"state">>, Answer, Before, Opts),
-            case dev_wasm64_message:list(Given, Opts) of
+            State = lib_wasm64_message:value(<<"state">>, Answer, Before, Opts),
+            case lib_wasm64_message:list(Given, Opts) of
                 {ok, _} when not is_map(State) -> {error, no_state};
                 {ok, Results} -> {ok, Results, State};
                 error -> {error, no_list}
@@ -82,6 +82,7 @@ answer({ok, Answer}, Before, Opts) ->
             {error, no_results}
     end;
 answer({error, Reason}, _Before, _Opts) -> {error, Reason};
+answer({failure, Reason}, _Before, _Opts) -> {error, {failure, Reason}};
 answer(_Other, _Before, _Opts) -> {error, no_answer}.
 
 %% @doc Answers an import of the guest: resolves FUNC on the device at `P/stdlib/MODULE'. Without one, functions of WASI
@@ -92,8 +93,8 @@ import(Base, Request, Opts) ->
         undefined ->
             case unserved(Base, Request, Opts) of
                 {{results, Results}, State} -> {ok, #{<<"state">> => State, <<"results">> => Results}};
-                {{exit, _} = Exit, _State} -> {error, dev_wasm64_error:message(<<"func">>, Exit)};
-                {{unsupported, _} = Refused, _State} -> {error, dev_wasm64_error:message(<<"func">>, Refused)}
+                {{exit, _} = Exit, _State} -> lib_wasm64_error:fault(<<"func">>, Exit);
+                {{unsupported, _} = Refused, _State} -> lib_wasm64_error:fault(<<"func">>, Refused)
             end;
         Answer ->
             Answer
@@ -101,15 +102,14 @@ import(Base, Request, Opts) ->
 
 %% The answer of the device at `P/stdlib/MODULE'; `undefined' without one, or where it has no such key.
 from_library(Base, Request, Opts) ->
-    Prefix = dev_wasm64_message:output_prefix(Base, Opts),
-    Module = dev_wasm64_message:value(<<"module">>, Request, <<>>, Opts),
-    Func = dev_wasm64_message:value(<<"func">>, Request, <<>>, Opts),
-    Library = dev_wasm64_message:find(Prefix ++ [<<"stdlib">> | dev_wasm64_message:parts(Module)], Base, Opts),
-    case {Library, dev_wasm64_message:parts(Func)} of
+    Prefix = lib_wasm64_message:output_prefix(Base, Opts),
+    Module = lib_wasm64_message:value(<<"module">>, Request, <<>>, Opts),
+    Func = lib_wasm64_message:value(<<"func">>, Request, <<>>, Opts),
+    Library = lib_wasm64_message:find(Prefix ++ [<<"stdlib">> | lib_wasm64_message:parts(Module)], Base, Opts),
+    case {Library, lib_wasm64_message:parts(Func)} of
         {{ok, #{<<"device">> := _} = Device}, [_ | _]} ->
             %% An import is not a step in the history of the process, and its answer is not to be cached.
-            Internal = Opts#{hashpath => ignore, cache_control => [<<"no-cache">>, <<"no-store">>]},
-            case hb_ao:resolve(Device#{<<"state">> => Base}, Request#{<<"path">> => Func}, Internal) of
+            case lib_wasm64_kernel:run(Func, Device#{<<"state">> => Base}, Request, Opts) of
                 {error, not_found} -> undefined;
                 Answer -> Answer
             end;
@@ -119,15 +119,15 @@ from_library(Base, Request, Opts) ->
 
 %% Nobody serves it: it is recorded.
 unserved(Base, Request, Opts) ->
-    Path = [<<"state">>, <<"results">> | dev_wasm64_message:output_prefix(Base, Opts)],
+    Path = [<<"state">>, <<"results">> | lib_wasm64_message:output_prefix(Base, Opts)],
     Before =
-        case dev_wasm64_message:find(Path ++ [<<"undefined-calls">>], Base, Opts) of
+        case lib_wasm64_message:find(Path ++ [<<"undefined-calls">>], Base, Opts) of
             {ok, Calls} when is_list(Calls) -> lists:sublist(Calls, ?MAX_UNDEFINED_CALLS - 1);
             _ -> []
         end,
-    Recorded = maps:map(fun(_Key, Value) -> dev_wasm64_message:plain(Value) end, Request),
-    State = dev_wasm64_message:set(Path, #{<<"undefined-calls">> => [Recorded | Before]}, Base, Opts),
-    Value = fun(Key) -> dev_wasm64_message:value(Key, Request, <<>>, Opts) end,
+    Recorded = maps:map(fun(_Key, Value) -> lib_wasm64_message:plain(Value) end, Request),
+    State = lib_wasm64_message:set(Path, #{<<"undefined-calls">> => [Recorded | Before]}, Base, Opts),
+    Value = fun(Key) -> lib_wasm64_message:value(Key, Request, <<>>, Opts) end,
     Types = result_types(Value(<<"func-sig">>)),
     {default(Value(<<"module">>), Value(<<"func">>), Value(<<"args">>), Types, Opts), State}.
 
@@ -137,7 +137,7 @@ default(Module, Func, Args, Types, Opts) ->
         {Errno, <<"i">>} when is_integer(Errno) ->
             {results, [Errno]};
         {exit, <<>>} ->
-            case dev_wasm64_message:list(Args, Opts) of
+            case lib_wasm64_message:list(Args, Opts) of
                 {ok, [Status]} when is_integer(Status) -> {exit, Status};
                 _ -> {results, []}
             end;

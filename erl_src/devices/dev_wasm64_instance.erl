@@ -11,7 +11,7 @@
 %% @doc The handle of a message, of an instance that may have been stopped.
 -spec find(map(), map()) -> hb_wasm64:handle() | not_found.
 find(Base, Opts) ->
-    case dev_wasm64_message:private(dev_wasm64_message:output_prefix(Base, Opts), Base) of
+    case lib_wasm64_message:private(lib_wasm64_message:output_prefix(Base, Opts), Base) of
         #{<<"instance">> := Handle} -> Handle;
         _ -> not_found
     end.
@@ -19,7 +19,7 @@ find(Base, Opts) ->
 %% @doc The handle at an output prefix of a message, unless it has been stopped.
 -spec live([binary()], map()) -> {ok, hb_wasm64:handle()} | not_found.
 live(Prefix, Base) ->
-    case dev_wasm64_message:private(Prefix, Base) of
+    case lib_wasm64_message:private(Prefix, Base) of
         #{<<"instance">> := Handle} when is_reference(Handle) ->
             case hb_wasm64:status(Handle) of
                 {ok, _} -> {ok, Handle};
@@ -32,11 +32,11 @@ live(Prefix, Base) ->
 %% @doc Puts keys of {@link access/2} into the private state.
 -spec put(map(), map(), map()) -> map().
 put(Access, Base, Opts) ->
-    dev_wasm64_message:merge_private(dev_wasm64_message:output_prefix(Base, Opts), Access, Base).
+    lib_wasm64_message:merge_private(lib_wasm64_message:output_prefix(Base, Opts), Access, Base).
 
 %% @doc Removes the device's keys from the private state.
 -spec remove([binary()], map()) -> map().
-remove(Prefix, Base) -> dev_wasm64_message:without_private(Prefix, ?KEYS, Base).
+remove(Prefix, Base) -> lib_wasm64_message:without_private(Prefix, ?KEYS, Base).
 
 %% @doc Those of the keys of a private state that are the device's own.
 -spec own(map()) -> map().

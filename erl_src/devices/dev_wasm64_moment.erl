@@ -39,9 +39,9 @@ name(Function) when is_integer(Function) -> integer_to_binary(Function);
 name(Function) -> binary:part(Function, 0, min(byte_size(Function), ?MAX_BYTES)).
 
 value(Key, Body, Request, Opts) ->
-    case dev_wasm64_message:value(Key, Request, undefined, Opts) of
+    case lib_wasm64_message:value(Key, Request, undefined, Opts) of
         undefined ->
-            case dev_wasm64_message:value(Key, Body, undefined, Opts) of
+            case lib_wasm64_message:value(Key, Body, undefined, Opts) of
                 undefined -> not_found;
                 Value -> {ok, Value}
             end;

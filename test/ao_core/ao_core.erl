@@ -4,12 +4,19 @@
 
 -export([branch/0, with_branch/2, unportable_calls/1]).
 
--type branch() :: main | edge.
+-type branch() :: main | edge | packages.
 -export_type([branch/0]).
 
-%% @doc The branch that is played: `main' unless {@link with_branch/2} says otherwise.
+-ifdef(PACKAGES).
+-define(BRANCH, packages).
+-else.
+-define(BRANCH, main).
+-endif.
+
+%% @doc The branch that is played: `main' unless {@link with_branch/2} says otherwise, and `packages', the kernel of 2026, where
+%% these modules were compiled for it.
 -spec branch() -> branch().
-branch() -> persistent_term:get(?MODULE, main).
+branch() -> persistent_term:get(?MODULE, ?BRANCH).
 
 %% @doc Runs `Fun' on the other branch's behaviour, in all processes of this VM.
 -spec with_branch(branch(), fun(() -> Result)) -> Result.
@@ -36,6 +43,7 @@ is_of_the_node({Module, _, _}) ->
         "hb_wasm64" ++ _ -> false;
         "hb_" ++ _ -> true;
         "dev_wasm64" ++ _ -> false;
+        "lib_wasm64" ++ _ -> false;
         "dev_test_" ++ _ -> false;
         "dev_" ++ _ -> true;
         _ -> false
@@ -52,6 +60,7 @@ one_branch_only() ->
         {hb_cache, ensure_loaded, 2}, {hb_cache, ensure_all_loaded, 2},    % edge
         {hb_path, from_message, 3},                                        % edge
         {hb_util, deep_merge, 3},                                          % edge
+        {hb_maps, find, 3}, {hb_maps, get, 4}, {hb_maps, is_key, 3},       % edge
         {dev_message, get, 4}, {dev_message, keys, 2}, {dev_message, remove, 3}, % edge
         %% Not in the same meaning: main takes (Message, Committers) only.
         {hb_message, id, 3}

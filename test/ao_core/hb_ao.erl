@@ -12,6 +12,11 @@
 -export([normalize_key/1, normalize_key/2, normalize_keys/1, normalize_keys/2]).
 -export([info/2, load_device/2, message_to_device/2, message_to_fun/3, find_exported_function/5, truncate_args/2]).
 
+%% A kernel that loads packages has this; by it devices tell which kind of kernel they run on.
+-ifdef(PACKAGES).
+-export([raw/5]).
+-endif.
+
 -include("ao_core.hrl").
 
 -type result() :: {ok | atom(), term()} | {error, device_call, {atom(), term(), list()}}.
@@ -53,8 +58,8 @@ resolve(Base, Request, Opts) ->
 -spec resolve_many([term()], map()) -> result().
 resolve_many([ID], Opts) when ?IS_ID(ID) ->
     case hb_cache:read(ID, Opts) of
-        {ok, Message} -> {ok, Message};
-        not_found -> {error, not_found}
+        not_found -> {error, not_found};
+        Found -> Found
     end;
 resolve_many(Messages, Opts) ->
     ao_core_counter:hit({hb_ao, resolve}),
@@ -92,6 +97,24 @@ step(RawBase, RawRequest, Opts) ->
                 _ -> {error, device_call, {Class, Reason, Stacktrace}}
             end
     end.
+
+-ifdef(PACKAGES).
+%% @doc Runs the function of a device, or of the base's own, and nothing else. `Base' reaches it as it is.
+-spec raw(undefined | binary(), undefined | binary(), term(), map(), map()) -> term().
+raw(Device, ForcedKey, Base, Request, Opts) ->
+    ao_core_counter:hit({hb_ao, raw}),
+    DeviceOpts = maps:without(?STEP_OPTS, Opts),
+    Key = case ForcedKey of undefined -> hb_path:hd(Request, DeviceOpts); _ -> ForcedKey end,
+    WithDevice =
+        case Device of
+            undefined -> Base;
+            _ when is_map(Base) -> Base#{<<"device">> => Device};
+            _ -> #{<<"device">> => Device}
+        end,
+    {How, _Device, Function} = message_to_fun(WithDevice, Key, DeviceOpts),
+    Arguments = [Key || How =:= add_key] ++ [Base, Request, DeviceOpts],
+    apply(Function, truncate_args(Function, Arguments)).
+-endif.
 
 %% The hashpath of a result says which request made it of which base. Only a message can carry one; a message that did
 %% not come with `ok' loses it.
@@ -316,7 +339,7 @@ info(Device, Message, Opts) ->
     MaxArity =
         case ao_core:branch() of
             main -> 1;
-            edge -> 2
+            _ -> 2
         end,
     case find_exported_function(Message, Device, info, MaxArity, Opts) of
         {ok, Function} -> apply(Function, truncate_args(Function, [Message, Opts]));

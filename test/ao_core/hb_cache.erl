@@ -32,11 +32,22 @@ write_binary(ID, Binary, Opts) ->
     put_value(store(Opts), ID, Binary),
     write(Binary, Opts).
 
-%% @doc Reads what lies at an ID, or at a path below one.
--spec read(term(), map()) -> {ok, term()} | not_found.
+%% @doc Reads what lies at an ID, or at a path below one. A kernel that loads packages wraps what it does not find, and says
+%% where a store did not answer: here one that is called `down'.
+-spec read(term(), map()) -> {ok, term()} | not_found | {error, not_found} | {failure, binary()}.
 read(Path, Opts) ->
     ao_core_counter:hit({hb_cache, read}),
-    Store = store(Opts),
+    case {store(Opts), ao_core:branch()} of
+        {down, packages} ->
+            {failure, <<"the store is down">>};
+        {Store, Branch} ->
+            case read(Path, Store, Branch, Opts) of
+                not_found when Branch =:= packages -> {error, not_found};
+                Found -> Found
+            end
+    end.
+
+read(Path, Store, Branch, Opts) ->
     Parts =
         case hb_path:term_to_path_parts(Path, Opts) of
             undefined -> [<<>>];
@@ -45,9 +56,9 @@ read(Path, Opts) ->
         end,
     case follow(get_value(Store, hd(Parts)), tl(Parts)) of
         {ok, Message} when is_map(Message) ->
-            case ao_core:branch() of
+            case Branch of
                 main -> {ok, Message};
-                edge -> {ok, maps:map(fun(Key, _) -> link(Path, Key, Store) end, Message)}
+                _ -> {ok, maps:map(fun(Key, _) -> link(Path, Key, Store) end, Message)}
             end;
         Found ->
             Found
@@ -69,7 +80,8 @@ link(Path, Key, Store) ->
 ensure_loaded(Link = {link, Path, LinkOpts}, Opts) ->
     case read(Path, maps:merge(Opts, LinkOpts)) of
         {ok, Value} -> Value;
-        not_found -> throw({necessary_message_not_found, Link})
+        not_found -> throw({necessary_message_not_found, Link});
+        {error, not_found} -> throw({necessary_message_not_found, Path, Link})
     end;
 ensure_loaded(Value, _Opts) -> Value.
 
@@ -101,6 +113,7 @@ is_unsupported(Value) -> is_reference(Value) orelse is_pid(Value) orelse is_port
 store(Opts) ->
     case hb_opts:get(store, memory, Opts) of
         #{<<"prefix">> := Directory} -> {directory, Directory};
+        #{<<"name">> := <<"down">>} -> down;
         #{<<"name">> := Directory} -> {directory, Directory};
         Store = {directory, _} -> Store;
         [First | _] -> store(#{store => First});

@@ -16,6 +16,6 @@ id(Message, Committers, Opts) ->
     {ok, ID} =
         case ao_core:branch() of
             main -> hb_ao:resolve(Message, Request, Opts);
-            edge -> dev_message:id(Message, Request, Opts)
+            _ -> dev_message:id(Message, Request, Opts)
         end,
     ID.

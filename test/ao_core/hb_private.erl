@@ -54,7 +54,7 @@ reset(Message) when is_map(Message) ->
     Public = maps:filter(fun(Key, _) -> not is_private(Key) end, Message),
     case ao_core:branch() of
         main -> Public;
-        edge -> maps:map(fun(_, Value) -> reset(Value) end, Public)
+        _ -> maps:map(fun(_, Value) -> reset(Value) end, Public)
     end;
 reset(List) when is_list(List) -> [reset(Item) || Item <- List];
 reset(Other) -> Other.

@@ -2,7 +2,7 @@
 -module(hb_util).
 
 -export([ok/1, ok/2, int/1, bin/1, encode/1, decode/1, human_id/1, native_id/1]).
--export([to_lower/1, is_string_list/1, key_to_atom/2, deep_merge/3, message_to_ordered_list/1]).
+-export([to_lower/1, is_string_list/1, key_to_atom/2, deep_merge/3, message_to_ordered_list/1, message_to_ordered_list/2]).
 
 -include("ao_core.hrl").
 
@@ -89,8 +89,11 @@ deep_merge(Below, Above, Opts) ->
 
 %% @doc The values of a message numbered from its lowest key on without a gap.
 -spec message_to_ordered_list(map() | list()) -> list().
-message_to_ordered_list(List) when is_list(List) -> List;
-message_to_ordered_list(Message) ->
+message_to_ordered_list(Message) -> message_to_ordered_list(Message, #{}).
+
+-spec message_to_ordered_list(map() | list(), map()) -> list().
+message_to_ordered_list(List, _Opts) when is_list(List) -> List;
+message_to_ordered_list(Message, _Opts) ->
     Numbered = maps:remove(<<"priv">>, hb_ao:normalize_keys(Message)),
     case lists:sort([int(Key) || Key <- maps:keys(Numbered)]) of
         [] ->

@@ -1,15 +1,37 @@
-%% @doc The errors of {@link dev_wasm64}: as messages, and as texts that are the same on every node.
--module(dev_wasm64_error).
+%% @doc What devices answer where they have no result: as messages, and as texts that are the same on every node.
+%%
+%% There are two kinds. A <em>fault</em> is what every node would find: what a guest did wrong, or a message that is not valid.
+%% A <em>failure</em> is what this node met and another may not: the time was up, memory was short, a store did not answer, an
+%% instance had been stopped, an image was not found here. Functions return `{error, Message}' and `{failure, Message}'; {@link
+%% lib_wasm64_kernel:answer/1} turns these into the form of the node's kernel.
+-module(lib_wasm64_error).
 
--export([message/2, message/3, text/1, import/3, is_of_node/1, spoils/1]).
+-export([answer/2, fault/2, fault/3, failure/3, text/1, import/3, is_of_node/1, spoils/1]).
 
-%% @doc The error message for a request that failed because of a key's value.
--spec message(Key :: binary(), hb_wasm64:reason()) -> map().
-message(Key, Reason) ->
-    message(Key, status(Reason), text(Reason)).
+-type fault() :: {error, map()}.
+-type failure() :: {failure, map()}.
+-export_type([fault/0, failure/0]).
 
-%% @doc The same, with an HTTP status and a text.
--spec message(Key :: binary(), Status :: 400..599, Text :: binary()) -> map().
+%% @doc The answer to a request that failed because of a key's value: of which kind it is follows from the reason.
+-spec answer(Key :: binary(), hb_wasm64:reason()) -> fault() | failure().
+answer(Key, Reason) ->
+    case is_of_node(Reason) of
+        true -> failure(Key, status(Reason), text(Reason));
+        false -> fault(Key, Reason)
+    end.
+
+%% @doc A fault, whatever the reason.
+-spec fault(Key :: binary(), hb_wasm64:reason()) -> fault().
+fault(Key, Reason) -> fault(Key, status(Reason), text(Reason)).
+
+%% @doc A fault, with an HTTP status and a text.
+-spec fault(Key :: binary(), Status :: 400..599, Text :: binary()) -> fault().
+fault(Key, Status, Text) -> {error, message(Key, Status, Text)}.
+
+%% @doc A failure, with an HTTP status and a text.
+-spec failure(Key :: binary(), Status :: 400..599, Text :: binary()) -> failure().
+failure(Key, Status, Text) -> {failure, message(Key, Status, Text)}.
+
 message(Key, Status, Text) ->
     #{<<"status">> => Status, <<"key">> => Key, <<"body">> => <<Key/binary, ": ", Text/binary>>}.
 
@@ -21,7 +43,7 @@ status(Reason) ->
         false -> 400
     end.
 
-%% @doc Whether a reason is a fault of this node and not of the guest: another node may succeed.
+%% @doc Whether a reason is a failure of this node and not a fault: another node may succeed.
 -spec is_of_node(term()) -> boolean().
 is_of_node(Reason) when Reason =:= timeout; Reason =:= cancelled; Reason =:= stopped; Reason =:= not_local -> true;
 is_of_node({limit, instances}) -> true;
@@ -29,7 +51,7 @@ is_of_node({limit, image}) -> hb_wasm64_nif:is_lowered(image);
 is_of_node({invalid_option, _, _}) -> true;
 is_of_node(Reason) -> spoils(Reason).
 
-%% @doc Whether a fault of this node interrupted the guest, so that no other node can reproduce its state. (What a timeout
+%% @doc Whether a failure of this node interrupted the guest, so that no other node can reproduce its state. (What a timeout
 %% does to an instance is an option of the call.)
 -spec spoils(term()) -> boolean().
 spoils({host, _}) -> true;
@@ -41,17 +63,20 @@ spoils({import_failed, {of_node, _}}) -> true;
 spoils(_) -> false.
 
 %% @doc The reason for an import that failed: its name and the cause, without anything that differs between nodes. It is
-%% marked as a fault of this node if the device returned an HTTP status from 502 to 504, or lacked a message.
+%% marked as a failure of this node if the device said that it is one, returned an HTTP status from 502 to 504, or lacked a
+%% message.
 -spec import(string(), string(), term()) -> binary() | {of_node, binary()}.
 import(Module, Func, Why) ->
     Text = unicode:characters_to_binary([Module, $., Func, ": ", why(Why)]),
     case Why of
         missing -> {of_node, Text};
+        {failure, _} -> {of_node, Text};
         #{<<"status">> := Status} when Status >= 502, Status =< 504 -> {of_node, Text};
         _ -> Text
     end.
 
 why(missing) -> "a message is in none of the node's stores";
+why({failure, Reason}) -> why(Reason);
 why({raised, Class}) -> ["raised ", atom_to_binary(Class)];
 why(no_results) -> "the answer has no results";
 why(no_state) -> "the state in the answer is not a message";

@@ -1,12 +1,12 @@
-%% @doc How {@link dev_wasm64} reads and changes messages.
+%% @doc How devices read and change messages, on {@link lib_wasm64_kernel}.
 %%
 %% On a node the AO-Core calls around a guest take longer than the guest does. So each of these is the cheapest way
-%% that returns the same as resolving a path: a message without a device of its own is a map, whose values `dev_message'
-%% returns (and loads, where they are links into the node's cache); everything else goes through `hb_ao'.
--module(dev_wasm64_message).
+%% that returns the same as resolving a path: a message without a device of its own is a map, whose values are read (and
+%% loaded, where they are links into the node's cache); the device of any other message is asked.
+-module(lib_wasm64_message).
 
 -export([output_prefix/2, input_prefix/2, parts/1, path/1]).
--export([find/3, ask/3, value/4, has/2, list/2, set/4, plain/1, is_missing/2]).
+-export([find/3, ask/3, value/4, list/2, set/4, plain/1]).
 -export([private/2, merge_private/3, without_private/3]).
 
 -type key() :: binary() | integer() | atom().
@@ -20,9 +20,9 @@ output_prefix(Message, Opts) -> prefix(<<"output-prefix">>, Message, Opts).
 input_prefix(Message, Opts) -> prefix(<<"input-prefix">>, Message, Opts).
 
 prefix(Key, Message, Opts) ->
-    case dev_message:get(Key, Message, Opts) of
+    case lib_wasm64_kernel:find(Key, Message, Opts) of
         {ok, Prefix} -> parts(Prefix);
-        {error, _} -> []
+        not_found -> []
     end.
 
 %% @doc The parts of a path, in the form in which messages have keys.
@@ -44,30 +44,29 @@ path(Parts) -> iolist_to_binary(lists:join(<<"/">>, [hb_ao:normalize_key(Part) |
 %% @doc The value at a path of a message. The first key is read from the message itself, whatever device it has.
 -spec find([key()], map(), map()) -> {ok, term()} | not_found.
 find([Key | Rest], Message, Opts) ->
-    case dev_message:get(Key, Message, Opts) of
+    case lib_wasm64_kernel:find(Key, Message, Opts) of
         {ok, Value} -> ask(Rest, Value, Opts);
-        {error, _} -> not_found
+        not_found -> not_found
     end.
 
 %% @doc The value that resolving a path on a message returns.
 -spec ask([key()], term(), map()) -> {ok, term()} | not_found.
 ask([], Value, _Opts) ->
     {ok, Value};
-ask(Path, Message, Opts) when is_map(Message) ->
-    case has(<<"device">>, Message) of
-        false -> find(Path, Message, Opts);
-        true -> resolve(Path, Message, Opts)
+ask([Key | Rest] = Path, Message, Opts) when is_map(Message) ->
+    case lib_wasm64_kernel:has(<<"device">>, Message, Opts) of
+        false ->
+            find(Path, Message, Opts);
+        true ->
+            case lib_wasm64_kernel:get(Key, Message, Opts) of
+                {ok, Value} -> ask(Rest, Value, Opts);
+                not_found -> not_found
+            end
     end;
 ask(Path, List, Opts) when is_list(List) ->
-    resolve(Path, List, Opts);
+    find(Path, lib_wasm64_kernel:normalized(List), Opts);
 ask(_Path, _Value, _Opts) ->
     not_found.
-
-resolve(Path, Message, Opts) ->
-    case hb_ao:get(Path, Message, not_found, Opts#{hashpath => ignore}) of
-        not_found -> not_found;
-        Value -> {ok, Value}
-    end.
 
 %% @doc The value of a key, or a default.
 -spec value(key(), map(), Default, map()) -> term() | Default when Default :: term().
@@ -77,27 +76,20 @@ value(Key, Message, Default, Opts) ->
         not_found -> Default
     end.
 
-%% @doc Whether a message has a key: as AO-Core hands it to devices, with its keys normalized.
--spec has(binary(), map()) -> boolean().
-has(Key, Message) -> is_map_key(Key, Message) orelse is_map_key(binary_to_atom(Key), Message).
-
 %% @doc A list, or a message numbered from 1, as a list with its values loaded. Raises where a value is in no store.
 -spec list(term(), map()) -> {ok, list()} | error.
-list(List, Opts) when is_list(List) ->
-    try lists:all(fun is_plain/1, List) of
+list(List, Opts) when length(List) >= 0 ->
+    case lists:all(fun is_plain/1, List) of
         true -> {ok, List};
-        false -> {ok, [hb_ao:get(Number, List, Opts) || Number <- lists:seq(1, length(List))]}
-    catch
-        %% The tail is not a list.
-        error:_ -> error
+        false -> {ok, [lib_wasm64_kernel:loaded(Value, Opts) || Value <- List]}
     end;
 list(Message, Opts) when is_map(Message) ->
-    try hb_util:message_to_ordered_list(Message) of
+    try lib_wasm64_kernel:list(Message, Opts) of
         List -> list(List, Opts)
     catch
         %% Keys that are not numbers, or are not all there.
         Class:Reason:Stacktrace when Class =/= exit ->
-            case is_missing(Class, Reason) of
+            case lib_wasm64_kernel:is_unavailable(Class, Reason) of
                 true -> erlang:raise(Class, Reason, Stacktrace);
                 false -> error
             end
@@ -112,35 +104,32 @@ is_plain(Value) -> is_number(Value) orelse is_atom(Value) orelse is_binary(Value
 plain(Values) when is_list(Values) -> [case Value of {nan, _} -> nan; _ -> Value end || Value <- Values];
 plain(Other) -> Other.
 
-%% @doc Whether an exception reports that a message, or a part of one, is in none of the node's stores. `hb_cache' raises
-%% these for links, with a number of details that differs between versions.
--spec is_missing(error | exit | throw, term()) -> boolean().
-is_missing(Class, Reason) when Class =/= exit, is_tuple(Reason), tuple_size(Reason) > 0 ->
-    lists:member(element(1, Reason), [necessary_message_not_found, could_not_read_lazy_link]);
-is_missing(_Class, _Reason) ->
-    false.
-
 %% @doc Sets values of a message at a path; other values there stay.
 -spec set([binary()], map(), map(), map()) -> map().
 set(Path, Values, Message, Opts) ->
-    case is_map_all_the_way(Path, Message) of
+    case is_map_all_the_way(Path, Message, Opts) of
         true ->
             Nested = lists:foldr(fun(Key, Inner) -> #{Key => Inner} end, Values, Path),
-            {ok, Changed} = dev_message:set(Message, Nested, Opts),
-            Changed;
+            lib_wasm64_kernel:set(Message, Nested, Opts);
         false ->
-            Flat = maps:from_list([{path(Path ++ [Key]), Value} || {Key, Value} <- maps:to_list(Values)]),
-            hb_ao:set(Message, Flat, Opts#{hashpath => ignore})
+            maps:fold(
+                fun(Key, Value, Changed) -> lib_wasm64_kernel:set_path(Changed, path(Path ++ [Key]), Value, Opts) end,
+                Message,
+                Values
+            )
     end.
 
 %% Links, and messages with a device, have their own way of being changed.
-is_map_all_the_way([], _Message) ->
+is_map_all_the_way([], _Message, _Opts) ->
     true;
-is_map_all_the_way([Key | Rest], Message) ->
+is_map_all_the_way([Key | Rest], Message, Opts) ->
     case Message of
-        #{Key := Inner} when is_map(Inner) -> not has(<<"device">>, Inner) andalso is_map_all_the_way(Rest, Inner);
-        #{Key := Inner} -> not is_tuple(Inner);
-        _ -> true
+        #{Key := Inner} when is_map(Inner) ->
+            not lib_wasm64_kernel:has(<<"device">>, Inner, Opts) andalso is_map_all_the_way(Rest, Inner, Opts);
+        #{Key := Inner} ->
+            not is_tuple(Inner);
+        _ ->
+            true
     end.
 
 %% @doc The private state at a path; empty where there is none.
