@@ -65,11 +65,17 @@ run(Suites, Path, Lanes, Results) ->
 begin_with(Suite, Path) ->
     Loop = io_lib:format(
         "ok = io:setopts([{encoding, unicode}]),"
+        "Patient = fun(Suite) ->"
+        "    {\"module '\" ++ atom_to_list(Suite) ++ \"'\", [case lists:suffix(\"_test_\", atom_to_list(Name)) of"
+        "        true -> {generator, Suite, Name};"
+        "        false -> {timeout, 300, {Suite, Name}}"
+        "    end || {Name, 0} <- Suite:module_info(exports), re:run(atom_to_list(Name), \"_test_?$\") =/= nomatch]}"
+        "end,"
         "Loop = fun Loop() ->"
         "    case io:get_line([]) of"
         "        eof -> halt(0);"
         "        Line ->"
-        "            Result = eunit:test(list_to_atom(string:trim(Line)), [verbose]),"
+        "            Result = eunit:test(Patient(list_to_atom(string:trim(Line))), [verbose]),"
         "            io:format(\"~~n~s~~p~~n\", [case Result of ok -> ok; _ -> error end]),"
         "            Loop()"
         "    end "

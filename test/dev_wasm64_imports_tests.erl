@@ -174,7 +174,7 @@ write_and_read_work_in_the_waiting_guest_test_() ->
                 {ok, Pointer} = (instance(<<"write">>, State))(<<"from elsewhere">>),
                 Device ! {wrote, Pointer, (instance(<<"read">>, State))([Pointer])}
             end),
-            {Pointer, Text} = receive {wrote, P, T} -> {P, T} after 5000 -> {0, waits_for_itself} end,
+            {Pointer, Text} = receive {wrote, P, T} -> {P, T} after 60_000 -> {0, waits_for_itself} end,
             %% Where it waits, this ends the wait.
             hb_support:gone(Helper),
             {ok, #{<<"state">> => State#{<<"text">> => Text}, <<"results">> => [Pointer]}}

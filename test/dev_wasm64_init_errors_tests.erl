@@ -111,7 +111,7 @@ an_unexpected_exception_is_logged_test_() ->
             Base = #{<<"input-prefix">> => <<"process">>, <<"process">> => #{<<"device">> => #{image => Raise}}},
             {error, #{<<"body">> := Text}} = init(Base),
             ?assertEqual(nomatch, binary:match(Text, <<"broken">>)),
-            Record = receive {record, error, Logged} -> Logged after 10_000 -> nothing end,
+            Record = receive {record, error, Logged} -> Logged after 60_000 -> nothing end,
             ?assertMatch({match, _}, re:run(Record, "process/image.*error.*disk,broken"))
         after
             ok = logger:remove_handler(?MODULE),
@@ -196,7 +196,7 @@ an_endless_start_function_ends_with_the_timeout_test_() ->
         Pid = spawn(fun() ->
             Test ! {init, init(#{<<"image">> => hb_support:guest("start_spin")}, #{wasm_timeout => 100})}
         end),
-        Answer = receive {init, Given} -> Given after 30_000 -> still_running end,
+        Answer = receive {init, Given} -> Given after 60_000 -> still_running end,
         hb_support:gone(Pid),
         ?assertMatch({error, #{<<"key">> := <<"image">>, <<"status">> := 504}}, Answer)
     end).

@@ -62,7 +62,7 @@ run(Keys, Requests) ->
     ).
 
 answered(M, Request) ->
-    try hb_ao:resolve(M, Request, #{wasm_timeout => 10_000}) of
+    try hb_ao:resolve(M, Request, #{wasm_timeout => 60_000}) of
         {ok, Next = #{<<"device">> := <<"wasm-64@1.0">>}} -> {ok, Next};
         %% A snapshot, the answer of an import.
         {ok, #{<<"body">> := Body}} when is_binary(Body) -> refused;

@@ -15,7 +15,7 @@ on_edge(Title, Test) -> [on(edge, Title, Test)].
 
 on(Branch, Title, Test) ->
     Name = lists:concat([Title, ", ", Branch]),
-    {Name, {timeout, 60, fun() -> ao_core:with_branch(Branch, fun() -> quiet(Test) end) end}}.
+    {Name, {timeout, 300, fun() -> ao_core:with_branch(Branch, fun() -> quiet(Test) end) end}}.
 
 %% Without what the device logs.
 quiet(Fun) ->

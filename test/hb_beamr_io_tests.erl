@@ -353,7 +353,7 @@ the_allocator_of_a_program_in_c_test_() ->
 
 the_memory_of_aos_test_() ->
     hb_support:with_shared("aos-2-pure-xs.wasm", fun(Image) ->
-        {"aos-2-pure-xs.wasm", {timeout, 60, fun() ->
+        {"aos-2-pure-xs.wasm", {timeout, 300, fun() ->
             H = start_image(Image),
             ?assertEqual({ok, 192 * ?PAGE}, hb_beamr_io:size(H)),
             {ok, Ptr} = hb_beamr_io:write_string(H, [<<"{}">>, "\n"]),

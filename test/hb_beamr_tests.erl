@@ -440,7 +440,7 @@ a_program_for_64_bits_prints_its_arguments_test_() ->
 
 aos_evaluates_and_its_memory_goes_to_another_instance_test_() ->
     hb_support:with_shared("aos-2-pure-xs.wasm", fun(Image) ->
-        {"aos-2-pure-xs.wasm", {timeout, 60, fun() ->
+        {"aos-2-pure-xs.wasm", {timeout, 300, fun() ->
             {ok, A, Imports, Exports} = hb_beamr:start(Image),
             ?assertEqual(14, length(Imports)),
             ?assert(lists:member({func, "handle", "(II)I"}, Exports)),

@@ -183,7 +183,7 @@ what_is_written_to_a_pipe_is_read_once_test_() ->
 
 %% In another OS process, and in a fork.
 a_pipe_that_is_half_full_is_state_test_() ->
-    {timeout, 60, fun() ->
+    {timeout, 300, fun() ->
         {ok, H} = hb_wasm64:start(hb_support:guest("emscripten/files")),
         {From, To} = pipe(H),
         Bytes = << <<(N * 7 rem 251)>> || N <- lists:seq(1, 30_000) >>,

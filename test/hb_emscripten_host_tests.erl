@@ -336,7 +336,7 @@ a_damaged_state_of_the_host_is_refused_test() ->
 %%% Time slices
 
 results_do_not_depend_on_the_length_of_slices_test_() ->
-    {timeout, 60, fun() ->
+    {timeout, 300, fun() ->
         Run = fun(Slice) ->
             ok = hb_wasm64:time_slice(Slice),
             H = start("emscripten/throw64"),

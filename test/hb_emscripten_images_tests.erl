@@ -18,7 +18,7 @@ with_images(Names, Test) ->
                 Given
         end,
     Files = [{Name, filename:join(Dir, Name ++ ".wasm")} || Name <- Names],
-    Tests = [{Name, {timeout, 120, fun() ->
+    Tests = [{Name, {timeout, 600, fun() ->
         {ok, Image} = file:read_file(File),
         Test(Image)
     end}} || {Name, File} <- Files],

@@ -9,7 +9,7 @@ an_image_of_the_second_format_test_() -> actions("legacy/old_time_t.wasm", 47, f
 
 actions(File, PopenLine, More) ->
     hb_support:with_shared(File, fun(Image) ->
-        {timeout, 120, fun() ->
+        {timeout, 600, fun() ->
             {ok, H} = hb_wasm64:start(Image),
             ?assertEqual(<<"\"Hello World\"">>, output(action(H, "echo", "Hello World"))),
             ?assertEqual(<<"1">>, output(action(H, "inc", ""))),
@@ -35,7 +35,7 @@ assignments(H) ->
 %% AOS with SQLite, of the second format.
 a_database_of_an_image_of_the_second_format_test_() ->
     hb_support:with_shared("legacy/old_stat_sqlite.wasm", fun(Image) ->
-        {timeout, 120, fun() ->
+        {timeout, 600, fun() ->
             {ok, H} = hb_wasm64:start(Image),
             Insert = "local sqlite3 = require('lsqlite3') db = sqlite3.open_memory()"
                 " db:exec[[CREATE TABLE test (id INTEGER PRIMARY KEY, content);"
@@ -51,7 +51,7 @@ a_database_of_an_image_of_the_second_format_test_() ->
 %% The environment is that of the format: Emscripten's in the second, none in later ones.
 programs_of_the_second_format_have_an_environment_test_() ->
     hb_support:with_shared("legacy/old_stat_sqlite.wasm", fun(Image) ->
-        {timeout, 120, fun() ->
+        {timeout, 600, fun() ->
             {ok, H} = hb_wasm64:start(Image),
             [?assertEqual({Name, Value}, {Name, output(eval(H, "return tostring(os.getenv('" ++ Name ++ "'))"))})
                 || {Name, Value} <- [
@@ -64,7 +64,7 @@ programs_of_the_second_format_have_an_environment_test_() ->
 
 programs_of_later_formats_have_no_environment_test_() ->
     hb_support:with_shared("legacy/wd_process.wasm", fun(Image) ->
-        {timeout, 120, fun() ->
+        {timeout, 600, fun() ->
             {ok, H} = hb_wasm64:start(Image),
             ?assertEqual(<<"\"nil\"">>, output(eval(H, "return tostring(os.getenv('PATH'))")))
         end}
@@ -73,7 +73,7 @@ programs_of_later_formats_have_no_environment_test_() ->
 %% The rest, for an AOS of the latest format: what is returned, counted from message to message, the day, and a number.
 an_image_of_the_latest_format_test_() ->
     hb_support:with_shared("legacy/wd_process.wasm", fun(Image) ->
-        {timeout, 120, fun() ->
+        {timeout, 600, fun() ->
             {ok, H} = hb_wasm64:start(Image),
             ?assertEqual(<<"\"Hello World\"">>, output(eval(H, "return 'Hello World'"))),
             ?assertEqual(<<"\"1\"">>, output(eval(H, "count = 1 return count"))),

@@ -198,7 +198,7 @@ a_guest_that_jumps_for_ever_can_be_killed_test_() ->
 %% Also after calls that have left something behind: an allocated table, what
 %% was thrown.
 a_snapshot_between_jumps_changes_nothing_test_() ->
-    [{lists:concat([Guest, ", by ", Name]), {timeout, 60, fun() ->
+    [{lists:concat([Guest, ", by ", Name]), {timeout, 300, fun() ->
         Image = hb_support:guest("emscripten/" ++ Guest),
         {ok, H} = hb_wasm64:start(Image),
         _ = hb_state_support:run(H, [{"direct", [5]}, {"levels", [5]}, {"uncaught", [5]}, {"trap_in_invoke", [0]}]),

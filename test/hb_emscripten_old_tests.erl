@@ -8,7 +8,7 @@
 %% Programs of Emscripten 3.1.6 print what they print in JavaScript, for which scripts/emcc-guests.sh has asked: dates, files and the
 %% environment, and C++ exceptions.
 guests_of_an_old_emscripten_print_what_they_print_in_javascript_test_() ->
-    [{Name, {timeout, 60, fun() ->
+    [{Name, {timeout, 300, fun() ->
         {ok, Expected} = file:read_file(filename:join([hb_support:root(), "test/guests/emcc", Name ++ ".expected"])),
         Image = hb_support:guest("emcc/" ++ Name),
         {ok, H} = hb_wasm64:start(Image, #{initialize => main, time => ?TIME + 123}),
@@ -44,7 +44,7 @@ dates_files_and_databases_of_an_old_image_work_test_() ->
             {"return require('lsqlite3').open('/tmp/d'):exec('create table t(a); insert into t values (1),(2)')", <<"0">>},
             {"for v in require('lsqlite3').open('/tmp/d'):urows('select sum(a) from t') do return v end", <<"3">>}
         ],
-        {timeout, 60, fun() ->
+        {timeout, 300, fun() ->
             {ok, H} = hb_wasm64:start(Image),
             [?assertEqual({Code, {match, [Output]}}, {Code, output(eval(H, Code))}) || {Code, Output} <- Rows]
         end}

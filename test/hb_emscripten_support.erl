@@ -8,7 +8,7 @@
 start(Guest) -> hb_support:start("emscripten/" ++ Guest).
 
 %% A test on each of some guests, as eunit wants it.
-each(Guests, Test) -> [{Guest, {timeout, 60, fun() -> Test(start(Guest)) end}} || Guest <- Guests].
+each(Guests, Test) -> [{Guest, {timeout, 300, fun() -> Test(start(Guest)) end}} || Guest <- Guests].
 
 call(H, {Func, Args}, Fun, State) -> hb_wasm64:call(H, Func, Args, Fun, State, #{}).
 

@@ -173,7 +173,7 @@ a_guest_that_throws_for_ever_can_be_killed_test_() ->
 %% With an exception that is kept, one that nobody has caught, and others that
 %% the host has noted as being caught when the call ended: all of it is state.
 a_snapshot_holds_what_is_thrown_and_caught_test_() ->
-    [{lists:concat([Guest, ", by ", Name]), {timeout, 60, fun() ->
+    [{lists:concat([Guest, ", by ", Name]), {timeout, 300, fun() ->
         Image = hb_support:guest("emscripten/" ++ Guest),
         {ok, H} = hb_wasm64:start(Image),
         {ok, [1]} = hb_wasm64:call(H, "keep", [5]),
@@ -190,7 +190,7 @@ a_snapshot_holds_what_is_thrown_and_caught_test_() ->
     end}} || Guest <- guests(), {Name, Way} <- hb_state_support:ways()].
 
 a_snapshot_between_exceptions_changes_nothing_test_() ->
-    [{lists:concat([Guest, ", by ", Name]), {timeout, 60, fun() ->
+    [{lists:concat([Guest, ", by ", Name]), {timeout, 300, fun() ->
         Image = hb_support:guest("emscripten/" ++ Guest),
         {ok, H} = hb_wasm64:start(Image),
         gives(H, [{"keep", [5], [1]}, {"by_second_base", [5], [2005]}]),

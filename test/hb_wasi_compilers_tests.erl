@@ -24,7 +24,7 @@ every_line_makes_a_program_that_runs_test_() ->
 line(Line) ->
     [Command | _] = [Word || Word <- string:lexemes(Line, " "), not lists:member($=, Word)],
     {IsThere, Name, Arguments} = compiler(Command),
-    Test = {Name, {timeout, 120, fun() -> builds_and_runs(Line, Name, Arguments) end}},
+    Test = {Name, {timeout, 600, fun() -> builds_and_runs(Line, Name, Arguments) end}},
     case succeeds(IsThere) of
         true -> Test;
         false -> hb_support:not_run(Test, fun succeeds/1, ["there is no compiler for: ", Command])

@@ -44,7 +44,7 @@ run(H, Options) ->
 
 programs_print_what_node_prints_now_test_() ->
     Tests = [
-        {Name, {timeout, 60, fun() ->
+        {Name, {timeout, 300, fun() ->
             ?assertEqual(in_node(Program, Arguments), run(start(Program, Arguments), #{}))
         end}}
      || {Name, Program, Arguments} <- runs()
@@ -69,7 +69,7 @@ in_node(Program, Arguments) ->
 
 %% With its goroutines, timers and maps.
 a_reactor_goes_on_in_another_process_test_() ->
-    {timeout, 120, fun() ->
+    {timeout, 600, fun() ->
         Image = program("reactor_go"),
         {ok, H} = hb_wasm64:start(Image, #{time => ?TIME}),
         ?assertEqual({ok, [5]}, hb_wasm64:call(H, <<"add">>, [2, 3], #{time => ?TIME})),

@@ -53,7 +53,7 @@ what_is_given_does_not_go_with_a_snapshot_test() ->
     {ok, _} = hb_wasm64:start(image(), #{snapshot => {raw, Memory, none}, seed => <<"s">>, stdin => <<"x">>}).
 
 the_most_that_can_be_given_goes_into_a_snapshot_test_() ->
-    {timeout, 60, fun() ->
+    {timeout, 300, fun() ->
         [
             begin
                 Given = #{

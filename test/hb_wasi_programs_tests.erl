@@ -17,7 +17,7 @@ given(Arguments) ->
     {ok, Input} = file:read_file(filename:join(directory(), "input.txt")),
     #{args => Arguments, env => [{<<"GREETING">>, <<"hello">>}], stdin => Input, seed => <<"seed">>, time => ?TIME}.
 
-options() -> #{time => ?TIME, timeout => 30_000}.
+options() -> #{time => ?TIME, timeout => 60_000}.
 
 %% What a program has printed, and its status.
 printed(Handle, Result) ->
@@ -28,7 +28,7 @@ printed(Handle, Result) ->
 programs_print_what_they_print_in_node_test_() ->
     {ok, Runs} = file:read_file(filename:join(directory(), "runs.txt")),
     [
-        {timeout, 120, {binary_to_list(Name), fun() ->
+        {timeout, 600, {binary_to_list(Name), fun() ->
             {ok, Wanted} = file:read_file(filename:join(directory(), <<Name/binary, ".out">>)),
             {ok, H} = hb_wasm64:start(image(binary_to_list(Program)), given(Arguments)),
             ?assertEqual({ok, wasi}, hb_wasm64:host(H)),
@@ -68,7 +68,7 @@ the_stack_is_as_before_after_a_program_has_ended_itself_test_() ->
         #{globals := [_ | _] = Globals} = hb_snapshot:decode(Snapshot),
         Globals
     end,
-    {timeout, 60, fun() ->
+    {timeout, 300, fun() ->
         {ok, H} = hb_wasm64:start(image("files"), given([<<"/">>])),
         Before = Globals(H),
         {error, {exit, 7}} = hb_wasm64:call(H, "_start", [], options()),
@@ -82,7 +82,7 @@ the_stack_is_as_before_after_a_program_has_ended_itself_test_() ->
 
 %% In slices of any length, and in an instance that starts from a snapshot.
 results_depend_on_nothing_else_test_() ->
-    {timeout, 120, fun() ->
+    {timeout, 600, fun() ->
         Run = fun(Program, Arguments, Slice) ->
             ok = hb_wasm64:time_slice(Slice),
             {ok, H} = hb_wasm64:start(image(Program), given(Arguments)),

@@ -7,7 +7,7 @@
 
 aos_test_() ->
     hb_support:with_shared("aos-2-pure-xs.wasm", fun(Image) ->
-        [{timeout, 120, {Title, fun() -> Test(Image) end}}
+        [{timeout, 600, {Title, fun() -> Test(Image) end}}
          || {Title, Test} <- [
              {"one and one is two, twice", fun one_and_one/1},
              {"state stays from message to message", fun state_stays/1},
@@ -26,7 +26,7 @@ aos_test_() ->
 %% The image is described as its module says, and its memory is as it declares.
 aos_is_described_test_() ->
     hb_support:with_shared("aos-2-pure-xs.wasm", fun(Image) ->
-        [{timeout, 60, fun() ->
+        [{timeout, 300, fun() ->
             {ok, H} = hb_wasm64:start(Image),
             {ok, #{imports := Imports, exports := Exports, memory := Memory}} = hb_wasm64:describe(H),
             ?assertEqual(14, length(Imports)),
@@ -93,7 +93,7 @@ endless_loop(Image) ->
     H = start(Image),
     <<"2">> = eval(H, "return 1 + 1"),
     ?assertEqual({error, timeout}, handle(H, "while true do end", #{timeout => 200})),
-    ?assertMatch({ok, [_]}, handle(H, "return 1 + 1", #{timeout => 10_000})),
+    ?assertMatch({ok, [_]}, handle(H, "return 1 + 1", #{timeout => 60_000})),
     ?assertEqual(<<"2">>, eval(start(Image), "return 1 + 1")).
 
 %% What AO is about: who runs the same messages gets the same answers, and the

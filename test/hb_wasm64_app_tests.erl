@@ -11,7 +11,7 @@
 
 %% As every release does it: all modules are loaded before the code server runs, in embedded mode.
 a_release_boots_with_the_application_test_() ->
-    {timeout, 120, fun() ->
+    {timeout, 600, fun() ->
         in_directory(fun(Dir) ->
             Peer = hb_support:peer(#{args => ["-mode", "embedded", "-boot", boot_script(Dir, [])]}),
             ?assertEqual(embedded, peer:call(Peer, code, get_mode, [])),
@@ -30,7 +30,7 @@ a_release_boots_with_the_application_test_() ->
 
 %% The application is started for it, and once more by the release.
 an_application_that_a_release_starts_before_may_use_instances_test_() ->
-    {timeout, 120, fun() ->
+    {timeout, 600, fun() ->
         in_directory(fun(Dir) ->
             Early = {application, early, [
                 {vsn, "1"}, {description, ""}, {registered, []}, {modules, []}, {applications, [kernel, stdlib]}, {mod, {?MODULE, init}}
@@ -66,7 +66,7 @@ a_limit_of_the_configuration_holds_for_the_first_instance_test_() ->
             ok = peer:stop(Peer)
         end)
     end,
-    {timeout, 60, fun() ->
+    {timeout, 300, fun() ->
         Refuses([{memory, 65536}], {error, {limit, memory}}),
         %% An operator who wants a limit has it, or is told.
         Refuses([{memory, "1 GB"}], {error, {invalid_option, memory, "1 GB"}})
@@ -166,9 +166,9 @@ calls_of_call_async_end_with_the_application_test_() ->
         Loop = hb_support:start("loop"),
         {ok, _} = hb_wasm64:call_async(Imports, "call_add", [1, 2], #{}),
         [{ok, _} = hb_wasm64:call_async(Loop, "spin", [], #{}) || _ <- [1, 2]],
-        receive {hb_wasm64, _, {import, _, _}} -> ok after 10_000 -> error(no_import) end,
+        receive {hb_wasm64, _, {import, _, _}} -> ok after 60_000 -> error(no_import) end,
         ok = application:stop(hb_wasm64),
-        [{ok, [_]} = hb_wasm64:call(H, Func, Args, #{timeout => 30_000})
+        [{ok, [_]} = hb_wasm64:call(H, Func, Args, #{timeout => 60_000})
          || {H, Func, Args} <- [{Imports, "call_add", [1, 2]}, {Loop, "count", [1]}]]
     end).
 
@@ -193,7 +193,7 @@ settings_of_the_wrong_kind_are_refused_test_() ->
         %% Instances work, and the reason is logged once.
         ok = listen(),
         [3] = three(),
-        "the application hb_wasm64 does not start" ++ _ = receive {record, Text} -> Text after 10_000 -> nothing end,
+        "the application hb_wasm64 does not start" ++ _ = receive {record, Text} -> Text after 60_000 -> nothing end,
         [3] = three(),
         [] = received(300)
     end).
@@ -227,7 +227,7 @@ keep_busy() ->
     _ = [spawn(fun() -> hb_wasm64:call(hb_support:start("loop"), "spin", []) end) || _ <- lists:seq(1, 8)],
     Waiting = [{"loop", "spin", []}, {"imports", "call_add", [1, 2]}],
     _ = [{ok, _} = hb_wasm64:call_async(hb_support:start(Guest), Func, Args, #{}) || {Guest, Func, Args} <- Waiting],
-    receive {hb_wasm64, _, {import, _, _}} -> ok after 30_000 -> error(no_import) end,
+    receive {hb_wasm64, _, {import, _, _}} -> ok after 60_000 -> error(no_import) end,
     Memory = hb_support:start("memory"),
     {ok, [1]} = hb_wasm64:call(Memory, "grow", [1023]),
     ok = hb_wasm64:write(Memory, 128, rand:bytes(60_000_000)),
@@ -255,7 +255,7 @@ peer_port(Peer) ->
 %% Support
 
 on_peer(Name, Args, Fun) ->
-    {atom_to_list(Name), {timeout, 120, fun() ->
+    {atom_to_list(Name), {timeout, 600, fun() ->
         Peer = hb_support:peer(#{args => Args}),
         _ = hb_support:on_peer(Peer, Fun),
         ok = peer:stop(Peer)
@@ -286,7 +286,7 @@ refuse() -> {error, _} = hb_wasm64:start(<<"no image">>).
 count(0) -> 0;
 count(Enough) ->
     receive {record, "refused an image of 8 bytes" ++ _} -> 1 + count(Enough - 1)
-    after 10_000 -> 0
+    after 60_000 -> 0
     end.
 
 %% The records that come within so many milliseconds.

@@ -92,7 +92,7 @@ traps_are_not_caught_test() ->
 
 %% catch_all must not keep a guest from being stopped.
 a_guest_that_throws_for_ever_can_be_ended_test_() ->
-    {timeout, 60, fun() ->
+    {timeout, 300, fun() ->
         H = hb_support:start("exceptions"),
         ?assertEqual({error, timeout}, hb_wasm64:call(H, "spin", [], #{timeout => 300})),
         ?assertEqual({error, {limit, fuel}}, hb_wasm64:call(H, "spin", [], #{fuel => 1_000_000})),
@@ -104,7 +104,7 @@ a_guest_that_throws_for_ever_can_be_ended_test_() ->
 
 %% Exceptions live on a heap of their own: it is collected.
 exceptions_do_not_pile_up_test_() ->
-    {timeout, 60, fun() ->
+    {timeout, 300, fun() ->
         H = hb_support:start("exceptions"),
         {ok, _} = hb_wasm64:call(H, "loop_throws", [100_000]),
         Before = hb_support:settled_rss(),

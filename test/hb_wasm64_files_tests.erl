@@ -59,7 +59,7 @@ a_file_that_is_too_long_is_not_read_test() ->
 
 %% 1 GiB is all that files may have.
 a_file_without_space_changes_nothing_test_() ->
-    {timeout, 60, fun() ->
+    {timeout, 300, fun() ->
         H = start(),
         Large = fun(Line) -> binary:copy(Line, 34 bsl 20) end,
         ok = hb_wasm64:put_file(H, "/large", Large(<<"0123456789abcdef">>)),
@@ -124,7 +124,7 @@ a_program_may_be_given_files_for_its_start_test() ->
 
 %% As many as a snapshot can hold of them.
 runs_of_unknown_pages_have_a_bound_test_() ->
-    {timeout, 60, fun() ->
+    {timeout, 300, fun() ->
         H = start(),
         ok = hb_wasm64:put_file(H, "/x", {lazy, 4096 * 140_000}),
         Page = <<0:(8 * 4096)>>,
@@ -242,7 +242,7 @@ a_lazy_file_is_only_read_test() ->
 
 %% Half read, in another OS process.
 a_lazy_file_that_is_half_known_is_state_test_() ->
-    {timeout, 60, fun() ->
+    {timeout, 300, fun() ->
         H = lazy(),
         Fd = open(H, "/deep/lazy", 0),
         {_, [_]} = pread(H, Fd, 50_000, 0),

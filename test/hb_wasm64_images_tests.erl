@@ -145,7 +145,7 @@ a_function_too_complex_for_the_optimizer_runs_the_same_test_() ->
     end}.
 
 a_function_that_would_fill_the_memory_is_refused_test_() ->
-    {timeout, 60, fun() ->
+    {timeout, 300, fun() ->
         %% 12,000 loops, each of which passes on one value: 36 KB.
         Body = <<0, 16#20, 0, (binary:copy(<<3, 0, 16#0b>>, 12000))/binary, 16#0b>>,
         Image = iolist_to_binary([
@@ -158,7 +158,7 @@ a_function_that_would_fill_the_memory_is_refused_test_() ->
     end}.
 
 an_image_has_256_mib_at_most_test_() ->
-    {timeout, 60, fun() ->
+    {timeout, 300, fun() ->
         Image = <<"\0asm", 1, 0, 0, 0, 0:((256 bsl 20) * 8)>>,
         ?assertEqual({error, {limit, image}}, hb_wasm64:start(Image))
     end}.

@@ -319,7 +319,7 @@ stray_messages_are_left_alone_test() ->
 
 %% Nothing of a call stays in the mailbox, whichever way it ends.
 calls_leave_nothing_in_the_mailbox_test_() ->
-    {timeout, 60, fun() ->
+    {timeout, 300, fun() ->
         H = hb_support:start("imports"),
         Loop = hb_support:start("loop"),
         Good = fun(S, _, _) -> {ok, [0], S} end,
@@ -335,7 +335,7 @@ calls_leave_nothing_in_the_mailbox_test_() ->
 
 %% Catches a receive that walks the mailbox for every import.
 a_full_mailbox_does_not_slow_imports_down_test_() ->
-    {timeout, 60, fun() ->
+    {timeout, 300, fun() ->
         H = hb_support:start("imports"),
         Fun = fun(S, _, _) -> {ok, [0], S} end,
         Round = fun() ->
@@ -349,7 +349,7 @@ a_full_mailbox_does_not_slow_imports_down_test_() ->
             hb_support:median([Round() || _ <- lists:seq(1, 9)])
         end,
         Outcome = hb_support:in_process(fun() ->
-            hb_support:best_of(5, fun() ->
+            hb_support:best_of(10, fun() ->
                 _ = hb_support:flush(),
                 Empty = Rounds(),
                 [self() ! {unrelated, N} || N <- lists:seq(1, 100_000)],

@@ -27,7 +27,7 @@ a_killed_restore_leaves_the_instance_to_others_test_() ->
     end}.
 
 a_restore_without_the_time_that_it_takes_changes_nothing_test_() ->
-    {timeout, 60, fun() ->
+    {timeout, 300, fun() ->
         {ok, H} = hb_wasm64:start(image(45_000)),
         {ok, Fresh} = hb_wasm64:snapshot(H),
         {ok, []} = hb_wasm64:call(H, "drop", []),
@@ -38,13 +38,13 @@ a_restore_without_the_time_that_it_takes_changes_nothing_test_() ->
              ?assert({ok, Fresh} =:= hb_wasm64:snapshot(H))
          end || Millis <- [0, 1, 2]],
         ?assertEqual([], hb_support:flush()),
-        ?assertEqual(ok, hb_wasm64:restore(H, Dropped, #{timeout => 50_000})),
+        ?assertEqual(ok, hb_wasm64:restore(H, Dropped, #{timeout => 60_000})),
         ?assert({ok, Dropped} =:= hb_wasm64:snapshot(H))
     end}.
 
 %% The instance is in the middle of a call, for as long as nobody answers its import.
 what_has_to_do_with_state_waits_no_longer_than_it_is_told_test_() ->
-    {timeout, 60, fun() ->
+    {timeout, 300, fun() ->
         H = hb_state_support:start(),
         Before = hb_state_support:snapshot(H),
         %% Who owes the answer would work within the import.
@@ -54,7 +54,7 @@ what_has_to_do_with_state_waits_no_longer_than_it_is_told_test_() ->
             receive after infinity -> ok end
         end),
         {ok, Ref} = hb_wasm64:call_async(H, "ask", [5], #{handler => Handler}),
-        Import = receive {import, I} -> I after 5000 -> error(nothing) end,
+        Import = receive {import, I} -> I after 60_000 -> error(nothing) end,
         Operations = [
             fun(Options) -> hb_wasm64:snapshot(H, Options) end,
             fun(Options) -> hb_wasm64:snapshot(H, Options#{base => Before}) end,
@@ -67,15 +67,15 @@ what_has_to_do_with_state_waits_no_longer_than_it_is_told_test_() ->
              {Micros, Answer} = hb_support:micros(fun() -> Operation(#{timeout => 100}) end),
              ?assertEqual({error, timeout}, Answer),
              ?assert(Micros >= 100_000, Micros),
-             ?assert(Micros < 5_000_000, Micros),
+             ?assert(Micros < 30_000_000, Micros),
              ?assertEqual({error, timeout}, Operation(#{timeout => 0}))
          end || Operation <- Operations],
         %% Nobody stands in line any more, and no message comes too late.
         ok = hb_wasm64:respond(Import, {ok, [1]}),
-        ?assertEqual({ok, [3]}, receive {hb_wasm64, Ref, {done, Done}} -> Done after 5000 -> nothing end),
+        ?assertEqual({ok, [3]}, receive {hb_wasm64, Ref, {done, Done}} -> Done after 60_000 -> nothing end),
         ?assertEqual({ok, idle}, hb_wasm64:status(H)),
         ?assertEqual([], hb_support:flush()),
-        [?assertMatch({ok, _}, Operation(#{timeout => 10_000})) || Operation <- [
+        [?assertMatch({ok, _}, Operation(#{timeout => 60_000})) || Operation <- [
             fun(Options) -> hb_wasm64:snapshot(H, Options) end, fun(Options) -> hb_wasm64:fork(H, Options) end
         ]]
     end}.
@@ -97,7 +97,7 @@ a_timeout_of_an_operation_is_checked_test() ->
 
 %% An instance that has been forked keeps its memory to itself until something is done with it.
 a_fork_that_is_stopped_unused_gives_its_memory_back_test_() ->
-    {timeout, 60, fun() ->
+    {timeout, 300, fun() ->
         H = hb_support:start("memory64"),
         Bytes = 64 bsl 20,
         %% By the guest: no binary of this size is here, which would be given back meanwhile.
@@ -129,7 +129,7 @@ a_call_in_an_import_ends_with_the_time_of_the_outer_one_test() ->
     end,
     {Micros, Result} = hb_support:micros(fun() -> hb_wasm64:call(H, "call_add", [1, 2], Add, s, #{timeout => 100}) end),
     ?assertEqual({error, timeout, s}, Result),
-    ?assert(Micros < 5_000_000),
+    ?assert(Micros < 30_000_000),
     %% Afterwards it is forgotten.
     ?assertEqual({error, {limit, fuel}}, hb_wasm64:call(Loop, "spin", [], #{fuel => 100_000_000})).
 
@@ -141,12 +141,19 @@ on_timeout_stop_is_for_guests_that_were_cut_short_test() ->
     ?assertEqual({error, timeout}, hb_wasm64:call(H, "count", [1], #{timeout => 50, on_timeout => stop})),
     ?assertMatch({ok, _}, hb_wasm64:status(H)),
     ok = hb_support:gone(Busy),
-    ?assertEqual({error, timeout}, hb_wasm64:call(H, "spin", [], #{timeout => 50, on_timeout => stop})),
-    ?assertEqual({error, stopped}, hb_wasm64:status(H)).
+    Stopped = hb_support:reached(50, fun(Timeout) ->
+        ?assertEqual({error, timeout}, hb_wasm64:call(H, "spin", [], #{timeout => Timeout, on_timeout => stop})),
+        case hb_wasm64:status(H) of
+            %% Its time was up before it had begun.
+            {ok, idle} -> not_reached;
+            Status -> Status
+        end
+    end),
+    ?assertEqual({error, stopped}, Stopped).
 
 %% Also between the moments in which the step of an operation ends and the death of its process is noticed.
 a_process_that_is_killed_at_any_time_frees_the_instance_test_() ->
-    {timeout, 120, fun() ->
+    {timeout, 600, fun() ->
         {ok, H} = hb_wasm64:start(image(50)),
         {ok, Snapshot} = hb_wasm64:snapshot(H),
         Operations = [
@@ -161,7 +168,7 @@ a_process_that_is_killed_at_any_time_frees_the_instance_test_() ->
                 Pids = [spawn(Operation) || Operation <- Operations],
                 _ = spend(Round rem 200),
                 [exit(Pid, kill) || Pid <- Pids],
-                ?assertEqual({Round, {ok, 65536}}, {Round, hb_wasm64:memory_size(H, #{timeout => 30_000})})
+                ?assertEqual({Round, {ok, 65536}}, {Round, hb_wasm64:memory_size(H, #{timeout => 60_000})})
             end
          || Round <- lists:seq(1, 1000)
         ]

@@ -87,7 +87,7 @@ nonsense_is_answered_and_not_trapped_test() ->
 
 %% The guest's malloc and free, over and over: its memory stays what it was.
 ten_thousand_entries_test_() ->
-    {timeout, 60, fun() ->
+    {timeout, 300, fun() ->
         H = hb_support:start("ledger"),
         {_, _} = send(H, "Mint", "alice", [{"Quantity", "1000000"}], []),
         Count = fun(N, #{instance := I, args := [At, Length, 1]}, _) ->

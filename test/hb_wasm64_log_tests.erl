@@ -17,7 +17,7 @@ log_test_() ->
     ]}.
 
 records_of_the_library_reach_the_logger(_) ->
-    {timeout, 60, fun() ->
+    {timeout, 300, fun() ->
         ok = hb_wasm64:log_level(info),
         Image = fresh_image(),
         {ok, _} = hb_wasm64:start(Image),
@@ -31,13 +31,13 @@ records_of_the_library_reach_the_logger(_) ->
     end}.
 
 nothing_below_the_level_arrives(_) ->
-    {timeout, 60, fun() -> ?assertMatch([#{text := "refused" ++ _}], hidden_and_shown(warning, info)) end}.
+    {timeout, 300, fun() -> ?assertMatch([#{text := "refused" ++ _}], hidden_and_shown(warning, info)) end}.
 
 nothing_arrives_when_it_is_off(_) ->
-    {timeout, 60, fun() -> ?assertMatch([#{text := "refused" ++ _}], hidden_and_shown(off, info)) end}.
+    {timeout, 300, fun() -> ?assertMatch([#{text := "refused" ++ _}], hidden_and_shown(off, info)) end}.
 
 the_level_can_be_changed_at_any_time(_) ->
-    {timeout, 60, fun() ->
+    {timeout, 300, fun() ->
         [begin
              %% At the level debug there are others as well.
              Records = [R || #{level := info} = R <- hidden_and_shown(Hidden, Shown)],
@@ -56,7 +56,7 @@ hidden_and_shown(Hidden, Shown) ->
     records_up_to("refused an image of 18 bytes").
 
 bad_levels_are_refused(_) ->
-    {timeout, 60, fun() ->
+    {timeout, 300, fun() ->
         ok = hb_wasm64:log_level(info),
         [?assertMatch({error, _}, hb_wasm64:log_level(Level)) || Level <- [foo, 1, "info", <<"info">>, undefined]],
         {ok, _} = hb_wasm64:start(fresh_image()),
@@ -64,7 +64,7 @@ bad_levels_are_refused(_) ->
     end}.
 
 an_image_with_damaged_names_writes_no_warning(_) ->
-    {timeout, 60, fun() ->
+    {timeout, 300, fun() ->
         ok = hb_wasm64:log_level(warning),
         %% A section of names that ends in the middle of one.
         Damaged = <<(hb_support:guest("numbers"))/binary, 0, 9, 4, "name", 1, 200, 1, 5>>,
@@ -75,7 +75,7 @@ an_image_with_damaged_names_writes_no_warning(_) ->
     end}.
 
 a_record_outlives_the_process_that_passes_records_on(_) ->
-    {timeout, 60, fun() ->
+    {timeout, 300, fun() ->
         ok = hb_wasm64:log_level(info),
         true = erlang:suspend_process(whereis(hb_wasm64_log)),
         {ok, _} = hb_wasm64:start(fresh_image()),

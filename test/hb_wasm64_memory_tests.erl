@@ -111,7 +111,7 @@ the_exported_memory_is_the_one_that_is_meant_test() ->
 
 %% On a dirty scheduler, where it would take long on a normal one.
 much_memory_is_read_as_it_was_written_test_() ->
-    {timeout, 60, fun() ->
+    {timeout, 300, fun() ->
         H = hb_support:start("memory64"),
         {ok, [1]} = hb_wasm64:call(H, "grow", [1023]),
         Block = crypto:strong_rand_bytes(1 bsl 20),
@@ -187,7 +187,7 @@ written_strings_have_a_nul_and_a_place_of_their_own_test() ->
 
 %% The guest's malloc grows the memory: the write must see the new one.
 a_long_string_grows_the_memory_test_() ->
-    {timeout, 60, fun() ->
+    {timeout, 300, fun() ->
         [begin
              H = hb_support:start(Guest),
              Text = binary:copy(<<"x">>, 10_000_000),
@@ -273,7 +273,7 @@ beyond(Offset, Size, Memory) ->
 
 %% A guest decides where its strings end, and with that how much memory of the node a read takes.
 a_string_is_no_longer_than_the_option_max_allows_test_() ->
-    {timeout, 60, fun() ->
+    {timeout, 300, fun() ->
         H = hb_support:start("memory64"),
         Size = 5 bsl 20,
         {ok, [1]} = hb_wasm64:call(H, "grow", [Size div ?PAGE]),
@@ -296,7 +296,7 @@ a_string_is_no_longer_than_the_option_max_allows_test_() ->
     end}.
 
 without_the_option_max_a_string_has_at_most_64_mib_test_() ->
-    {timeout, 60, fun() ->
+    {timeout, 300, fun() ->
         H = hb_support:start("memory64"),
         Most = 64 bsl 20,
         {ok, [1]} = hb_wasm64:call(H, "grow", [Most div ?PAGE]),

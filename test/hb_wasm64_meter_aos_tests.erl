@@ -26,7 +26,7 @@
 
 it_uses_as_much_gas_as_with_ao_loader_test_() ->
     hb_support:with_shared(?FILE_NAME, fun(Image) ->
-        {timeout, 60, fun() ->
+        {timeout, 300, fun() ->
             H = booted(Image),
             [?assertEqual({Code, Gas}, {Code, gas(answered(H, Code, #{}))}) || {Code, Gas} <- ?MESSAGES]
         end}
@@ -34,7 +34,7 @@ it_uses_as_much_gas_as_with_ao_loader_test_() ->
 
 it_ends_where_ao_loader_ends_test_() ->
     hb_support:with_shared(?FILE_NAME, fun(Image) ->
-        {timeout, 60, fun() ->
+        {timeout, 300, fun() ->
             [{One, Gas1}, {Two, Gas2}] = ?MESSAGES,
             H = booted(Image),
             ?assertEqual(Gas1, gas(answered(H, One, #{gas => ?LIMIT}))),
@@ -50,7 +50,7 @@ it_ends_where_ao_loader_ends_test_() ->
 %% Between messages the state goes to another process of the operating system, in slices of another length.
 a_meter_half_used_goes_on_in_another_process_test_() ->
     hb_support:with_shared(?FILE_NAME, fun(Image) ->
-        {timeout, 120, fun() ->
+        {timeout, 600, fun() ->
             {ok, H} = hb_wasm64:start(Image, #{initialize => main}),
             Codes = [Code || {Code, _} <- ?MESSAGES] ++ [<<"return #Inbox">>],
             Here = [{answer(H, send(H, Code, #{})), state(H)} || Code <- Codes],

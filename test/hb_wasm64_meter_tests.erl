@@ -109,7 +109,7 @@ the_limit_is_no_state_and_what_has_been_used_is_test() ->
     ?assertNotEqual(Bytes, Snapshot(#{gas => 34})).
 
 a_meter_that_is_half_used_goes_with_the_state_test_() ->
-    {timeout, 120, fun() ->
+    {timeout, 600, fun() ->
         Image = hb_support:guest("metered"),
         H = start(),
         {ok, [10]} = hb_wasm64:call(H, "loop", [10]),
@@ -156,7 +156,7 @@ a_meter_of_which_nothing_is_used_is_in_no_state_test() ->
     ?assertEqual({ok, 0}, gas(H)).
 
 slices_and_other_instances_change_nothing_test_() ->
-    {timeout, 60, fun() ->
+    {timeout, 300, fun() ->
         Play = fun() ->
             H = start(),
             First = hb_wasm64:call(H, "loop", [2_000_000], ?USAGE),
@@ -253,4 +253,4 @@ start() -> hb_support:start("metered").
 
 async(H, Function, Args, Options) ->
     {ok, Ref} = hb_wasm64:call_async(H, Function, Args, Options),
-    receive {hb_wasm64, Ref, {done, Result}} -> Result after 10_000 -> error(no_message) end.
+    receive {hb_wasm64, Ref, {done, Result}} -> Result after 60_000 -> error(no_message) end.

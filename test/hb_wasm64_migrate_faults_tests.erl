@@ -27,7 +27,7 @@ migrate_test_() ->
 
 %% Each with another node of its own.
 nodes_that_fail_test_() ->
-    [{Title, {timeout, 60, fun() ->
+    [{Title, {timeout, 300, fun() ->
         [{Here, _}] = hb_support:nodes(1),
         {There, Node} = Other(),
         unlink(There),
@@ -70,7 +70,7 @@ no_node(_Other) ->
 other_protocol(Other) ->
     Move = #{from => self(), ref => alias(), hash => <<>>, bounds => #{}, holder => none, timeout => infinity},
     Receiver = erpc:call(Other, fun() -> spawn(hb_wasm64_migrate, accept, [999, Move]) end),
-    ?assertEqual({error, {node, {protocol, 999, 2}}}, receive {_, Answer} -> Answer after 10_000 -> nothing end),
+    ?assertEqual({error, {node, {protocol, 999, 2}}}, receive {_, Answer} -> Answer after 60_000 -> nothing end),
     ?assert(hb_support:wait_until(fun() -> not erpc:call(Other, erlang, is_process_alive, [Receiver]) end)),
     ok.
 
@@ -116,7 +116,7 @@ receiver_killed(Other) ->
 receiver_too_slow(Other) ->
     H = large_instance(),
     Before = hash(H),
-    {Mover, Receiver} = stop_halfway(H, Other, #{timeout => 3000}),
+    {Mover, Receiver} = stop_halfway(H, Other, #{timeout => 8000}),
     ?assertEqual({error, timeout}, result_of(Mover)),
     ?assert(Before =:= hash(H)),
     assert_usable(H),
@@ -129,7 +129,7 @@ mover_killed(Other) ->
     {Mover, Receiver} = stop_halfway(H, Other),
     unlink(Mover),
     exit(Mover, kill),
-    ?assertMatch({ok, [_]}, hb_wasm64:call(H, "size", [], #{timeout => 1000})),
+    ?assertMatch({ok, [_]}, hb_wasm64:call(H, "size", [], #{timeout => 60_000})),
     ?assert(Before =:= hash(H)),
     resume(Receiver),
     assert_usable(H),
@@ -143,7 +143,7 @@ frozen_mover_killed(Other) ->
     resume(Receiver),
     unlink(Mover),
     exit(Mover, kill),
-    ?assertMatch({ok, [_]}, hb_wasm64:call(H, "size", [], #{timeout => 1000})),
+    ?assertMatch({ok, [_]}, hb_wasm64:call(H, "size", [], #{timeout => 60_000})),
     ?assert(Before =:= hash(H)),
     assert_usable(H).
 
@@ -182,7 +182,7 @@ arrived(H, Other) ->
         receive never -> ok end
     end),
     receive {Player, There} -> {Player, There}
-    after 10_000 -> error(nothing)
+    after 60_000 -> error(nothing)
     end.
 
 stopped_on_its_way(Other) ->

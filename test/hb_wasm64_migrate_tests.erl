@@ -81,17 +81,17 @@ waiting_callers(Other) ->
     [?assert(hb_support:wait_until(fun() -> process_info(Pid, status) =:= {status, waiting} end)) || Pid <- Waiting],
     resume(Receiver),
     {ok, New} = result_of(Mover),
-    [?assertEqual({error, stopped}, receive {Pid, Answer} -> Answer after 10_000 -> nothing end) || Pid <- Waiting],
+    [?assertEqual({error, stopped}, receive {Pid, Answer} -> Answer after 60_000 -> nothing end) || Pid <- Waiting],
     stop_on(Other, New).
 
 waits_for_a_call(Other) ->
     H = hb_state_support:start(),
     {ok, Ref} = hb_wasm64:call_async(H, "ask", [5], #{}),
-    Import = receive {hb_wasm64, Ref, {import, I, _}} -> I after 5000 -> error(nothing) end,
+    Import = receive {hb_wasm64, Ref, {import, I, _}} -> I after 60_000 -> error(nothing) end,
     Mover = start_move(H, Other),
     ?assert(hb_support:wait_until(fun() -> process_info(Mover, status) =:= {status, waiting} end)),
     ok = hb_wasm64:respond(Import, {ok, [1]}),
-    ?assertEqual({done, {ok, [3]}}, receive {hb_wasm64, Ref, Done} -> Done after 5000 -> nothing end),
+    ?assertEqual({done, {ok, [3]}}, receive {hb_wasm64, Ref, Done} -> Done after 60_000 -> nothing end),
     {ok, New} = result_of(Mover),
     ?assertMatch([[2 | _]], on_node(Other, fun() -> run(New, [{"numbers", []}]) end)),
     stop_on(Other, New).
@@ -99,7 +99,7 @@ waits_for_a_call(Other) ->
 in_time(Other) ->
     H = changed_instance(),
     Snapshot = snapshot(H),
-    {ok, New} = hb_wasm64:migrate(H, Other, #{timeout => 50_000}),
+    {ok, New} = hb_wasm64:migrate(H, Other, #{timeout => 60_000}),
     ?assert(on_node(Other, fun() -> snapshot(New) end) =:= Snapshot),
     stop_on(Other, New).
 
@@ -149,7 +149,7 @@ lives_until_stopped(Other) ->
     end)),
     Monitor = monitor(process, Keeper),
     stop_on(Other, New),
-    ?assertEqual(normal, receive {'DOWN', Monitor, process, _, Reason} -> Reason after 10_000 -> still_there end),
+    ?assertEqual(normal, receive {'DOWN', Monitor, process, _, Reason} -> Reason after 60_000 -> still_there end),
     ?assert(hb_support:wait_until(fun() -> status(Other, Bytes) =:= {error, not_local} end)),
     ok.
 
@@ -180,7 +180,7 @@ ends_with_its_holder(Other) ->
          Monitor = monitor(process, Keeper),
          Bytes = term_to_binary(New),
          exit(Holder, kill),
-         ?assertEqual(normal, receive {'DOWN', Monitor, process, _, Reason} -> Reason after 10_000 -> still_there end),
+         ?assertEqual(normal, receive {'DOWN', Monitor, process, _, Reason} -> Reason after 60_000 -> still_there end),
          ?assert(hb_support:wait_until(fun() -> status(Other, Bytes) =:= {error, not_local} end))
      end || Time <- [0, 300]],
     ok = erpc:call(Other, application, set_env, [hb_wasm64, keep_moved, 60_000]).
@@ -190,11 +190,11 @@ ends_with_its_mover(Other) ->
     ok = erpc:call(Other, application, set_env, [hb_wasm64, keep_moved, 0]),
     Test = self(),
     Mover = spawn(fun() -> Test ! {self(), kept(Other, #{})}, receive never -> ok end end),
-    {New, Keeper} = receive {Mover, Kept} -> Kept after 30_000 -> error(nothing) end,
+    {New, Keeper} = receive {Mover, Kept} -> Kept after 60_000 -> error(nothing) end,
     ?assertEqual({ok, idle}, erpc:call(Other, hb_wasm64, status, [New])),
     Monitor = monitor(process, Keeper),
     exit(Mover, kill),
-    ?assertEqual(normal, receive {'DOWN', Monitor, process, _, Reason} -> Reason after 10_000 -> still_there end),
+    ?assertEqual(normal, receive {'DOWN', Monitor, process, _, Reason} -> Reason after 60_000 -> still_there end),
     ok = erpc:call(Other, application, set_env, [hb_wasm64, keep_moved, 60_000]).
 
 %% Who has its handle there has the instance.
@@ -205,26 +205,37 @@ outlives_its_holder(Other) ->
     Monitor = monitor(process, Keeper),
     Owner = spawn(Other, fun() -> receive {H, From} -> From ! hb_wasm64:status(H), receive stop -> hb_wasm64:stop(H) end end end),
     Owner ! {New, self()},
-    ?assertEqual({ok, idle}, receive Status -> Status after 10_000 -> nothing end),
+    ?assertEqual({ok, idle}, receive Status -> Status after 60_000 -> nothing end),
     exit(Mover, kill),
-    ?assertEqual(normal, receive {'DOWN', Monitor, process, _, Reason} -> Reason after 10_000 -> still_there end),
+    ?assertEqual(normal, receive {'DOWN', Monitor, process, _, Reason} -> Reason after 60_000 -> still_there end),
     ?assertEqual({ok, idle}, status(Other, term_to_binary(New))),
     Owner ! stop,
     ok = erpc:call(Other, application, set_env, [hb_wasm64, keep_moved, 60_000]).
 
 %% With `none', and with a connection that is there again when the time of the node is up.
 is_kept_while_its_holder_may_live(Other) ->
-    ok = erpc:call(Other, application, set_env, [hb_wasm64, keep_moved, 300]),
-    Mover = spawn(fun() -> receive never -> ok end end),
-    Kept = [kept(Other, #{holder => Holder}) || Holder <- [Mover, none]],
-    true = erlang:disconnect_node(Other),
-    true = net_kernel:connect_node(Other),
-    timer:sleep(1000),
-    [begin
-         ?assertEqual({ok, idle}, status(Other, term_to_binary(New))),
-         ?assert(erpc:call(Other, erlang, is_process_alive, [Keeper])),
-         stop_on(Other, New)
-     end || {New, Keeper} <- Kept],
+    ok = hb_support:reached(300, fun(Time) ->
+        ok = erpc:call(Other, application, set_env, [hb_wasm64, keep_moved, Time]),
+        Mover = spawn(fun() -> receive never -> ok end end),
+        Kept = [kept(Other, #{holder => Holder}) || Holder <- [Mover, none]],
+        {Micros, true} = hb_support:micros(fun() ->
+            true = erlang:disconnect_node(Other),
+            net_kernel:connect_node(Other)
+        end),
+        timer:sleep(Time + 700),
+        case Micros < Time * 1000 of
+            true ->
+                [begin
+                     ?assertEqual({ok, idle}, status(Other, term_to_binary(New))),
+                     ?assert(erpc:call(Other, erlang, is_process_alive, [Keeper])),
+                     stop_on(Other, New)
+                 end || {New, Keeper} <- Kept],
+                ok;
+            false ->
+                [stop_on(Other, New) || {New, _} <- Kept],
+                not_reached
+        end
+    end),
     ok = erpc:call(Other, application, set_env, [hb_wasm64, keep_moved, 60_000]).
 
 %% The code of the library is replaced twice.
@@ -306,6 +317,6 @@ large_state(Other) ->
 is_kept_in_little_memory(Other) ->
     {ok, New} = hb_wasm64:migrate(large_instance(), Other),
     Held = fun() -> lists:sum([hb_migrate_support:megabytes(Pid) || Pid <- hb_migrate_support:receivers()]) end,
-    Soon = hb_support:wait_until(fun() -> on_node(Other, Held) < 2 end, 3000) orelse {mb_held, on_node(Other, Held)},
+    Soon = hb_support:wait_until(fun() -> on_node(Other, Held) < 2 end) orelse {mb_held, on_node(Other, Held)},
     stop_on(Other, New),
     ?assertEqual(true, Soon).

@@ -113,7 +113,7 @@ a_full_heap_ends_the_call_test_() ->
 
 %% They take 10 GB in all.
 circles_that_nobody_refers_to_are_freed_test_() ->
-    {timeout, 120, fun() ->
+    {timeout, 600, fun() ->
         H = hb_support:start("objects"),
         [?assertEqual({ok, []}, ?CALL(H, "large_circle", [25_000_000])) || _ <- lists:seq(1, 50)]
     end}.

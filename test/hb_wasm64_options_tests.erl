@@ -6,13 +6,13 @@
 %% A good value of every option there is.
 good() ->
     #{
-        timeout => 10_000, on_timeout => keep, fuel => 1_000_000, time => 5, intercept => [], user => user, handler => self(),
+        timeout => 60_000, on_timeout => keep, fuel => 1_000_000, time => 5, intercept => [], user => user, handler => self(),
         snapshot => {raw, <<>>, none}, initialize => true, compress => false, base => [], max => 100, holder => none,
         usage => true, gas => 1_000_000, refill => true
     }.
 
 an_option_is_refused_by_every_function_that_does_not_accept_it_test_() ->
-    {timeout, 60, fun() ->
+    {timeout, 300, fun() ->
         H = hb_support:start("imports"),
         [begin
              Refused = {error, {invalid_option, Key, Value}},
@@ -26,7 +26,7 @@ an_option_is_refused_by_every_function_that_does_not_accept_it_test_() ->
     end}.
 
 an_option_is_accepted_where_it_belongs_test_() ->
-    {timeout, 60, fun() ->
+    {timeout, 300, fun() ->
         H = hb_support:start("imports"),
         [?assertMatch({Name, _, Key}, {Name, not_refused(brief(Function(H, maps:with([Key], good())))), Key})
          || {Name, Accepted, Function} <- functions(), Key <- Accepted]
@@ -48,7 +48,7 @@ import_functions_get_what_the_option_user_carries_test() ->
     H = hb_support:start("imports"),
     Add = fun(State, _, User) -> {ok, [7], [User | State]} end,
     ?assertEqual({ok, [7], [#{}]}, hb_wasm64:call(H, "call_add", [1, 2], Add, [], #{})),
-    ?assertEqual({ok, [7], [#{}]}, hb_wasm64:call(H, "call_add", [1, 2], Add, [], #{timeout => 10_000})),
+    ?assertEqual({ok, [7], [#{}]}, hb_wasm64:call(H, "call_add", [1, 2], Add, [], #{timeout => 60_000})),
     [?assertEqual({ok, [7], [User]}, hb_wasm64:call(H, "call_add", [1, 2], Add, [], #{user => User}))
      || User <- [#{fule => 10}, fuel, [], undefined, fun erlang:self/0]].
 
@@ -91,7 +91,7 @@ functions() ->
 done({ok, Ref}) ->
     receive
         {hb_wasm64, Ref, {done, Result}} -> Result
-    after 5_000 -> error(nothing_came)
+    after 60_000 -> error(nothing_came)
     end;
 done(Error) ->
     Error.

@@ -98,7 +98,7 @@ bits(Width) ->
 property(Title, Generator, Holds) -> property(Title, "numbers", Generator, Holds).
 
 property(Title, Guest, Generator, Holds) ->
-    {atom_to_list(Title), {timeout, 60, fun() ->
+    {atom_to_list(Title), {timeout, 300, fun() ->
         H = hb_support:start(Guest),
         Property = proper:forall(Generator, fun(X) -> Holds(H, X) end),
         %% In place of true comes the counterexample.

@@ -50,7 +50,7 @@ instances_outlive_their_module_and_are_collected_test_() ->
     in_a_vm(?FUNCTION_NAME, fun() ->
         Test = self(),
         Pids = [spawn(fun() -> Live = live(), Test ! ready, receive drop -> Live end end) || _ <- lists:seq(1, 10)],
-        [receive ready -> ok after 10_000 -> error(not_ready) end || _ <- Pids],
+        [receive ready -> ok after 60_000 -> error(not_ready) end || _ <- Pids],
         _ = code:purge(hb_wasm64_nif),
         true = code:delete(hb_wasm64_nif),
         _ = code:purge(hb_wasm64_nif),
@@ -97,7 +97,7 @@ a_purge_may_kill_callers_of_running_guests_test_() ->
 
 %% A node that ends with all of this going on ends.
 a_node_with_running_guests_stops_test_() ->
-    {timeout, 60, fun() ->
+    {timeout, 300, fun() ->
         Peer = hb_support:peer(),
         Image = hb_support:guest("loop"),
         ok = hb_support:on_peer(Peer, fun() ->
@@ -111,13 +111,13 @@ a_node_with_running_guests_stops_test_() ->
         Monitor = monitor(process, Peer),
         unlink(Peer),
         ?assertEqual(ok, peer:stop(Peer)),
-        ?assertEqual(ended, receive {'DOWN', Monitor, process, Peer, _} -> ended after 20_000 -> still_there end)
+        ?assertEqual(ended, receive {'DOWN', Monitor, process, Peer, _} -> ended after 60_000 -> still_there end)
     end}.
 
 %% Support
 
 in_a_vm(Title, Fun) ->
-    {atom_to_list(Title), {timeout, 60, fun() ->
+    {atom_to_list(Title), {timeout, 300, fun() ->
         Peer = hb_support:peer(),
         _ = hb_support:on_peer(Peer, Fun),
         %% It has not died a moment later either.
@@ -130,7 +130,7 @@ in_a_vm(Title, Fun) ->
 live() ->
     Waiting = hb_support:start("imports"),
     {ok, Ref} = hb_wasm64:call_async(Waiting, "call_add", [1, 2], #{}),
-    IRef = receive {hb_wasm64, Ref, {import, I, _}} -> I after 5000 -> error(no_import) end,
+    IRef = receive {hb_wasm64, Ref, {import, I, _}} -> I after 60_000 -> error(no_import) end,
     Memory = hb_support:start("memory"),
     ok = hb_wasm64:write(Memory, 64, <<"Jello">>),
     #{numbers => hb_support:start("numbers"), memory => Memory, waiting => Waiting, import => {Ref, IRef}}.

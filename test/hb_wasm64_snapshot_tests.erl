@@ -69,7 +69,7 @@ kinds() ->
 
 %% Nothing of it is in the process that made it.
 everything_arrives_in_another_vm_test_() ->
-    {timeout, 60, fun() ->
+    {timeout, 300, fun() ->
         Image = image(),
         {ok, H} = hb_wasm64:start(Image),
         _ = run(H, hb_state_support:everything()),
@@ -137,13 +137,13 @@ within_a_call_there_is_no_first_snapshot_test() ->
 a_snapshot_waits_for_the_end_of_the_call_test() ->
     H = hb_state_support:start(),
     {ok, Ref} = hb_wasm64:call_async(H, "ask", [5], #{}),
-    Import = receive {hb_wasm64, Ref, {import, I, _}} -> I after 5000 -> error(nothing) end,
+    Import = receive {hb_wasm64, Ref, {import, I, _}} -> I after 60_000 -> error(nothing) end,
     Test = self(),
     Asking = spawn_link(fun() -> Test ! {self(), snapshot(H)} end),
     ?assert(hb_support:wait_until(fun() -> process_info(Asking, status) =:= {status, waiting} end)),
     ok = hb_wasm64:respond(Import, {ok, [1]}),
-    ?assertEqual({done, {ok, [3]}}, receive {hb_wasm64, Ref, Done} -> Done after 5000 -> nothing end),
-    Snapshot = receive {Asking, Taken} -> Taken after 5000 -> error(nothing) end,
+    ?assertEqual({done, {ok, [3]}}, receive {hb_wasm64, Ref, Done} -> Done after 60_000 -> nothing end),
+    Snapshot = receive {Asking, Taken} -> Taken after 60_000 -> error(nothing) end,
     ?assert(Snapshot =:= snapshot(H)).
 
 an_object_of_the_host_is_refused_and_named_test() ->
@@ -208,7 +208,7 @@ wrong_options_are_refused_test() ->
 %% One binary for one state
 
 the_same_state_has_the_same_bytes_test_() ->
-    {timeout, 60, fun() ->
+    {timeout, 300, fun() ->
         H = hb_state_support:start(),
         _ = run(H, hb_state_support:everything()),
         Base = snapshot(hb_state_support:start()),

@@ -13,10 +13,10 @@
 aos_test_() ->
     hb_support:with_shared("aos-2-pure-xs.wasm", fun(Image) ->
         [
-            {"a state after each of 50 messages is complete in each of its forms", {timeout, 120, fun() -> fifty(Image) end}},
-            {"the same bytes on every machine", {timeout, 60, fun() -> everywhere(Image) end}},
-            {"a raw memory of the C driver goes on", {timeout, 60, fun() -> driver(Image) end}},
-            {"a message that is interrupted leaves a state like others", {timeout, 60, fun() -> interrupted(Image) end}}
+            {"a state after each of 50 messages is complete in each of its forms", {timeout, 600, fun() -> fifty(Image) end}},
+            {"the same bytes on every machine", {timeout, 300, fun() -> everywhere(Image) end}},
+            {"a raw memory of the C driver goes on", {timeout, 300, fun() -> driver(Image) end}},
+            {"a message that is interrupted leaves a state like others", {timeout, 300, fun() -> interrupted(Image) end}}
         ]
     end).
 

@@ -31,7 +31,7 @@ a_restored_state_goes_on_like_the_original_test_() ->
 %% Two ways to one state lead to the same bytes: as it was, restored, forked,
 %% in whatever form.
 all_forms_hold_the_same_state_test_() ->
-    {atom_to_list(?FUNCTION_NAME), {timeout, 60, fun() ->
+    {atom_to_list(?FUNCTION_NAME), {timeout, 300, fun() ->
         property(200, proper_types:tuple([calls(30), calls(30)]), fun({Before, After}) ->
             {ok, H} = hb_wasm64:start(image()),
             _ = run(H, Before),
@@ -59,7 +59,7 @@ all_forms_hold_the_same_state_test_() ->
 
 %% To the last byte, patches of pages included.
 what_is_written_is_what_its_description_says_test_() ->
-    {atom_to_list(?FUNCTION_NAME), {timeout, 60, fun() ->
+    {atom_to_list(?FUNCTION_NAME), {timeout, 300, fun() ->
         property(100, proper_types:tuple([calls(20), calls(20), proper_types:list({between(0, 8_000), bytes()})]), fun({Before, After, Writes}) ->
             {ok, H} = hb_wasm64:start(image()),
             _ = run(H, Before),
@@ -87,7 +87,7 @@ bytes() ->
 
 %% Nothing that can be given instead of a snapshot does harm.
 any_bytes_are_refused_test_() ->
-    {atom_to_list(?FUNCTION_NAME), {timeout, 60, fun() ->
+    {atom_to_list(?FUNCTION_NAME), {timeout, 300, fun() ->
         H = hb_state_support:start(),
         Whole = snapshot(H),
         Head = binary:part(Whole, 0, 128),
@@ -108,7 +108,7 @@ any_bytes_are_refused_test_() ->
 %% A snapshot that somebody made up, with everything in it that makes it right,
 %% but for what it says: it is refused, or is the state from then on.
 what_is_accepted_is_what_it_says_test_() ->
-    {atom_to_list(?FUNCTION_NAME), {timeout, 60, fun() ->
+    {atom_to_list(?FUNCTION_NAME), {timeout, 300, fun() ->
         H = hb_state_support:start(),
         _ = run(H, [{"put1", [8, 9]}, {"set", [3, 2]}, {"grow2", [1]}, {"data_drop", []}]),
         Own = snapshot(H),
@@ -255,7 +255,7 @@ named(Bits, _, _, _) -> {nan, Bits}.
 %% Support
 
 with_peer(Title, Test) ->
-    {atom_to_list(Title), {timeout, 120, fun() ->
+    {atom_to_list(Title), {timeout, 600, fun() ->
         Peer = hb_support:peer(),
         Test(Peer),
         ok = peer:stop(Peer)

@@ -36,7 +36,7 @@ a_call_may_have_what_it_uses_and_uses_all_of_less_test() ->
 
 %% Catches fuel that slices, schedulers or imports take.
 it_is_the_same_in_all_slices_and_in_every_copy_test_() ->
-    {timeout, 60, fun() ->
+    {timeout, 300, fun() ->
         Image = hb_support:guest("loop"),
         {ok, H} = hb_wasm64:start(Image),
         {ok, Fork} = hb_wasm64:fork(H),
@@ -132,4 +132,4 @@ add(State, #{args := [A, B]}, _User) -> {ok, [A + B], State}.
 
 used({ok, _, #{fuel_used := Used}}) -> Used.
 
-done({ok, Ref}) -> receive {hb_wasm64, Ref, {done, _} = Done} -> Done after 10_000 -> error(no_message) end.
+done({ok, Ref}) -> receive {hb_wasm64, Ref, {done, _} = Done} -> Done after 60_000 -> error(no_message) end.

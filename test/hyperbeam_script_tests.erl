@@ -8,7 +8,7 @@
 -define(assertSays(Expected, Said), ?assert(string:find(Said, Expected) =/= nomatch, Said)).
 
 without_a_checkout_it_says_how_to_use_it_test_() ->
-    [{timeout, 60, fun() ->
+    [{timeout, 300, fun() ->
         {2, Said} = script(What, "", []),
         ?assertSays(Usage, Said)
     end} || {What, Usage} <- [{"install", "usage: make hyperbeam HB="}, {"undo", "usage: make hyperbeam-undo HB="},
@@ -16,7 +16,7 @@ without_a_checkout_it_says_how_to_use_it_test_() ->
 
 what_is_no_checkout_is_refused_test_() ->
     Root = hb_support:root(),
-    [{timeout, 60, fun() ->
+    [{timeout, 300, fun() ->
         {1, Said} = script(What, Dir, []),
         ?assertSays(Why, Said)
     end} || What <- ["install", "undo"], {Dir, Why} <- [

@@ -8,7 +8,7 @@
 on(Branch, Test) ->
     {name, Name} = erlang:fun_info(Test, name),
     [Function | _] = string:lexemes(atom_to_list(Name), "-/"),
-    {Function ++ atom_to_list(Branch), {timeout, 60, fun() -> with_tree(Branch, Test) end}}.
+    {Function ++ atom_to_list(Branch), {timeout, 300, fun() -> with_tree(Branch, Test) end}}.
 
 %% Gives Test a checkout in a directory of its own, which is gone afterwards.
 with_tree(Branch, Test) ->

@@ -7,7 +7,7 @@ every_example_runs_test_() ->
     {ok, Cwd} = file:get_cwd(),
     Root = hb_support:root(),
     {setup, fun() -> ok = file:set_cwd(Root) end, fun(_) -> ok = file:set_cwd(Cwd) end, [
-        {lists:sublist(Example, 40), {timeout, 60, fun() -> run(Example) end}}
+        {lists:sublist(Example, 40), {timeout, 300, fun() -> run(Example) end}}
      || File <- ["README.md", "docs/meters.md", "docs/wasi.md"], Example <- examples(filename:join(Root, File))
     ]}.
 
