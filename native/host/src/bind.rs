@@ -7,7 +7,11 @@ use crate::memory::Width;
 use crate::runtime::Runtime;
 use crate::wasi;
 use crate::{assemblyscript, emscripten};
+use smallvec::SmallVec;
 use wasmtime::{Val, ValType};
+
+/// Arguments that take no allocation: `path_open` has nine.
+const SHORT_ARGS: usize = 9;
 
 /// The result of a function, as the image has it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -133,7 +137,7 @@ impl Binding {
     }
 
     /// What a guest has passed, as functions of the host see it.
-    pub(crate) fn args(&self, given: &[Val]) -> Vec<u64> {
+    pub(crate) fn args(&self, given: &[Val]) -> SmallVec<[u64; SHORT_ARGS]> {
         let mut given = given.iter().map(bits);
         // As many as the type that was looked at has.
         let mut next = || given.next().unwrap_or_default();
@@ -219,7 +223,7 @@ mod tests {
             let binding = functions.bind("env", "_mmap_js", &params, &[I32]).unwrap();
             let zeros = [zero, Val::I32(0), Val::I32(0), Val::I32(0)];
             let args = binding.args(&[&zeros[..], given, &[zero, zero]].concat());
-            assert_eq!(args, [0, 0, 0, 0, 70_000, 0, 0]);
+            assert_eq!(args[..], [0, 0, 0, 0, 70_000, 0, 0]);
             for name in ["_munmap_js", "_msync_js"] {
                 let params = [&pointers[..], &[I32, I32, I32], offset].concat();
                 assert!(functions.bind("env", name, &params, &[I32]).is_some(), "{name}");

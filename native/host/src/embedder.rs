@@ -61,8 +61,8 @@ pub trait Embedder: Sized + Send + 'static {
         bytes: Range<u64>,
     ) -> impl Future<Output = wasmtime::Result<()>> + Send;
 
-    /// Waits until the guest runs where it may take long: what follows does.
-    fn leave_scheduler(store: &StoreContextMut<'_, Self>) -> impl Future<Output = ()> + Send;
+    /// Whether the guest runs where nothing may take long. A [`pause`](Self::pause) ends that.
+    fn is_on_scheduler(&self) -> bool;
 
     /// Whether an error of growing the memory ends the call. Otherwise the guest is told that it cannot grow.
     fn ends_call(error: &wasmtime::Error) -> bool;

@@ -1,6 +1,6 @@
 //! The functions that programs import: all that is known of each is a row.
 
-use crate::context::{Args, HostCtx};
+use crate::context::{Args, HostCtx, int};
 use crate::errno::Errno;
 use crate::failure::Fault;
 
@@ -38,6 +38,20 @@ pub(crate) enum Call {
     Library(fn(&mut HostCtx<'_>, Args<'_>) -> Result<i32, Errno>),
     /// It calls the guest, or takes long.
     Operation(Operation),
+}
+
+impl Call {
+    /// Does it where it works on nothing else: the bits of the result, or what `errno` becomes beside a result of -1. `None`
+    /// for an [`Operation`].
+    pub(crate) fn run(&self, host: &mut HostCtx<'_>, args: Args<'_>) -> Option<Result<Result<u64, Errno>, Fault>> {
+        Some(match self {
+            Call::Plain(function) => function(host, args).map(Ok),
+            Call::Syscall(function) => Ok(Ok(int(function(host, args).unwrap_or_else(Errno::negative)))),
+            Call::Wasi(function) => Ok(Ok(int(function(host, args).map_or_else(Errno::positive, |()| 0)))),
+            Call::Library(function) => Ok(function(host, args).map(int)),
+            Call::Operation(_) => return None,
+        })
+    }
 }
 
 /// What is more than a function on the memory and the state.

@@ -62,6 +62,13 @@ pub(crate) async fn with_files<T: Embedder, R>(
     }
 }
 
+/// Waits until the guest runs where it may take long: what follows does.
+pub(crate) async fn leave_scheduler<T: Embedder>(store: &StoreContextMut<'_, T>) {
+    if store.data().is_on_scheduler() {
+        T::pause().await;
+    }
+}
+
 /// Does `step` for all of `size` bytes (how many were done before, and how many are next), with a pause after each `most`,
 /// until it fails.
 pub(crate) async fn in_steps<T: Embedder>(

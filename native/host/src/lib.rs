@@ -69,7 +69,7 @@ pub use outside::FileError;
 pub use program::{Given, Initialize, NotGiven};
 pub use random::Random;
 pub use runtime::Runtime;
-pub use serve::serve;
+pub use serve::{serve, serve_at_once};
 pub use startup::initialize;
 pub use state::State;
 pub use stream::{Standard, Stream};

@@ -1,13 +1,13 @@
 //! One call of a function of the host.
 
 use crate::bind::Binding;
-use crate::context::{Args, int};
+use crate::context::{Args, HostCtx, int};
 use crate::embedder::{Embedder, Intercepted};
 use crate::emscripten::{operate, set_temp_ret};
 use crate::errno::Errno;
-use crate::failure::Failure;
-use crate::function::{Call, Work};
-use crate::guest::{call_export, with_files, with_host};
+use crate::failure::{Failure, Fault};
+use crate::function::{Call, Flags, Work};
+use crate::guest::{call_export, leave_scheduler, with_files, with_host};
 use crate::limits::{SHORT_PARTS, SHORT_PARTS_BYTES};
 use wasmtime::{AsContextMut, StoreContextMut, Val};
 
@@ -24,48 +24,81 @@ pub async fn serve<T: Embedder>(
     results: &mut [Val],
 ) -> wasmtime::Result<()> {
     let args = binding.args(params);
-    let flags = binding.flags;
-    // Without a state there is nothing yet but what a program finds open.
-    let is_own_descriptor =
-        |data: &T| flags.on_descriptor && data.state().is_some_and(|state| state.files.has_opened(Args(&args).int(0)));
-    if flags.interceptable
-        && store.data().is_intercepted(import)
-        && !is_own_descriptor(store.data())
+    if is_intercepted(store.data(), binding, import, Args(&args))
         && T::intercept(store.as_context_mut(), import, params, results).await? == Intercepted::Answered
     {
         return Ok(());
     }
     if takes_long(&store, binding, Args(&args)) {
-        T::leave_scheduler(&store).await;
+        leave_scheduler(&store).await;
     }
     let value = match binding.call {
-        Call::Plain(function) => with_host(&mut store, |host| function(host, Args(&args))),
-        Call::Syscall(function) => {
-            with_files(&mut store, |host| Ok(int(function(host, Args(&args)).unwrap_or_else(Errno::negative)))).await
-        }
-        Call::Wasi(function) => {
-            with_files(&mut store, |host| Ok(int(function(host, Args(&args)).map_or_else(Errno::positive, |()| 0))))
-                .await
-        }
-        Call::Library(function) => match with_host(&mut store, |host| Ok(function(host, Args(&args))))? {
-            Ok(value) => Ok(int(value)),
-            Err(errno) => set_errno(&mut store, errno).await.map(|()| int(-1)),
-        },
-        Call::Operation(operation) => operate(&mut store, operation, &args).await,
+        Call::Operation(operation) => operate(&mut store, operation, &args).await.map(Ok),
+        call => with_files(&mut store, |host| run(call, host, Args(&args))).await,
     };
-    let value = value.map_err(|error| name(binding, error))?;
+    let value = match value.map_err(|error| name(binding, error))? {
+        Ok(value) => value,
+        Err(errno) => set_errno(&mut store, errno).await.map(|()| int(-1))?,
+    };
     // What prints may take long, so this looks at nothing else.
-    let stream = store.data().state().filter(|_| flags.work != Work::Short).and_then(|state| state.files.stream());
+    let is_short = binding.flags.work == Work::Short;
+    let stream = store.data().state().filter(|_| !is_short).and_then(|state| state.files.stream());
     if stream.is_some_and(|stream| stream.is_full()) {
         T::pause().await;
     }
     if binding.is_halved() {
         set_temp_ret(&mut store, (value >> 32) as i32).await?;
     }
+    set_result(binding, value, results);
+    Ok(())
+}
+
+/// Does the same where nobody has to be waited for, as with most calls: without a future that could wait. `None` where
+/// somebody may have to be; then nothing has been done.
+pub fn serve_at_once<T: Embedder>(
+    mut store: StoreContextMut<'_, T>,
+    binding: &Binding,
+    import: &T::Import,
+    params: &[Val],
+    results: &mut [Val],
+) -> Option<wasmtime::Result<()>> {
+    let args = binding.args(params);
+    let is_other = matches!(binding.call, Call::Library(_) | Call::Operation(_)) || binding.is_halved();
+    let data = store.data();
+    if is_other
+        || is_intercepted(data, binding, import, Args(&args))
+        || data.state().is_some_and(|state| state.files.may_wait())
+        || data.is_on_scheduler() && takes_long(&store, binding, Args(&args))
+    {
+        return None;
+    }
+    let value = with_host(&mut store, |host| run(binding.call, host, Args(&args)));
+    Some(match value {
+        Ok(value) => {
+            set_result(binding, value.unwrap_or_else(|_| int(-1)), results);
+            Ok(())
+        }
+        Err(error) => Err(name(binding, error)),
+    })
+}
+
+/// Whether somebody outside is asked first.
+fn is_intercepted<T: Embedder>(data: &T, binding: &Binding, import: &T::Import, args: Args<'_>) -> bool {
+    let Flags { interceptable, on_descriptor, .. } = binding.flags;
+    // Without a state there is nothing yet but what a program finds open.
+    let is_own_descriptor = || on_descriptor && data.state().is_some_and(|state| state.files.has_opened(args.int(0)));
+    interceptable && data.is_intercepted(import) && !is_own_descriptor()
+}
+
+/// Does what is no operation.
+fn run(call: Call, host: &mut HostCtx<'_>, args: Args<'_>) -> Result<Result<u64, Errno>, Fault> {
+    call.run(host, args).unwrap_or(Ok(Err(Errno::NOSYS)))
+}
+
+fn set_result(binding: &Binding, value: u64, results: &mut [Val]) {
     if let (Some(result), Some(value)) = (results.first_mut(), binding.result(value)) {
         *result = value;
     }
-    Ok(())
 }
 
 /// Whether a function may take longer than a scheduler has time for.

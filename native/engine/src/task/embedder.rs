@@ -1,7 +1,7 @@
 //! What the host and the state require of their surroundings, as a task provides it.
 
+use super::Data;
 use super::ask::{ask, suspend};
-use super::{Data, leave_scheduler};
 use crate::error::{Error, LimitReached};
 use crate::image::Image;
 use crate::import::ImportInfo;
@@ -11,6 +11,7 @@ use crate::state::Surroundings;
 use hb_wasm64_host::{Abi, Embedder, Failure, Intercepted, Runtime, State, Width};
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use wasmtime::{Func, Instance, Memory, StoreContextMut, Val};
 
 impl Embedder for Data {
@@ -78,8 +79,8 @@ impl Embedder for Data {
         suspend(store, &request, &args, &mut []).await
     }
 
-    async fn leave_scheduler(store: &StoreContextMut<'_, Data>) {
-        leave_scheduler(store).await;
+    fn is_on_scheduler(&self) -> bool {
+        self.port.pace.on_scheduler.load(Ordering::Relaxed)
     }
 
     fn ends_call(error: &wasmtime::Error) -> bool {

@@ -5,8 +5,9 @@ use crate::error::Error;
 use crate::image::{Abandoned, Hash, Image};
 use crate::import::{Import, Server};
 use crate::reaper;
-use hb_wasm64_host::serve;
+use hb_wasm64_host::{serve, serve_at_once};
 use std::collections::HashSet;
+use std::future::ready;
 use std::ops::Deref;
 use std::sync::Arc;
 use wasmtime::{AsContextMut, InstancePre, Linker};
@@ -38,13 +39,20 @@ impl LinkedImage {
             }
             let (module, name) = (info.module.clone(), info.name.clone());
             let define = linker.func_new_async(&module, &name, ty, move |mut caller, params, results| {
+                let at_once = match &server {
+                    Server::Host(binding) => serve_at_once(caller.as_context_mut(), binding, &info, params, results),
+                    Server::Meter(function) => Some(gas::serve(&mut caller.as_context_mut(), *function, results)),
+                    Server::Erlang => None,
+                };
+                if let Some(result) = at_once {
+                    return Box::new(ready(result));
+                }
                 let (info, server) = (info.clone(), server.clone());
                 Box::new(async move {
-                    let mut store = caller.as_context_mut();
+                    let store = caller.as_context_mut();
                     match &server {
                         Server::Host(binding) => serve(store, binding, &info, params, results).await,
-                        Server::Meter(function) => gas::serve(&mut store, *function, results),
-                        Server::Erlang => suspend(store, &info, params, results).await,
+                        Server::Meter(_) | Server::Erlang => suspend(store, &info, params, results).await,
                     }
                 })
             });

@@ -26,7 +26,6 @@ use start::{fork, restore, start, view};
 use crate::declared::AddressSpace;
 use crate::error::{Error, Limit};
 use crate::limiter::Limiter;
-use crate::pace::yield_once;
 use crate::queue::TicketId;
 use crate::reaper;
 use crate::state;
@@ -67,14 +66,6 @@ pub(crate) struct Data {
     gas_limit: i64,
     /// The state of the host, once there is some.
     host: Option<Box<State>>,
-}
-
-/// Lets the task go on where nobody minds how long that takes.
-pub(crate) async fn leave_scheduler(store: &StoreContextMut<'_, Data>) {
-    let pace = store.data().port.pace.clone();
-    if pace.on_scheduler.load(Ordering::Relaxed) {
-        yield_once().await;
-    }
 }
 
 /// The task itself. Its future is dropped to end it.

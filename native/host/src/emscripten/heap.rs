@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::files::Place;
 use crate::function::Call::Operation as Do;
 use crate::function::{Function, OWN, OWN_FILE, Operation, env};
-use crate::guest::{call_export, in_steps, with_host};
+use crate::guest::{call_export, in_steps, leave_scheduler, with_host};
 use crate::limits::{HEAP_SPARE_BYTES, PAGE, STEP_BYTES, WASM_PAGE};
 use wasmtime::StoreContextMut;
 
@@ -50,7 +50,7 @@ pub(super) async fn copy<T: Embedder>(store: &mut StoreContextMut<'_, T>, args: 
         host.memory.pay(size.saturating_mul(2))
     })?;
     if size > STEP_BYTES {
-        T::leave_scheduler(store).await;
+        leave_scheduler(store).await;
     }
     let is_backward = to > from;
     let copied = in_steps(store, size, STEP_BYTES, |host, done, count| {

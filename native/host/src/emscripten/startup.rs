@@ -4,7 +4,7 @@ use crate::abi::Abi;
 use crate::context::int;
 use crate::embedder::Embedder;
 use crate::failure::Failure;
-use crate::guest::{call_export, with_host};
+use crate::guest::{call_export, leave_scheduler, with_host};
 use crate::program::Initialize;
 use wasmtime::StoreContextMut;
 
@@ -83,7 +83,7 @@ async fn sizes<T: Embedder>(store: &mut StoreContextMut<'_, T>) -> wasmtime::Res
         Ok((arguments.count(), arguments.bytes()))
     })?;
     if bytes + 8 * count > MUCH {
-        T::leave_scheduler(store).await;
+        leave_scheduler(store).await;
     }
     Ok((count, bytes))
 }

@@ -5,7 +5,6 @@ mod old;
 use super::{FUNCTIONS, syscalls};
 use crate::abi::Abi;
 use crate::context::{Args, HostCtx};
-use crate::errno::Errno;
 use crate::failure::Fault;
 use crate::files::flags::*;
 use crate::files::tests::{check, contents};
@@ -47,13 +46,8 @@ impl Guest {
         let args: Vec<u64> = args.iter().map(|arg| *arg as u64).collect();
         let memory = Memory::new(&mut self.bytes, self.width, u64::MAX);
         let mut host = HostCtx { memory, state: &mut self.state, now: NOW, abi: self.abi };
-        match function.call {
-            Call::Plain(function) => function(&mut host, Args(&args)).map(|bits| bits as i32),
-            Call::Syscall(function) => Ok(function(&mut host, Args(&args)).unwrap_or_else(Errno::negative)),
-            Call::Wasi(function) => Ok(function(&mut host, Args(&args)).map_or_else(Errno::positive, |()| 0)),
-            Call::Library(function) => Ok(function(&mut host, Args(&args)).unwrap_or(-1)),
-            Call::Operation(_) => panic!("{name} requires a guest"),
-        }
+        let Some(result) = function.call.run(&mut host, Args(&args)) else { panic!("{name} requires a guest") };
+        result.map(|result| result.map_or(-1, |bits| bits as i32))
     }
 
     #[track_caller]

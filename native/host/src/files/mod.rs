@@ -148,6 +148,11 @@ impl Files {
         std::mem::replace(&mut self.stream, stream)
     }
 
+    /// Whether an operation may have to wait for somebody outside: who has a part of a lazy file, or reads what is printed.
+    pub(crate) fn may_wait(&self) -> bool {
+        self.tree.has_unknown() || self.stream.is_some()
+    }
+
     /// The stream to which it goes.
     pub(crate) fn stream(&self) -> Option<&Arc<Stream>> {
         self.stream.as_ref()

@@ -178,6 +178,11 @@ impl Tree {
         }
     }
 
+    /// Whether there is something that is not known of a file.
+    pub(super) fn has_unknown(&self) -> bool {
+        !self.unknown.is_empty()
+    }
+
     /// What is not known of files, which are there and hold zeros where it says so: nothing where that is not so.
     pub(super) fn set_unknown(&mut self, unknown: BTreeMap<u64, Unknown>) -> Option<()> {
         for (inode, unknown) in &unknown {
