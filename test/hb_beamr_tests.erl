@@ -244,21 +244,23 @@ an_instance_serves_other_processes_and_outlives_who_started_it_test() ->
     ?assertEqual({ok, [5]}, hb_beamr:call(Handle, "add_to_global", [5])),
     ?assertEqual({ok, [12]}, hb_support:in_process(fun() -> hb_beamr:call(Handle, "add_to_global", [7]) end)).
 
-calls_leave_no_messages_and_no_monitors_behind_test() ->
-    H = start("imports"),
-    Before = watchers(self()),
-    {ok, [55], none} = hb_beamr:call(H, "call_many", [10], fun add/3, none),
-    {error, throw, oops, _, none} =
-        hb_beamr:call(H, "call_add", [1, 2], fun(_, _, _) -> throw(oops) end, none),
-    {error, {trap, _}, none} = hb_beamr:call(H, "import_then_trap", [1], fun hb_beamr:stub/3, none),
-    {ok, Memory} = hb_beamr:serialize(H),
-    ok = hb_beamr:deserialize(H, Memory),
-    %% Long enough to be interrupted.
-    L = start("crunch"),
-    {ok, [1857859]} = hb_beamr:call(L, "sieve", [30_000_000]),
-    ok = hb_beamr:stop(H),
-    ?assertEqual([], hb_support:flush()),
-    ?assertEqual(Before, watchers(self())).
+calls_leave_no_messages_and_no_monitors_behind_test_() ->
+    {timeout, 300, fun() ->
+        H = start("imports"),
+        Before = watchers(self()),
+        {ok, [55], none} = hb_beamr:call(H, "call_many", [10], fun add/3, none),
+        {error, throw, oops, _, none} =
+            hb_beamr:call(H, "call_add", [1, 2], fun(_, _, _) -> throw(oops) end, none),
+        {error, {trap, _}, none} = hb_beamr:call(H, "import_then_trap", [1], fun hb_beamr:stub/3, none),
+        {ok, Memory} = hb_beamr:serialize(H),
+        ok = hb_beamr:deserialize(H, Memory),
+        %% Long enough to be interrupted.
+        L = start("crunch"),
+        {ok, [1857859]} = hb_beamr:call(L, "sieve", [30_000_000]),
+        ok = hb_beamr:stop(H),
+        ?assertEqual([], hb_support:flush()),
+        ?assertEqual(Before, watchers(self()))
+    end}.
 
 stub_answers_zero_and_keeps_the_state_test() ->
     ?assertEqual({ok, [0], state}, hb_beamr:stub(state, #{module => "m", func => "f", args => [1]}, #{})),
@@ -358,12 +360,14 @@ an_image_beyond_what_the_module_allows_is_refused_and_changes_nothing_test() ->
     ?assert({ok, Zeros} =:= hb_beamr:serialize(T)),
     ?assertEqual(ok, hb_beamr:deserialize(T, binary:copy(<<1>>, ?PAGE))).
 
-the_largest_image_that_the_module_allows_is_taken_test() ->
-    H = start("memory"),
-    Image = <<0:(1024 * ?PAGE - 1)/unit:8, 1>>,
-    ?assertEqual(ok, hb_beamr:deserialize(H, Image)),
-    ?assertEqual({ok, [1024]}, hb_beamr:call(H, "size", [])),
-    ?assert({ok, Image} =:= hb_beamr:serialize(H)).
+the_largest_image_that_the_module_allows_is_taken_test_() ->
+    {timeout, 300, fun() ->
+        H = start("memory"),
+        Image = <<0:(1024 * ?PAGE - 1)/unit:8, 1>>,
+        ?assertEqual(ok, hb_beamr:deserialize(H, Image)),
+        ?assertEqual({ok, [1024]}, hb_beamr:call(H, "size", [])),
+        ?assert({ok, Image} =:= hb_beamr:serialize(H))
+    end}.
 
 without_a_memory_the_image_is_empty_test() ->
     H = start("numbers"),
