@@ -38,7 +38,7 @@ MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := build
 # The steps of "make test" run one after the other, in the order written.
 .NOTPARALLEL:
-.PHONY: all build nif debug-info demo demo-aos parity bench hyperbeam hyperbeam-undo guests test help fmt clean distclean \
+.PHONY: all build nif debug-info demo demo-aos parity bench device hyperbeam hyperbeam-undo guests test help fmt clean distclean \
 	setup setup-test fmt-check clippy engine-test compile xref dialyzer eunit test-otp27
 
 help: ## this list
@@ -65,6 +65,9 @@ parity: build ## compare AO's images with JavaScript: [IMAGES=directory] [LOADER
 
 bench: build ## measure: [ROWS=name,...] [BASE=directory]
 	@scripts/bench.sh
+
+device: build ## make packages of the device for HyperBEAM, in _build/device
+	@scripts/device.sh
 
 hyperbeam: ## make a HyperBEAM checkout run on this: HB=directory [DRY_RUN=1]
 	@scripts/hyperbeam.sh install

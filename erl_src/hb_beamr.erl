@@ -4,6 +4,7 @@
 -module(hb_beamr).
 
 -export([start/1, start/2, call/3, call/4, call/5, call/6, stop/1, serialize/1, deserialize/2, stub/3]).
+-export([reset/4, wasm_send/2]).
 
 %% @equiv start(Image, wasm)
 -spec start(binary()) -> {ok, hb_wasm64:handle(), Imports :: list(), Exports :: list()} | {error, hb_wasm64:reason()}.
@@ -34,6 +35,35 @@ start(Image, Mode) ->
 -spec stop(hb_wasm64:handle()) -> ok | {error, not_local}.
 stop(Handle) ->
     hb_wasm64:stop(Handle).
+
+%% @doc Makes an instance one that has just been started, with these bytes as its linear memory: what is left of it after a trap
+%% goes, and the memory stays. The image has to be its own. Answers what {@link start/2} does, with the same handle.
+-spec reset(hb_wasm64:handle(), Image :: binary(), wasm | aot, Memory :: binary()) ->
+    {ok, hb_wasm64:handle(), Imports :: [{func, string(), string(), string()}], Exports :: [{atom(), string(), string()}]}
+    | {error, hb_wasm64:reason()}.
+reset(Handle, Image, wasm, Memory) when is_binary(Image) ->
+    Hash = crypto:hash(sha256, Image),
+    case hb_wasm64:describe(Handle) of
+        {ok, #{image := Hash, imports := Imports, exports := Exports}} ->
+            case hb_wasm64:write_state(Handle, Memory, none) of
+                ok -> {ok, Handle, Imports, Exports};
+                {error, _} = Error -> Error
+            end;
+        {ok, _} ->
+            {error, {unsupported, <<"the image of another instance">>}};
+        {error, _} = Error ->
+            Error
+    end;
+reset(_Handle, _Image, aot, _Memory) ->
+    {error, {unsupported, <<"AOT images; give the WebAssembly module with the mode wasm">>}};
+reset(Handle, Image, Mode, Memory) ->
+    {error, hb_wasm64_args:error("reset(Handle, Image, Mode, Memory)", [Handle, Image, Mode, Memory], 2)}.
+
+%% @doc Sends commands to the C driver, of which there is none here: the functions of this module and of {@link hb_beamr_io} do
+%% what its commands do.
+-spec wasm_send(hb_wasm64:handle(), term()) -> {error, {unsupported, binary()}}.
+wasm_send(_Handle, _Command) ->
+    {error, {unsupported, <<"commands of the C driver">>}}.
 
 %% @doc Calls a function; imports that the engine does not serve are answered as {@link stub/3} does.
 -spec call(hb_wasm64:handle(), hb_wasm64:func(), [number()]) -> {ok, [hb_wasm64:value()]} | {error, term()}.

@@ -56,8 +56,12 @@
 
 load() ->
     case load_nif() of
-        ok -> attach_log();
-        Error -> Error
+        ok ->
+            attach_log();
+        {error, Why} = Error ->
+            %% For whoever loads this module: the code server tells it no more than that this function failed.
+            persistent_term:put(?MODULE, Why),
+            Error
     end.
 
 %% Where the library is loaded once more while the application runs. Nothing is asked of another process: if that called

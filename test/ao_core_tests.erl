@@ -258,7 +258,7 @@ as_test_() ->
             },
             Message = #{<<"device">> => Device, <<"k">> => plain, <<"priv">> => #{<<"p">> => 1}},
             ?assertEqual(device, hb_ao:get(<<"k">>, Message, #{})),
-            ?assertEqual(plain, hb_ao:get(<<"k">>, {as, dev_message, Message}, #{})),
+            ?assertEqual(plain, hb_ao:get(<<"k">>, {as, <<"message@1.0">>, Message}, #{})),
             ?assertEqual(plain, hb_ao:get(<<"k">>, {as, <<"message@1.0">>, Message}, #{})),
             ?assertEqual(1, hb_ao:get(<<"p">>, {as, Device, Message}, #{}))
         end},
@@ -477,7 +477,7 @@ stack_test_() ->
             Ask = #{info => fun() -> #{handler => Note, excludes => [set, keys]} end},
             {ok, Result} = hb_ao:resolve(stack([Ask]), <<"result">>, #{}),
             ?assertMatch(#{<<"asked">> := <<"result">>}, Result),
-            ?assertEqual(<<"0">>, hb_ao:get(<<"result">>, {as, dev_message, stack([Ask])}, #{}))
+            ?assertEqual(<<"0">>, hb_ao:get(<<"result">>, {as, <<"message@1.0">>, stack([Ask])}, #{}))
         end}
     ]).
 
@@ -490,7 +490,7 @@ prefixes_test_() ->
         {ok, hb_ao:set(Base, <<Out/binary, "/k">>, hb_ao:get(<<In/binary, "/k">>, Request, Opts), Opts)}
     end},
     Request = #{<<"path">> => <<"copy">>, <<"k">> => 0, <<"in1">> => #{<<"k">> => 1}, <<"in2">> => #{<<"k">> => 2}},
-    Get = fun(Path, Message) -> hb_ao:get(Path, {as, dev_message, Message}, #{}) end,
+    Get = fun(Path, Message) -> hb_ao:get(Path, {as, <<"message@1.0">>, Message}, #{}) end,
     on_both([
         {"without one both are empty, and paths begin at the message", fun() ->
             ?assertEqual(<<>>, dev_stack:prefix(#{}, #{}, #{})),

@@ -3,6 +3,7 @@
 -module(dev_wasm64_compute_tests).
 
 -include_lib("eunit/include/eunit.hrl").
+-include("dev_wasm64.hrl").
 
 -import(dev_wasm64_support, [base/2, on_both/2, on_edge/2, ok/1, started/1, started/2, reread/1, compute/3, result/1]).
 -import(dev_wasm64_support, [get/2, instance/1, brief/1]).
@@ -281,11 +282,11 @@ values_of_every_type_come_back_test_() ->
 options_may_be_text_test_() ->
     on_both(?FUNCTION_NAME, fun() ->
         M = started("loop"),
-        Fuel = hb_ao:resolve(M, #{<<"path">> => <<"compute">>, <<"function">> => <<"spin">>}, #{wasm_fuel => <<"1000">>}),
+        Fuel = hb_ao:resolve(M, #{<<"path">> => <<"compute">>, <<"function">> => <<"spin">>}, dev_wasm64_support:opts(#{wasm_fuel => <<"1000">>})),
         ?assertEqual([error, <<"limit reached: fuel">>], result(Fuel)),
-        Unlimited = #{wasm_fuel => <<"infinity">>, wasm_timeout => <<"100">>},
+        Unlimited = dev_wasm64_support:opts(#{wasm_fuel => <<"infinity">>, wasm_timeout => <<"100">>}),
         ?assertMatch(
-            {error, #{<<"status">> := 504}},
+            {?FAILURE, #{<<"status">> := 504}},
             hb_ao:resolve(M, #{<<"path">> => <<"compute">>, <<"function">> => <<"spin">>}, Unlimited)
         )
     end).

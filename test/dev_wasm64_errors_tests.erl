@@ -3,6 +3,7 @@
 -module(dev_wasm64_errors_tests).
 
 -include_lib("eunit/include/eunit.hrl").
+-include("dev_wasm64.hrl").
 
 -import(dev_wasm64_support, [on_both/2, ok/1, base/1, started/1, started/2, compute/3, compute/4, result/1]).
 -import(dev_wasm64_support, [instance/1, brief/1, library/1]).
@@ -107,7 +108,7 @@ a_timeout_is_no_result_and_stops_the_instance_test_() ->
     on_both(?FUNCTION_NAME, fun() ->
         M = started("loop"),
         ?assertMatch(
-            {{error, #{<<"key">> := <<"function">>, <<"status">> := 504, <<"body">> := <<"function: timeout">>}}, {error, stopped}},
+            {{?FAILURE, #{<<"key">> := <<"function">>, <<"status">> := 504, <<"body">> := <<"function: timeout">>}}, {error, stopped}},
             cut_short(M, fun(Timeout) -> brief(compute(M, <<"spin">>, [], #{wasm_timeout => Timeout})) end)
         ),
         ?assertThrow({error, no_wasm_instance_or_snapshot}, compute(M, <<"count">>, [1]))
@@ -129,7 +130,7 @@ a_timeout_counts_imports_test_() ->
         Tick = fun(#{<<"state">> := State}, _, _) -> {ok, #{<<"state">> => State, <<"results">> => []}} end,
         M = started("loop", #{<<"stdlib">> => #{<<"env">> => library(#{tick => Tick})}}),
         ?assertMatch(
-            {{error, #{<<"status">> := 504}}, {error, stopped}},
+            {{?FAILURE, #{<<"status">> := 504}}, {error, stopped}},
             cut_short(M, fun(Timeout) -> brief(compute(M, <<"import_loop">>, [], #{wasm_timeout => Timeout})) end)
         )
     end).
@@ -145,7 +146,7 @@ options_that_are_not_valid_are_named_test_() ->
     on_both(?FUNCTION_NAME, fun() ->
         [
             begin
-                {error, Message} = compute(started("loop"), <<"count">>, [1], #{Option => Value}),
+                {?FAILURE, Message} = compute(started("loop"), <<"count">>, [1], #{Option => Value}),
                 ?assertMatch(#{<<"status">> := 503, <<"key">> := <<"function">>}, Message),
                 #{<<"body">> := Text} = Message,
                 ?assertNotEqual({nomatch, Text}, {binary:match(Text, Name), Text})
@@ -159,7 +160,7 @@ options_that_are_not_valid_are_named_test_() ->
 options_that_are_not_valid_leave_the_instance_test_() ->
     on_both(?FUNCTION_NAME, fun() ->
         M = ok(compute(started("numbers"), <<"count">>, [1])),
-        {error, _} = compute(M, <<"count">>, [1], #{wasm_fuel => <<"much">>}),
+        {?FAILURE, _} = compute(M, <<"count">>, [1], #{wasm_fuel => <<"much">>}),
         ?assertEqual({ok, idle}, hb_wasm64:status(instance(M)))
     end).
 
@@ -184,7 +185,7 @@ an_instance_stopped_in_its_call_is_no_result_test_() ->
         end,
         M = started("imports", #{<<"stdlib">> => #{<<"env">> => library(#{add => Stop})}}),
         ?assertMatch(
-            {error, #{<<"status">> := 410, <<"key">> := <<"function">>}},
+            {?FAILURE, #{<<"status">> := 410, <<"key">> := <<"function">>}},
             brief(compute(M, <<"call_add">>, [1, 2]))
         )
     end).

@@ -119,7 +119,7 @@ the_id_of_a_result_is_the_same_for_every_instance_test_() ->
 %% The options of a caller who does not want one reach all that is done.
 without_hashpaths_there_are_none_test_() ->
     on_both(?FUNCTION_NAME, fun() ->
-        Opts = #{hashpath => ignore},
+        Opts = dev_wasm64_support:opts(#{hashpath => ignore}),
         M = ok(hb_ao:resolve(base("imports", math()), <<"init">>, Opts)),
         {After, Counts} = ao_core_counter:count(fun() ->
             ok(dev_wasm64_support:compute(M, <<"call_many">>, [10], Opts))

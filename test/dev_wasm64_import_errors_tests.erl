@@ -3,6 +3,7 @@
 -module(dev_wasm64_import_errors_tests).
 
 -include_lib("eunit/include/eunit.hrl").
+-include("dev_wasm64.hrl").
 
 -import(dev_wasm64_support, [on_both/2, on_edge/2, ok/1, started/1, started/2, reread/1, compute/3, result/1, get/2, instance/1, quiet/1]).
 -import(dev_wasm64_support, [brief/1, importer/2, library/1]).
@@ -198,7 +199,7 @@ an_answer_that_speaks_of_the_node_is_no_result_test_() ->
         Busy = fun() -> {error, #{<<"body">> => <<"busy">>, <<"status">> => 503}} end,
         M = started("imports", env(#{add => Busy})),
         ?assertMatch(
-            {error, #{<<"status">> := 503, <<"body">> := <<"function: import failed: env.add: busy">>}},
+            {?FAILURE, #{<<"status">> := 503, <<"body">> := <<"function: import failed: env.add: busy">>}},
             compute(M, <<"call_add">>, [1, 2])
         ),
         ?assertEqual({error, stopped}, hb_wasm64:status(instance(M)))
@@ -210,7 +211,7 @@ a_message_that_an_import_device_lacks_is_no_result_test_() ->
         Load = fun() -> hb_cache:ensure_loaded({link, <<"nowhere/body">>, #{}}, #{}) end,
         M = started("imports", env(#{add => Load})),
         ?assertMatch(
-            {error, #{<<"status">> := 503, <<"body">> := <<"function: import failed: env.add: a message is in none ", _/binary>>}},
+            {?FAILURE, #{<<"status">> := 503, <<"body">> := <<"function: import failed: env.add: a message is in none ", _/binary>>}},
             compute(M, <<"call_add">>, [1, 2])
         ),
         ?assertEqual({error, stopped}, hb_wasm64:status(instance(M)))

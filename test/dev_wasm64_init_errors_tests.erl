@@ -5,6 +5,7 @@
 -export([log/2]).
 
 -include_lib("eunit/include/eunit.hrl").
+-include("dev_wasm64.hrl").
 
 -import(dev_wasm64_support, [on_both/2, on_edge/2, quiet/1, brief/1]).
 
@@ -60,11 +61,11 @@ the_path_of_a_binary_is_no_id_test_() ->
 a_store_that_raises_is_a_fault_of_the_node_test_() ->
     on_both(?FUNCTION_NAME, fun() ->
         ID = hb_util:encode(crypto:hash(sha256, <<"unknown">>)),
-        Opts = #{store => #{<<"prefix">> => {no, directory}, <<"name">> => {no, directory}}},
+        Opts = dev_wasm64_support:opts(#{store => #{<<"prefix">> => {no, directory}, <<"name">> => {no, directory}}}),
         ?assertError(_, hb_cache:read(ID, Opts)),
         [
             ?assertMatch(
-                {error, #{<<"key">> := <<"image">>, <<"status">> := 503, <<"body">> := <<"image: ", _/binary>>}},
+                {?FAILURE, #{<<"key">> := <<"image">>, <<"status">> := 503, <<"body">> := <<"image: ", _/binary>>}},
                 quiet(fun() -> init(#{<<"image">> => Form}, Opts) end)
             )
          || Form <- [ID, hb_util:native_id(ID)]
@@ -92,7 +93,7 @@ an_exception_is_no_missing_image_unless_it_says_so_test_() ->
                 Raise = fun(_, _, _) -> erlang:Class(Reason) end,
                 Base = #{<<"input-prefix">> => <<"process">>, <<"process">> => #{<<"device">> => #{image => Raise}}},
                 ?assertMatch(
-                    {{error, #{<<"key">> := <<"process/image">>, <<"status">> := Status}}, Class, Reason},
+                    {{?FAILURE, #{<<"key">> := <<"process/image">>, <<"status">> := Status}}, Class, Reason},
                     {brief(init(Base)), Class, Reason}
                 )
             end
@@ -109,7 +110,7 @@ an_unexpected_exception_is_logged_test_() ->
         try
             Raise = fun(_, _, _) -> error({disk, broken}) end,
             Base = #{<<"input-prefix">> => <<"process">>, <<"process">> => #{<<"device">> => #{image => Raise}}},
-            {error, #{<<"body">> := Text}} = init(Base),
+            {?FAILURE, #{<<"body">> := Text}} = init(Base),
             ?assertEqual(nomatch, binary:match(Text, <<"broken">>)),
             Record = receive {record, error, Logged} -> Logged after 60_000 -> nothing end,
             ?assertMatch({match, _}, re:run(Record, "process/image.*error.*disk,broken"))
@@ -131,7 +132,7 @@ an_image_behind_a_broken_link_is_not_found_test_() ->
     on_edge(?FUNCTION_NAME, fun() ->
         Link = {link, <<"nowhere/body">>, #{}},
         [
-            ?assertMatch({error, #{<<"key">> := <<"image">>, <<"status">> := 404}}, quiet(fun() -> init(Keys) end))
+            ?assertMatch({?FAILURE, #{<<"key">> := <<"image">>, <<"status">> := 404}}, quiet(fun() -> init(Keys) end))
          || Keys <- [#{<<"image">> => #{<<"body">> => Link}}, #{<<"image">> => Link}]
         ]
     end).
@@ -198,7 +199,7 @@ an_endless_start_function_ends_with_the_timeout_test_() ->
         end),
         Answer = receive {init, Given} -> Given after 60_000 -> still_running end,
         hb_support:gone(Pid),
-        ?assertMatch({error, #{<<"key">> := <<"image">>, <<"status">> := 504}}, Answer)
+        ?assertMatch({?FAILURE, #{<<"key">> := <<"image">>, <<"status">> := 504}}, Answer)
     end).
 
 %%% Modes
@@ -252,7 +253,7 @@ a_stack_tells_the_error_of_its_device_test_() ->
                 error:{device_failed, {dev_num, Number}, _, _, {info, #{<<"key">> := Key}}} -> {Number, Key}
             end,
         ?assertEqual({2, <<"image">>}, Raised),
-        {error, {stack_call_failed, _, _, 2, Info}} = hb_ao:resolve(Stack, <<"init">>, #{error_strategy => stop}),
+        {error, {stack_call_failed, _, _, 2, Info}} = hb_ao:resolve(Stack, <<"init">>, dev_wasm64_support:opts(#{error_strategy => stop})),
         ?assertMatch(#{<<"key">> := <<"image">>, <<"status">> := 400}, Info)
     end).
 
@@ -278,7 +279,7 @@ a_failed_init_leaves_no_instance_test_() ->
 
 init(Keys) -> init(Keys, #{}).
 
-init(Keys, Opts) -> hb_ao:resolve(Keys#{<<"device">> => <<"wasm-64@1.0">>}, <<"init">>, Opts).
+init(Keys, Opts) -> hb_ao:resolve(Keys#{<<"device">> => <<"wasm-64@1.0">>}, <<"init">>, dev_wasm64_support:opts(Opts)).
 
 broken() -> binary:part(hb_support:guest("numbers"), 0, 500).
 
@@ -288,8 +289,9 @@ refused(Title, Status, Key, Bases) ->
         [
             begin
                 Answer = brief(init(Keys)),
-                ?assertMatch({error, #{<<"status">> := Status, <<"key">> := Key}}, Answer, brief(Keys)),
-                {error, #{<<"body">> := Text}} = Answer,
+                Kind = case Status of 400 -> error; 501 -> error; _ -> ?FAILURE end,
+                ?assertMatch({Kind, #{<<"status">> := Status, <<"key">> := Key}}, Answer, brief(Keys)),
+                {Kind, #{<<"body">> := Text}} = Answer,
                 ?assertMatch({0, _}, binary:match(Text, <<Key/binary, ": ">>))
             end
          || Keys <- Bases

@@ -3,6 +3,7 @@
 -module(dev_wasm64_snapshots_tests).
 
 -include_lib("eunit/include/eunit.hrl").
+-include("dev_wasm64.hrl").
 
 -import(dev_wasm64_support, [on_both/2, ok/1, base/2, started/1, started/2, reread/1, compute/3, result/1, instance/1, instance/2]).
 -import(dev_wasm64_support, [brief/1, instances_of/1]).
@@ -37,7 +38,7 @@ without_an_instance_there_is_no_snapshot_test_() ->
         ok = hb_wasm64:stop(instance(Stopped)),
         [
             ?assertMatch(
-                {error, #{<<"key">> := <<"instance">>, <<"status">> := 404, <<"body">> := <<"instance: ", _/binary>>}},
+                {?FAILURE, #{<<"key">> := <<"instance">>, <<"status">> := 404, <<"body">> := <<"instance: ", _/binary>>}},
                 brief(hb_ao:resolve(M, <<"snapshot">>, #{}))
             )
          || M <- [base("memory", #{}), ok(hb_ao:resolve(Stopped, <<"terminate">>, #{}))]
@@ -52,7 +53,7 @@ a_snapshot_that_cannot_be_taken_is_thrown_test_() ->
         Map = #{<<"path">> => <<"snapshot">>, <<"mode">> => <<"Map">>},
         Stack = Stopped#{<<"device">> => <<"stack@1.0">>, <<"device-stack">> => [<<"wasm64@1.0">>]},
         [
-            ?assertThrow({error, #{<<"key">> := <<"instance">>, <<"status">> := 410}}, hb_ao:resolve(M, Request, #{}))
+            ?assertThrow({?FAILURE, #{<<"key">> := <<"instance">>, <<"status">> := 410}}, hb_ao:resolve(M, Request, #{}))
          || {M, Request} <- [{Stopped, <<"snapshot">>}, {Stack, Map}]
         ]
     end).

@@ -68,7 +68,7 @@ an_interface_sees_the_errors_of_the_guest_test_() ->
         }}}},
         Base = initialized(Failing),
         {error, {stack_call_failed, _, _, 2, Info}} = hb_ao:resolve(
-            Base, message("Mint", "alice", [{"Quantity", "5"}]), #{error_strategy => stop}
+            Base, message("Mint", "alice", [{"Quantity", "5"}]), dev_wasm64_support:opts(#{error_strategy => stop})
         ),
         ?assertEqual(<<"import failed: ledger.audit: disk full">>, get(<<"results/wasm/output">>, Info)),
         ?assertEqual(<<"WASM execution error.">>, get(<<"results/body">>, Info)),
@@ -85,7 +85,7 @@ a_process_goes_on_from_its_checkpoint_test_() ->
         Snapshot = checkpoint(M1),
         %% The devices that have nothing to keep are not in it.
         ?assertMatch([{<<"3">>, #{<<"body">> := {bytes, _}}}], maps:to_list(brief(Snapshot))),
-        Loaded = ok(hb_ao:resolve((public(M1))#{<<"snapshot">> => Snapshot}, <<"normalize">>, #{hashpath => ignore})),
+        Loaded = ok(hb_ao:resolve((public(M1))#{<<"snapshot">> => Snapshot}, <<"normalize">>, dev_wasm64_support:opts(#{hashpath => ignore}))),
         ?assertEqual(not_found, get(<<"snapshot">>, Loaded)),
         Transfer = fun(M) -> say(M, "Transfer", "alice", [{"Quantity", "40"}, {"Recipient", "bob"}]) end,
         {Living, Answer} = Transfer(M1),
@@ -161,7 +161,7 @@ several_guests_go_on_from_their_checkpoint_test_() ->
     on_both(?FUNCTION_NAME, fun() ->
         M = ok(compute(initialized(two("memory", "memory64")), <<"store8">>, [70, 7])),
         Checkpoint = (public(M))#{<<"snapshot">> => checkpoint(M)},
-        Loaded = ok(hb_ao:resolve(Checkpoint, <<"normalize">>, #{hashpath => ignore})),
+        Loaded = ok(hb_ao:resolve(Checkpoint, <<"normalize">>, dev_wasm64_support:opts(#{hashpath => ignore}))),
         ?assertEqual([[7], [7]], outputs(ok(compute(Loaded, <<"load8">>, [70])))),
         %% Also without a normalize before it.
         ?assertEqual([[7], [7]], outputs(ok(compute(Checkpoint, <<"load8">>, [70]))))
@@ -198,7 +198,7 @@ a_failed_checkpoint_leaves_no_instance_test_() ->
         }},
         {Answer, Instances} = instances_of(fun() ->
             {error, {stack_call_failed, _, _, Number, Info}} =
-                hb_ao:resolve(Checkpoint, <<"normalize">>, #{error_strategy => stop}),
+                hb_ao:resolve(Checkpoint, <<"normalize">>, dev_wasm64_support:opts(#{error_strategy => stop})),
             {Number, brief(Info)}
         end),
         ?assertMatch({1, #{<<"key">> := <<"snapshot/1/body">>}}, Answer),

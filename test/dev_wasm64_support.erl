@@ -4,14 +4,15 @@
 
 -export([on_both/2, on_edge/2, quiet/1]).
 -export([base/1, base/2, started/1, started/2, reread/1]).
--export([ok/1, compute/3, compute/4, result/1, result/2, get/2, brief/1]).
+-export([ok/1, compute/3, compute/4, opts/1, result/1, result/2, get/2, brief/1]).
 -export([instance/1, instance/2, is_instance_of/2, instances_of/1, is_gone/1]).
 -export([importer/2, library/1, answer/2]).
 
-%% A test on both branches' behaviour.
-on_both(Title, Test) -> [on(Branch, Title, Test) || Branch <- [main, edge]].
+%% A test on the behaviour of each branch that is played.
+on_both(Title, Test) -> [on(Branch, Title, Test) || Branch <- ao_core:branches()].
 
-on_edge(Title, Test) -> [on(edge, Title, Test)].
+%% Where messages come out of the cache as links.
+on_edge(Title, Test) -> [on(Branch, Title, Test) || Branch <- ao_core:branches(), Branch =/= main].
 
 on(Branch, Title, Test) ->
     Name = lists:concat([Title, ", ", Branch]),
@@ -52,18 +53,23 @@ compute(Base, Function, Parameters) -> compute(Base, Function, Parameters, #{}).
 
 compute(Base, Function, Parameters, Opts) ->
     Request = #{<<"path">> => <<"compute">>, <<"function">> => Function, <<"parameters">> => Parameters},
-    hb_ao:resolve(Base, Request, Opts).
+    hb_ao:resolve(Base, Request, opts(Opts)).
 
-%% Type and output of a compute.
+%% Options by the names that they have in the kernel.
+opts(Opts) -> ao_core:options(Opts).
+
+%% Type and output of a compute. A kernel that loads packages is answered an error where the guest is at fault, others a result.
 result(Answer) -> result([], Answer).
 
 result(Prefix, {ok, Message}) ->
     [get([<<"results">>] ++ Prefix ++ [Key], Message) || Key <- [<<"type">>, <<"output">>]];
+result(_Prefix, {error, #{<<"status">> := 400, <<"key">> := <<"function">>, <<"body">> := <<"function: ", Text/binary>>}}) ->
+    [error, Text];
 result(_Prefix, Other) ->
     brief(Other).
 
 %% The value at a path, whatever the message's device.
-get(Path, Message) -> hb_ao:get(Path, {as, dev_message, Message}, #{hashpath => ignore}).
+get(Path, Message) -> hb_ao:get(Path, {as, <<"message@1.0">>, Message}, opts(#{hashpath => ignore})).
 
 %% A term without images and other large binaries in it, for people to read.
 brief(Large) when is_binary(Large), byte_size(Large) > 500 -> {bytes, byte_size(Large)};

@@ -18,6 +18,17 @@ size_is_in_bytes_and_follows_the_growth_of_the_memory_test() ->
         ?assertEqual({ok, 3 * ?PAGE}, hb_beamr_io:size(H))
     end).
 
+grow_grows_by_pages_test() ->
+    both(fun(Guest) ->
+        H = start(Guest),
+        ?assertEqual(ok, hb_beamr_io:grow(H, 2)),
+        ?assertEqual({ok, 3 * ?PAGE}, hb_beamr_io:size(H)),
+        ?assertEqual(ok, hb_beamr_io:grow(H, 0)),
+        ?assertMatch({error, {limit, memory}}, hb_beamr_io:grow(H, 1 bsl 40)),
+        ?assertMatch({error, {invalid_args, #{position := 2}}}, hb_beamr_io:grow(H, -1)),
+        ?assertEqual({ok, 3 * ?PAGE}, hb_beamr_io:size(H))
+    end).
+
 size_of_an_instance_without_memory_is_zero_test() ->
     ?assertEqual({ok, 0}, hb_beamr_io:size(start("numbers"))).
 

@@ -244,23 +244,21 @@ an_instance_serves_other_processes_and_outlives_who_started_it_test() ->
     ?assertEqual({ok, [5]}, hb_beamr:call(Handle, "add_to_global", [5])),
     ?assertEqual({ok, [12]}, hb_support:in_process(fun() -> hb_beamr:call(Handle, "add_to_global", [7]) end)).
 
-calls_leave_no_messages_and_no_monitors_behind_test_() ->
-    {timeout, 300, fun() ->
-        H = start("imports"),
-        Before = watchers(self()),
-        {ok, [55], none} = hb_beamr:call(H, "call_many", [10], fun add/3, none),
-        {error, throw, oops, _, none} =
-            hb_beamr:call(H, "call_add", [1, 2], fun(_, _, _) -> throw(oops) end, none),
-        {error, {trap, _}, none} = hb_beamr:call(H, "import_then_trap", [1], fun hb_beamr:stub/3, none),
-        {ok, Memory} = hb_beamr:serialize(H),
-        ok = hb_beamr:deserialize(H, Memory),
-        %% Long enough to be interrupted.
-        L = start("crunch"),
-        {ok, [1857859]} = hb_beamr:call(L, "sieve", [30_000_000]),
-        ok = hb_beamr:stop(H),
-        ?assertEqual([], hb_support:flush()),
-        ?assertEqual(Before, watchers(self()))
-    end}.
+calls_leave_no_messages_and_no_monitors_behind_test() ->
+    H = start("imports"),
+    Before = watchers(self()),
+    {ok, [55], none} = hb_beamr:call(H, "call_many", [10], fun add/3, none),
+    {error, throw, oops, _, none} =
+        hb_beamr:call(H, "call_add", [1, 2], fun(_, _, _) -> throw(oops) end, none),
+    {error, {trap, _}, none} = hb_beamr:call(H, "import_then_trap", [1], fun hb_beamr:stub/3, none),
+    {ok, Memory} = hb_beamr:serialize(H),
+    ok = hb_beamr:deserialize(H, Memory),
+    %% Long enough to be interrupted.
+    L = start("crunch"),
+    {ok, [1857859]} = hb_beamr:call(L, "sieve", [30_000_000]),
+    ok = hb_beamr:stop(H),
+    ?assertEqual([], hb_support:flush()),
+    ?assertEqual(Before, watchers(self())).
 
 stub_answers_zero_and_keeps_the_state_test() ->
     ?assertEqual({ok, [0], state}, hb_beamr:stub(state, #{module => "m", func => "f", args => [1]}, #{})),
@@ -320,6 +318,30 @@ deserialize_restores_the_memory_test() ->
         ?assertEqual({ok, [16#1122334455667788]}, hb_beamr:call(A, "load64", [1000]))
     end || Guest <- ["memory", "memory64"]].
 
+reset_keeps_the_memory_and_nothing_else_test() ->
+    Image = hb_support:guest("numbers"),
+    {ok, H, Imports, Exports} = hb_beamr:start(Image),
+    {ok, [8]} = hb_beamr:call(H, "count", [1]),
+    {ok, [10]} = hb_beamr:call(H, "count", [2]),
+    {ok, Memory} = hb_beamr:serialize(H),
+    ?assertEqual({ok, H, Imports, Exports}, hb_beamr:reset(H, Image, wasm, Memory)),
+    ?assertEqual({ok, [8]}, hb_beamr:call(H, "count", [1])),
+    WithMemory = hb_support:guest("memory"),
+    {ok, M, _, _} = hb_beamr:start(WithMemory),
+    ok = hb_beamr_io:write(M, 70, <<42>>),
+    {ok, Written} = hb_beamr:serialize(M),
+    ok = hb_beamr_io:write(M, 70, <<43>>),
+    {ok, M, _, _} = hb_beamr:reset(M, WithMemory, wasm, Written),
+    ?assertEqual({ok, <<42>>}, hb_beamr_io:read(M, 70, 1)),
+    ?assertMatch({error, {unsupported, _}}, hb_beamr:reset(M, Image, wasm, Written)),
+    ?assertMatch({error, {unsupported, _}}, hb_beamr:reset(M, WithMemory, aot, Written)),
+    ?assertMatch({error, {invalid_args, _}}, hb_beamr:reset(M, not_an_image, wasm, Written)),
+    ?assertEqual({ok, <<42>>}, hb_beamr_io:read(M, 70, 1)).
+
+there_is_no_driver_to_send_to_test() ->
+    {ok, H, _, _} = hb_beamr:start(hb_support:guest("numbers")),
+    ?assertMatch({error, {unsupported, _}}, hb_beamr:wasm_send(H, {command, term_to_binary({size})})).
+
 a_larger_image_grows_the_memory_first_test() ->
     [begin
         H = start(Guest),
@@ -360,14 +382,12 @@ an_image_beyond_what_the_module_allows_is_refused_and_changes_nothing_test() ->
     ?assert({ok, Zeros} =:= hb_beamr:serialize(T)),
     ?assertEqual(ok, hb_beamr:deserialize(T, binary:copy(<<1>>, ?PAGE))).
 
-the_largest_image_that_the_module_allows_is_taken_test_() ->
-    {timeout, 300, fun() ->
-        H = start("memory"),
-        Image = <<0:(1024 * ?PAGE - 1)/unit:8, 1>>,
-        ?assertEqual(ok, hb_beamr:deserialize(H, Image)),
-        ?assertEqual({ok, [1024]}, hb_beamr:call(H, "size", [])),
-        ?assert({ok, Image} =:= hb_beamr:serialize(H))
-    end}.
+the_largest_image_that_the_module_allows_is_taken_test() ->
+    H = start("memory"),
+    Image = <<0:(1024 * ?PAGE - 1)/unit:8, 1>>,
+    ?assertEqual(ok, hb_beamr:deserialize(H, Image)),
+    ?assertEqual({ok, [1024]}, hb_beamr:call(H, "size", [])),
+    ?assert({ok, Image} =:= hb_beamr:serialize(H)).
 
 without_a_memory_the_image_is_empty_test() ->
     H = start("numbers"),

@@ -201,13 +201,11 @@ a_descriptor_on_a_file_of_the_host_is_never_asked_for_test_() ->
         ?assertEqual([{"fd_write", 99}], Write(99))
     end).
 
-what_unwinds_or_allocates_is_never_asked_for_test_() ->
-    {timeout, 300, fun() ->
-        H = start("emscripten/throw64"),
-        Import = fun(_, #{func := Func}, _) -> error({asked_for, Func}) end,
-        ?assertMatch({ok, [_], none}, hb_wasm64:call(H, "throw_int", [5], Import, none, #{intercept => [<<"env">>]})),
-        ?assertMatch({ok, [_], none}, hb_wasm64:call(H, "rethrow", [5], Import, none, #{intercept => [<<"env">>]}))
-    end}.
+what_unwinds_or_allocates_is_never_asked_for_test() ->
+    H = start("emscripten/throw64"),
+    Import = fun(_, #{func := Func}, _) -> error({asked_for, Func}) end,
+    ?assertMatch({ok, [_], none}, hb_wasm64:call(H, "throw_int", [5], Import, none, #{intercept => [<<"env">>]})),
+    ?assertMatch({ok, [_], none}, hb_wasm64:call(H, "rethrow", [5], Import, none, #{intercept => [<<"env">>]})).
 
 names_of_modules_that_are_none_are_refused_test() ->
     H = start("emscripten/clock64"),

@@ -20,7 +20,7 @@ on_two_nodes(Tests) ->
             [{Title, {timeout, 300, fun() ->
                 true = peer:call(Here, net_kernel, connect_node, [Other], 60_000),
                 ok = hb_support:on_peer(Here, fun() -> Test(Other) end),
-                ?assertEqual(Node, peer:call(Here, erlang, node, [], 60_000))
+                ?assertEqual(Node, peer:call(Here, erlang, node, []))
             end}} || {Title, Test} <- Tests ++ [{"nothing is left behind", fun nothing_left/1}]]
         end}.
 

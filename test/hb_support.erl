@@ -94,7 +94,7 @@ started_node(Args) ->
         args => ["-setcookie", "hb_support", "-kernel", "inet_dist_use_interface", "{127,0,0,1}" | Args]
     },
     {ok, Peer, Node} = peer:start_link(Options),
-    case peer:call(Peer, erlang, is_alive, [], 60_000) of
+    case peer:call(Peer, erlang, is_alive, []) of
         true -> {Peer, Node};
         false -> error({no_distribution, Node})
     end.

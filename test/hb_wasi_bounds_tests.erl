@@ -151,15 +151,13 @@ a_large_directory_is_listed_whole_test_() ->
     end}.
 
 %% What works in steps has looked at its arguments before.
-no_arguments_do_harm_test_() ->
-    {timeout, 300, fun() ->
-        H = start(4, #{seed => <<"s">>}),
-        Values = [0, 1, 3, -1, 262_143, 262_144, 262_145, 16#7fffffff, -16#80000000],
-        Random = [call(H, "random_get", [At, Size]) || At <- Values, Size <- Values],
-        ?assertEqual([0, 21], lists:usort(Random)),
-        Listed = [call(H, "fd_readdir", [Fd, At, Size, P, Into]) || Fd <- [-1, 1, 3], At <- Values, Size <- Values, P <- [0, -1], Into <- Values],
-        ?assertEqual([0, 8, 21, 54], lists:usort(Listed))
-    end}.
+no_arguments_do_harm_test() ->
+    H = start(4, #{seed => <<"s">>}),
+    Values = [0, 1, 3, -1, 262_143, 262_144, 262_145, 16#7fffffff, -16#80000000],
+    Random = [call(H, "random_get", [At, Size]) || At <- Values, Size <- Values],
+    ?assertEqual([0, 21], lists:usort(Random)),
+    Listed = [call(H, "fd_readdir", [Fd, At, Size, P, Into]) || Fd <- [-1, 1, 3], At <- Values, Size <- Values, P <- [0, -1], Into <- Values],
+    ?assertEqual([0, 8, 21, 54], lists:usort(Listed)).
 
 entries(<<Next:64/little, _:64, Size:32/little, _:32, Name:Size/binary, Rest/binary>>) -> [{Next, Name} | entries(Rest)];
 entries(<<>>) -> [].

@@ -14,14 +14,14 @@ a_release_boots_with_the_application_test_() ->
     {timeout, 600, fun() ->
         in_directory(fun(Dir) ->
             Peer = hb_support:peer(#{args => ["-mode", "embedded", "-boot", boot_script(Dir, [])]}),
-            ?assertEqual(embedded, peer:call(Peer, code, get_mode, [], 60_000)),
+            ?assertEqual(embedded, peer:call(Peer, code, get_mode, [])),
             ?assertEqual([], lists:filter(
-                fun(Name) -> not is_pid(peer:call(Peer, erlang, whereis, [Name], 60_000)) end,
+                fun(Name) -> not is_pid(peer:call(Peer, erlang, whereis, [Name])) end,
                 [hb_wasm64_sup, hb_wasm64_log, hb_wasm64_runners, hb_wasm64_keepers]
             )),
-            ?assertMatch({hb_wasm64, _, _}, lists:keyfind(hb_wasm64, 1, peer:call(Peer, application, which_applications, [], 60_000))),
+            ?assertMatch({hb_wasm64, _, _}, lists:keyfind(hb_wasm64, 1, peer:call(Peer, application, which_applications, []))),
             %% Nothing else is loaded by itself there.
-            {module, ?MODULE} = peer:call(Peer, code, load_file, [?MODULE], 60_000),
+            {module, ?MODULE} = peer:call(Peer, code, load_file, [?MODULE]),
             ?assertEqual({ok, [3]}, peer:call(Peer, ?MODULE, sum_of_a_guest, [hb_support:guest("numbers")], 60_000)),
             ?assertEqual(3, peer:call(Peer, ?MODULE, records_of, [3], 60_000)),
             ok = peer:stop(Peer)
@@ -37,9 +37,9 @@ an_application_that_a_release_starts_before_may_use_instances_test_() ->
             ]},
             ok = file:write_file(filename:join(Dir, "early.app"), io_lib:format("~p.~n", [Early])),
             Peer = hb_support:peer(#{args => ["-boot", boot_script(Dir, [{early, "1"}])]}),
-            Started = [Name || {Name, _, _} <- peer:call(Peer, application, which_applications, [], 60_000)],
+            Started = [Name || {Name, _, _} <- peer:call(Peer, application, which_applications, [])],
             ?assertEqual([], [early, hb_wasm64, stdlib, kernel] -- Started),
-            ?assert(is_pid(peer:call(Peer, erlang, whereis, [hb_wasm64_log], 60_000))),
+            ?assert(is_pid(peer:call(Peer, erlang, whereis, [hb_wasm64_log]))),
             ok = peer:stop(Peer)
         end)
     end}.
@@ -61,7 +61,7 @@ a_limit_of_the_configuration_holds_for_the_first_instance_test_() ->
             Config = filename:join(Dir, "sys.config"),
             ok = file:write_file(Config, io_lib:format("~p.~n", [[{hb_wasm64, Settings}]])),
             Peer = hb_support:peer(#{args => ["-config", Config]}),
-            ?assertEqual(undefined, peer:call(Peer, application, get_key, [hb_wasm64, vsn], 60_000)),
+            ?assertEqual(undefined, peer:call(Peer, application, get_key, [hb_wasm64, vsn])),
             ?assertEqual(Expected, hb_support:on_peer(Peer, Start)),
             ok = peer:stop(Peer)
         end)
@@ -217,7 +217,7 @@ settings_outlive_the_application_test_() ->
 %% Guests that run, an import that waits, images that are compiled and states that are read.
 a_node_that_is_busy_stops_within_a_second_test_() ->
     {timeout, 300, fun() ->
-        ?assertEqual(true, hb_support:best_of(5, fun() ->
+        ?assertEqual(true, hb_support:best_of(3, fun() ->
             {Busy, Idle} = {stop_millis(fun keep_busy/0), stop_millis(fun three/0)},
             Busy < Idle + 1000 orelse {Busy, Idle}
         end))

@@ -127,22 +127,20 @@ deep_recursion_that_ends_is_no_overflow_test() ->
     ?assertEqual({ok, [5_000]}, hb_wasm64:call(H, "recurse", [5_000])).
 
 %% Two machines must give up at the same depth; so must two instances.
-stack_overflow_comes_at_the_same_depth_each_time_test_() ->
-    {timeout, 300, fun() ->
-        Depth = fun(H, Nested) ->
-            Fits = fun(N) ->
-                case Nested(H, N) of
-                    {ok, [N]} -> true;
-                    {error, {trap, #{code := stack_overflow}}} -> false
-                end
-            end,
-            bisect(1, 1_000_000, Fits)
+stack_overflow_comes_at_the_same_depth_each_time_test() ->
+    Depth = fun(H, Nested) ->
+        Fits = fun(N) ->
+            case Nested(H, N) of
+                {ok, [N]} -> true;
+                {error, {trap, #{code := stack_overflow}}} -> false
+            end
         end,
-        Plain = fun(H, N) -> hb_wasm64:call(H, "recurse", [N]) end,
-        A = Depth(hb_support:start("loop"), Plain),
-        ?assertEqual(A, Depth(hb_support:start("loop"), Plain)),
-        ?assertEqual(A, hb_support:in_process(fun() -> Depth(hb_support:start("loop"), Plain) end))
-    end}.
+        bisect(1, 1_000_000, Fits)
+    end,
+    Plain = fun(H, N) -> hb_wasm64:call(H, "recurse", [N]) end,
+    A = Depth(hb_support:start("loop"), Plain),
+    ?assertEqual(A, Depth(hb_support:start("loop"), Plain)),
+    ?assertEqual(A, hb_support:in_process(fun() -> Depth(hb_support:start("loop"), Plain) end)).
 
 bisect(Yes, No, Fits) when No - Yes > 1 ->
     Middle = (Yes + No) div 2,
@@ -346,26 +344,24 @@ nonsense_is_answered_and_not_raised_test() ->
     ?assertEqual({ok, <<"Hello, World!">>}, hb_wasm64:read_string(H, 64)).
 
 %% A limit that is none would otherwise be no limit at all.
-bad_options_are_refused_test_() ->
-    {timeout, 300, fun() ->
-        H = hb_support:start("numbers"),
-        Import = fun(S, _, _) -> {ok, [], S} end,
-        Bad = [{timeout, T} || T <- [-1, foo, 1.5, <<"1">>, "1", undefined]]
-            ++ [{fuel, F} || F <- [-1, foo, 1.5, <<"1">>, undefined, 1 bsl 64]],
-        [begin
-             Refused = {error, {invalid_option, Key, Value}},
-             ?assertEqual(Refused, hb_wasm64:call(H, "nop", [], #{Key => Value})),
-             ?assertEqual(Refused, hb_wasm64:call_async(H, "nop", [], #{Key => Value})),
-             ?assertEqual(erlang:append_element(Refused, s), hb_wasm64:call(H, "nop", [], Import, s, #{Key => Value}))
-         end || {Key, Value} <- Bad],
-        [?assertEqual({error, {invalid_option, timeout, T}}, hb_wasm64:start(hb_support:guest("numbers"), #{timeout => T}))
-         || {timeout, T} <- Bad],
-        [?assertMatch({error, {invalid_option, _, Options}}, hb_wasm64:call(H, "nop", [], Options))
-         || Options <- [foo, [], [{timeout, 1}], 1]],
-        [?assertEqual({error, {invalid_option, handler, Handler}}, hb_wasm64:call_async(H, "nop", [], #{handler => Handler}))
-         || Handler <- [foo, 1, make_ref(), undefined]],
-        ?assertEqual([], hb_support:flush())
-    end}.
+bad_options_are_refused_test() ->
+    H = hb_support:start("numbers"),
+    Import = fun(S, _, _) -> {ok, [], S} end,
+    Bad = [{timeout, T} || T <- [-1, foo, 1.5, <<"1">>, "1", undefined]]
+        ++ [{fuel, F} || F <- [-1, foo, 1.5, <<"1">>, undefined, 1 bsl 64]],
+    [begin
+         Refused = {error, {invalid_option, Key, Value}},
+         ?assertEqual(Refused, hb_wasm64:call(H, "nop", [], #{Key => Value})),
+         ?assertEqual(Refused, hb_wasm64:call_async(H, "nop", [], #{Key => Value})),
+         ?assertEqual(erlang:append_element(Refused, s), hb_wasm64:call(H, "nop", [], Import, s, #{Key => Value}))
+     end || {Key, Value} <- Bad],
+    [?assertEqual({error, {invalid_option, timeout, T}}, hb_wasm64:start(hb_support:guest("numbers"), #{timeout => T}))
+     || {timeout, T} <- Bad],
+    [?assertMatch({error, {invalid_option, _, Options}}, hb_wasm64:call(H, "nop", [], Options))
+     || Options <- [foo, [], [{timeout, 1}], 1]],
+    [?assertEqual({error, {invalid_option, handler, Handler}}, hb_wasm64:call_async(H, "nop", [], #{handler => Handler}))
+     || Handler <- [foo, 1, make_ref(), undefined]],
+    ?assertEqual([], hb_support:flush()).
 
 import_functions_that_are_none_are_refused_test() ->
     H = hb_support:start("numbers"),

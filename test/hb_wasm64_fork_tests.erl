@@ -59,14 +59,12 @@ many_fork_at_once_test_() ->
     end}.
 
 %% An exponential number of instances would show.
-a_fork_of_a_fork_is_one_test_() ->
-    {timeout, 300, fun() ->
-        H = changed(),
-        Before = hash(H),
-        Last = lists:foldl(fun(_, Handle) -> {ok, F} = hb_wasm64:fork(Handle), ok = hb_wasm64:stop(Handle), F end, H, lists:seq(1, 200)),
-        ?assert(Before =:= hash(Last)),
-        ?assertEqual({error, stopped}, hb_wasm64:fork(H))
-    end}.
+a_fork_of_a_fork_is_one_test() ->
+    H = changed(),
+    Before = hash(H),
+    Last = lists:foldl(fun(_, Handle) -> {ok, F} = hb_wasm64:fork(Handle), ok = hb_wasm64:stop(Handle), F end, H, lists:seq(1, 200)),
+    ?assert(Before =:= hash(Last)),
+    ?assertEqual({error, stopped}, hb_wasm64:fork(H)).
 
 %% It runs once more, on zeros for imports, and nothing of that is seen.
 a_start_function_does_not_show_test() ->
@@ -76,18 +74,16 @@ a_start_function_does_not_show_test() ->
     ?assertEqual([[1], [0], [4], [0], indirect_call_to_null], run(F, [{"starts", []}, {"answer", []}, {"size", []}, {"load8", [102_000]}, {"call", [4, 0]}])),
     ?assert(hash(H) =:= hash(F)).
 
-a_large_memory_is_forked_test_() ->
-    {timeout, 300, fun() ->
-        H = hb_support:start("memory"),
-        [[1]] = run(H, [{"grow", [1023]}]),
-        Bytes = rand:bytes(8_000_000),
-        ok = hb_wasm64:write(H, 30_000_001, Bytes),
-        {ok, F} = hb_wasm64:fork(H),
-        {ok, Read} = hb_wasm64:read(F, 30_000_001, 8_000_000),
-        ?assert(Bytes =:= Read),
-        ?assertEqual({ok, 1024 * 65536}, hb_wasm64:memory_size(F)),
-        ?assert(hash(H) =:= hash(F))
-    end}.
+a_large_memory_is_forked_test() ->
+    H = hb_support:start("memory"),
+    [[1]] = run(H, [{"grow", [1023]}]),
+    Bytes = rand:bytes(8_000_000),
+    ok = hb_wasm64:write(H, 30_000_001, Bytes),
+    {ok, F} = hb_wasm64:fork(H),
+    {ok, Read} = hb_wasm64:read(F, 30_000_001, 8_000_000),
+    ?assert(Bytes =:= Read),
+    ?assertEqual({ok, 1024 * 65536}, hb_wasm64:memory_size(F)),
+    ?assert(hash(H) =:= hash(F)).
 
 %% No forks
 

@@ -120,20 +120,18 @@ a_start_function_has_fuel_of_its_own_test() ->
     ok = hb_wasm64:stop(H).
 
 %% In the import function of a call no other call takes longer than that one may.
-a_call_in_an_import_ends_with_the_time_of_the_outer_one_test_() ->
-    {timeout, 300, fun() ->
-        H = hb_support:start("imports"),
-        Loop = hb_support:start("loop"),
-        Add = fun(State, #{func := "add"}, _) ->
-            {error, timeout} = hb_wasm64:call(Loop, "spin", []),
-            {ok, [1], State}
-        end,
-        {Micros, Result} = hb_support:micros(fun() -> hb_wasm64:call(H, "call_add", [1, 2], Add, s, #{timeout => 100}) end),
-        ?assertEqual({error, timeout, s}, Result),
-        ?assert(Micros < 30_000_000),
-        %% Afterwards it is forgotten.
-        ?assertEqual({error, {limit, fuel}}, hb_wasm64:call(Loop, "spin", [], #{fuel => 100_000_000}))
-    end}.
+a_call_in_an_import_ends_with_the_time_of_the_outer_one_test() ->
+    H = hb_support:start("imports"),
+    Loop = hb_support:start("loop"),
+    Add = fun(State, #{func := "add"}, _) ->
+        {error, timeout} = hb_wasm64:call(Loop, "spin", []),
+        {ok, [1], State}
+    end,
+    {Micros, Result} = hb_support:micros(fun() -> hb_wasm64:call(H, "call_add", [1, 2], Add, s, #{timeout => 100}) end),
+    ?assertEqual({error, timeout, s}, Result),
+    ?assert(Micros < 30_000_000),
+    %% Afterwards it is forgotten.
+    ?assertEqual({error, {limit, fuel}}, hb_wasm64:call(Loop, "spin", [], #{fuel => 100_000_000})).
 
 %% Who only waited has changed nothing.
 on_timeout_stop_is_for_guests_that_were_cut_short_test() ->

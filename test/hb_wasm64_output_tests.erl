@@ -50,21 +50,19 @@ all_that_is_printed_is_sent_in_order_test() ->
     ?assertEqual(Got, got(Receiver)).
 
 %% Where nobody reads, the guest waits, and neither it nor the mailbox grows.
-a_receiver_that_has_not_seen_it_holds_the_guest_up_test_() ->
-    {timeout, 300, fun() ->
-        H = start(),
-        Got = hb_support:reached(300, fun(Timeout) ->
-            Receiver = receiver(lazy),
-            ?assertEqual({error, timeout}, hb_wasm64:call(H, "print", [1 bsl 40], #{output => Receiver, timeout => Timeout})),
-            case got(Receiver) of
-                Fewer when length(Fewer) < 16 -> not_reached;
-                All -> All
-            end
-        end),
-        ?assertEqual(16, length(Got)),
-        ?assertEqual({ok, idle}, hb_wasm64:status(H)),
-        ?assertMatch({ok, [4096]}, hb_wasm64:call(H, "print", [4096]))
-    end}.
+a_receiver_that_has_not_seen_it_holds_the_guest_up_test() ->
+    H = start(),
+    Got = hb_support:reached(300, fun(Timeout) ->
+        Receiver = receiver(lazy),
+        ?assertEqual({error, timeout}, hb_wasm64:call(H, "print", [1 bsl 40], #{output => Receiver, timeout => Timeout})),
+        case got(Receiver) of
+            Fewer when length(Fewer) < 16 -> not_reached;
+            All -> All
+        end
+    end),
+    ?assertEqual(16, length(Got)),
+    ?assertEqual({ok, idle}, hb_wasm64:status(H)),
+    ?assertMatch({ok, [4096]}, hb_wasm64:call(H, "print", [4096])).
 
 a_receiver_that_ends_holds_nobody_up_test() ->
     H = start(),

@@ -94,21 +94,19 @@ both(Snapshot) ->
     {First, Second}.
 
 %% The literal snapshot may be as long as it likes.
-a_chain_of_a_hundred_is_restored_and_merged_test_() ->
-    {timeout, 300, fun() ->
-        H = hb_state_support:start(),
-        Chain = lists:foldl(fun(N, Chain) ->
-            _ = run(H, [{"put1", [N * 640, N]}, {"put2", [4096 * (N rem 16), N rem 3]}, {"mix", [N]}, {"grow", [N rem 2, N rem 8]}]),
-            Chain ++ [snapshot(H, #{base => Chain, compress => N rem 2 =:= 0})]
-        end, [snapshot(H)], lists:seq(1, 100)),
-        ?assertEqual(101, length(Chain)),
-        {ok, New} = hb_wasm64:start(image(), #{snapshot => Chain}),
-        ?assert(hash(H) =:= hash(New)),
-        {ok, Merged} = hb_wasm64:merge(Chain),
-        ?assert(snapshot(H) =:= Merged),
-        %% The last one alone holds little.
-        ?assert(byte_size(lists:last(Chain)) * 2 < byte_size(Merged))
-    end}.
+a_chain_of_a_hundred_is_restored_and_merged_test() ->
+    H = hb_state_support:start(),
+    Chain = lists:foldl(fun(N, Chain) ->
+        _ = run(H, [{"put1", [N * 640, N]}, {"put2", [4096 * (N rem 16), N rem 3]}, {"mix", [N]}, {"grow", [N rem 2, N rem 8]}]),
+        Chain ++ [snapshot(H, #{base => Chain, compress => N rem 2 =:= 0})]
+    end, [snapshot(H)], lists:seq(1, 100)),
+    ?assertEqual(101, length(Chain)),
+    {ok, New} = hb_wasm64:start(image(), #{snapshot => Chain}),
+    ?assert(hash(H) =:= hash(New)),
+    {ok, Merged} = hb_wasm64:merge(Chain),
+    ?assert(snapshot(H) =:= Merged),
+    %% The last one alone holds little.
+    ?assert(byte_size(lists:last(Chain)) * 2 < byte_size(Merged)).
 
 %% A memory cannot shrink, but a state with a smaller one can follow.
 a_delta_may_lead_to_a_smaller_memory_test() ->
@@ -237,49 +235,45 @@ refusal({error, {limit, Limit} = Reason}) when Limit =:= memory; Limit =:= table
 refusal(Other) -> error({not_refused, dev_wasm64_support:brief(Other)}).
 
 %% The reason is one that helps.
-what_is_wrong_is_said_test_() ->
-    {timeout, 300, fun() ->
-        Bad = maps:from_list(bad(states())),
-        Reason = fun(Title) -> element(2, refusal(hb_wasm64:restore(hb_state_support:start(), maps:get(Title, Bad)))) end,
-        [
-            begin
-                #{code := Found, message := Text} = Reason(Title),
-                ?assertMatch({Title, Code, {match, _}}, {Title, Found, re:run(Text, Word)})
-            end
-         || {Title, Code, Word} <- [
-                {"of another image", other_image, "image"}, {"without its last byte", damaged, "truncated"},
-                {"with a byte too many", damaged, "long"}, {"text", not_a_snapshot, "not a snapshot"},
-                {"with another byte in a page", damaged, "page"}, {"with another byte in the header", damaged, "checksum"},
-                {"a delta alone", missing_base, "delta"}, {"a delta on another state", other_base, "delta"},
-                {"no snapshots", empty, "no snapshot"}, {"of another version", unsupported_version, "version"},
-                {"with a dropped segment that there is not", malformed, "segment"}
-            ]
-        ],
-        ?assertEqual(memory, Reason("with a memory larger than the image allows")),
-        ?assertEqual(table, Reason("with a table larger than the image allows"))
-    end}.
+what_is_wrong_is_said_test() ->
+    Bad = maps:from_list(bad(states())),
+    Reason = fun(Title) -> element(2, refusal(hb_wasm64:restore(hb_state_support:start(), maps:get(Title, Bad)))) end,
+    [
+        begin
+            #{code := Found, message := Text} = Reason(Title),
+            ?assertMatch({Title, Code, {match, _}}, {Title, Found, re:run(Text, Word)})
+        end
+     || {Title, Code, Word} <- [
+            {"of another image", other_image, "image"}, {"without its last byte", damaged, "truncated"},
+            {"with a byte too many", damaged, "long"}, {"text", not_a_snapshot, "not a snapshot"},
+            {"with another byte in a page", damaged, "page"}, {"with another byte in the header", damaged, "checksum"},
+            {"a delta alone", missing_base, "delta"}, {"a delta on another state", other_base, "delta"},
+            {"no snapshots", empty, "no snapshot"}, {"of another version", unsupported_version, "version"},
+            {"with a dropped segment that there is not", malformed, "segment"}
+        ]
+    ],
+    ?assertEqual(memory, Reason("with a memory larger than the image allows")),
+    ?assertEqual(table, Reason("with a table larger than the image allows")).
 
-what_is_no_snapshot_at_all_is_refused_test_() ->
-    {timeout, 300, fun() ->
-        H = hb_state_support:start(),
-        Before = hash(H),
-        [
-            begin
-                ?assertEqual({error, {invalid_args, #{signature => "restore(Handle, Snapshot)", args => [H, Bad], position => 2}}},
-                    hb_wasm64:restore(H, Bad)),
-                ?assertEqual({error, {invalid_args, #{signature => "merge(Snapshot)", args => [Bad], position => 1}}}, hb_wasm64:merge(Bad)),
-                ?assertEqual({error, {invalid_option, snapshot, Bad}}, hb_wasm64:start(image(), #{snapshot => Bad}))
-            end
-         || Bad <- [none, 1, #{}, {<<>>}, {raw, <<>>}, [1], [<<>>, none], [<<>> | <<>>], <<1:3>>, [<<1:3>>]]
-        ],
-        [begin
-             ?assertMatch({error, {invalid_args, #{position := Position}}}, hb_wasm64:write_state(H, Memory, Rest)),
-             ?assertEqual({error, {invalid_option, snapshot, {raw, Memory, Rest}}}, hb_wasm64:start(image(), #{snapshot => {raw, Memory, Rest}}))
-         end || {Memory, Rest, Position} <- [{none, none, 2}, {1, <<>>, 2}, {<<1:3>>, none, 2}, {<<>>, 1, 3}, {<<>>, [], 3}, {<<>>, <<1:3>>, 3}]],
-        ?assertMatch({error, {invalid_snapshot, #{code := empty}}}, hb_wasm64:merge([])),
-        ?assertMatch({error, {invalid_snapshot, #{code := not_a_snapshot}}}, hb_wasm64:merge(<<"text">>)),
-        ?assert(Before =:= hash(H))
-    end}.
+what_is_no_snapshot_at_all_is_refused_test() ->
+    H = hb_state_support:start(),
+    Before = hash(H),
+    [
+        begin
+            ?assertEqual({error, {invalid_args, #{signature => "restore(Handle, Snapshot)", args => [H, Bad], position => 2}}},
+                hb_wasm64:restore(H, Bad)),
+            ?assertEqual({error, {invalid_args, #{signature => "merge(Snapshot)", args => [Bad], position => 1}}}, hb_wasm64:merge(Bad)),
+            ?assertEqual({error, {invalid_option, snapshot, Bad}}, hb_wasm64:start(image(), #{snapshot => Bad}))
+        end
+     || Bad <- [none, 1, #{}, {<<>>}, {raw, <<>>}, [1], [<<>>, none], [<<>> | <<>>], <<1:3>>, [<<1:3>>]]
+    ],
+    [begin
+         ?assertMatch({error, {invalid_args, #{position := Position}}}, hb_wasm64:write_state(H, Memory, Rest)),
+         ?assertEqual({error, {invalid_option, snapshot, {raw, Memory, Rest}}}, hb_wasm64:start(image(), #{snapshot => {raw, Memory, Rest}}))
+     end || {Memory, Rest, Position} <- [{none, none, 2}, {1, <<>>, 2}, {<<1:3>>, none, 2}, {<<>>, 1, 3}, {<<>>, [], 3}, {<<>>, <<1:3>>, 3}]],
+    ?assertMatch({error, {invalid_snapshot, #{code := empty}}}, hb_wasm64:merge([])),
+    ?assertMatch({error, {invalid_snapshot, #{code := not_a_snapshot}}}, hb_wasm64:merge(<<"text">>)),
+    ?assert(Before =:= hash(H)).
 
 within_a_call_nothing_is_restored_test() ->
     H = hb_state_support:start(),

@@ -1,59 +1,64 @@
-%% @doc The device `~wasm64@1.0': runs a WebAssembly image as a part of a process.
-%%
-%% `P' is the message's output prefix, `In' its input prefix (see HyperBEAM's `dev_stack'); an empty prefix adds no level.
-%% Every key has three arguments: the base message, the request and the node's options.
-%% <table>
-%% <tr><th>key</th><th>reads</th><th>returns</th></tr>
-%% <tr><td>`init'</td><td>`In/image': the ID of a message or of an image, a message with the image in `body', or the image
-%%     itself; if it is not set, `body'. `In/mode': `WASM' or `AOT'</td>
-%%     <td>the base with, in its private state, `P/instance', `P/write' (a function from a binary to `{ok, Pointer}'),
-%%     `P/read' (a function from a pointer, or a list of one, to `{ok, Binary}') and `P/import-resolver'</td></tr>
-%% <tr><td>`compute'</td><td>`function' and `parameters': each from the request's `body', the request, or the base</td>
-%%     <td>the base with `results/P/type' (`ok' or `error') and `results/P/output' (a list, or the text of the error). Without
-%%     a function, and in the second pass of a stack and later ones, the base unchanged. Where the base has `P/report-usage' with
-%%     the value `true', also `results/P/fuel-used' and `results/P/gas-used': see
-%%     {@link hb_wasm64_call:usage()}; 0 for a call that was refused, and gas for an image without a meter</td></tr>
-%% <tr><td>`import'</td><td>`module', `func', `args', `func-sig' of the request</td>
-%%     <td>what the device at `P/stdlib/MODULE' returns for FUNC: `state' and `results'. Without such a device, functions of
-%%     WASI and Linux (`env.__syscall_*') return the number of an error, `proc_exit' ends the call, and others return zeros;
-%%     the request is recorded under `results/P/undefined-calls' of the base's `state'</td></tr>
-%% <tr><td>`snapshot'</td><td>the instance</td><td>its linear memory as `body'; the rest of its state as `wasm-state' (a
-%%     snapshot of the engine without that memory), if it differs from a fresh instance's</td></tr>
-%% <tr><td>`normalize'</td><td>the instance, or else `snapshot/body' and `snapshot/wasm-state' (in a stack
-%%     `snapshot/DEVICE-KEY/...')</td>
-%%     <td>the base with an instance and without `snapshot'</td></tr>
-%% <tr><td>`terminate'</td><td>the instance</td><td>the base without the instance, which is stopped</td></tr>
-%% </table>
-%%
-%% == Images with a gas meter ==
-%% A call may use as much gas as `compute-limit' of the base says, as a number or as text, and the loader's default otherwise; a
-%% call that exceeds it is a result of type `error', whose text is the loader's: `out of gas!'. A meter is a part of the image: with
-%% a device at `P/stdlib/metering' calls are results of type `error' that say so.
-%%
-%% == Images built with Emscripten or for WASI ==
-%% The engine serves their imports (see {@link hb_wasm64:call/6}), unless the device at `P/stdlib/MODULE' has the function:
-%% it is asked first. Their clock shows the `timestamp' of the request, or else of its `body', in milliseconds since 1970,
-%% and 0 without one: that of `init' while constructors run, that of `compute' during a call. Random bytes of WASI follow from the
-%% message, too: see {@link dev_wasm64_moment}. When a snapshot without
-%% `wasm-state' is restored, constructors run with the time 0, as they did in the instance that it was taken of.
-%%
-%% == Errors ==
-%% An image, a mode, a snapshot, a function or parameters that are not valid are refused with `{error, Message}': the message
-%% has the `key' that is not valid, an HTTP `status', and a text as `body'. An image that is in none of the node's stores has
-%% the status 404, one that the node failed to read 503. `normalize' and `compute' on a base with neither instance nor
-%% snapshot throw `{error, no_wasm_instance_or_snapshot}'.
-%%
-%% A fault of the guest is a result: `results/P/type' is `error', and the text is the same on every node. A fault of the node
-%% (a timeout, no memory, an import device that lacked a message or returned a status from 502 to 504) is no result, as it
-%% differs between nodes: it is `{error, Message}', and an instance that was interrupted is stopped, because no other node can reproduce its state.
-%% For a state that cannot be captured `snapshot' throws `{error, Message}'.
-%%
-%% == Options of the node ==
-%% `wasm_timeout' (milliseconds for a call, for `read', `write', a snapshot, or for a start including compilation) and
-%% `wasm_fuel' (instructions for a call, for `write', or for a start; nodes agree on results only if they agree on this), both
-%% `infinity' by default. `wasm_allow_aot' (default `false'): whether the mode `AOT' is refused instead of being treated as
-%% `WASM'. `read' returns at most 64 MiB on every node.
+%%% # `~wasm64@1.0`: WebAssembly as a part of a process
+%%%
+%%% Also called `wasm-64@1.0`. Runs a WebAssembly image, of 32 or 64 bits, as an instance that stays with the message.
+%%%
+%%% `P` is the message's `output-prefix`, `In` its `input-prefix` (see `~stack@1.0`); an empty prefix adds no level.
+%%%
+%%% | key | reads | returns |
+%%% |---|---|---|
+%%% | `init` | `In/image`: the ID of a message or of an image, a message with the image in `body`, or the image itself; if it is not set, `body`. `In/mode`: `WASM` or `AOT` | the base with, in its private state, `P/instance`, `P/write` (a function from a binary to `{ok, Pointer}`), `P/read` (a function from a pointer, or a list of one, to `{ok, Binary}`) and `P/import-resolver` |
+%%% | `compute` | `function` and `parameters`: each from the request's `body`, the request, or the base | the base with `results/P/type`, which is `ok`, and the list `results/P/output`. Without a function, and in the second pass of a stack and later ones, the base unchanged. Where the base has `P/report-usage` with the value `true`, also `results/P/fuel-used` and `results/P/gas-used`: 0 for a call that was refused, and gas for an image without a meter |
+%%% | `import` | `module`, `func`, `args`, `func-sig` of the request | what the device at `P/stdlib/MODULE` returns for FUNC: `state` and `results`. Without such a device, functions of WASI and Linux (`env.__syscall_*`) return the number of an error, `proc_exit` ends the call, and others return zeros; the request is recorded under `results/P/undefined-calls` of the base's `state` |
+%%% | `snapshot` | the instance | its linear memory as `body`; the rest of its state as `wasm-state` (a snapshot of the engine without that memory), if it differs from a fresh instance's |
+%%% | `normalize` | the instance, or else `snapshot/body` and `snapshot/wasm-state` (in a stack `snapshot/DEVICE-KEY/...`) | the base with an instance and without `snapshot` |
+%%% | `terminate` | the instance | the base without the instance, which is stopped |
+%%%
+%%% ## Images with a gas meter
+%%%
+%%% A call may use as much gas as `compute-limit` of the base says, as a number or as text, and the loader's default otherwise; a
+%%% call that exceeds it is a fault, whose text is the loader's: `out of gas!`. A meter is a part of the image: with
+%%% a device at `P/stdlib/metering` calls are faults that say so.
+%%%
+%%% ## Images built with Emscripten or for WASI
+%%%
+%%% The engine serves their imports, unless the device at `P/stdlib/MODULE` has the function: it is asked first.
+%%% `wasi@1.0`, which puts itself there in many stacks, is asked first only where the base has `P/stdlib-first` with the value
+%%% `true`. The clock shows the `timestamp` of the request, or else of its `body`, in milliseconds since 1970, and 0 without
+%%% one: that of `init` while constructors run, that of `compute` during a call. Random bytes of WASI follow from the
+%%% message, too. When a snapshot without `wasm-state` is restored, constructors run with the time 0, as they did in the instance that it
+%%% was taken of.
+%%%
+%%% ## Errors
+%%%
+%%% Where a key has no result it answers with a message: an HTTP `status`, the `key` that is to blame, and a text as `body`. There are
+%%% two kinds.
+%%%
+%%% - A **fault** is what every node would find, with the same text: a trap or another error of the guest, fuel or gas used
+%%%   up, an image, a mode, a snapshot, a function or parameters that are not valid.
+%%% - A **failure** is what this node met and another may not: the time was up (504), memory was short, a store did not answer or an
+%%%   import device could not (503), an image or a message is in none of the node's stores (404), the instance was stopped (410). An
+%%%   instance that was interrupted is stopped, because no other node can reproduce its state: its process goes on from its last
+%%%   checkpoint.
+%%%
+%%% A kernel with packages is answered `{error, Message}` for a fault, which it may record as the result of a slot, and `{failure,
+%%% Message}` for a failure, which it does not. Older kernels know no `failure`, and record no `{error, _}`: to them a fault of
+%%% the guest is a result with `error` as `results/P/type` and the text as `results/P/output`, and all else is `{error, Message}`.
+%%%
+%%% After a fault the instance goes on as the guest left it, with its memory, globals and tables: just that is what a snapshot
+%%% has, and what restoring it gives.
+%%%
+%%% `normalize` and `compute` on a base with neither instance nor snapshot throw `{error, no_wasm_instance_or_snapshot}`. For a state
+%%% that cannot be captured `snapshot` throws.
+%%%
+%%% ## Options of the node
+%%%
+%%% `wasm-timeout` (milliseconds for a call, for `read`, `write`, a snapshot, or for a start including compilation) and
+%%% `wasm-fuel` (instructions for a call, for `write`, or for a start; nodes agree on results only if they agree on this), both
+%%% `infinity` by default. `wasm-allow-aot` (default `false`): whether the mode `AOT` is refused instead of being treated as
+%%% `WASM`. Older kernels call them `wasm_timeout`, `wasm_fuel` and `wasm_allow_aot`. `read` returns at most 64 MiB on every node.
 -module(dev_wasm64).
+-implements(<<"wasm-64@1.0">>).
+-device_libraries([lib_wasm64_kernel, lib_wasm64_message, lib_wasm64_error]).
 
 -export([info/1, init/3, compute/3, import/3, snapshot/3, normalize/3, terminate/3]).
 -export([instance/3]).
@@ -175,7 +180,7 @@ call(Prefix, Function, Parameters, Body, Request, Base, Opts) ->
     Import = fun(State, Import, _) -> dev_wasm64_import:checked(Resolver(State, Import, Opts)) end,
     Bounds = dev_wasm64_instance:bounds(Opts),
     Options = gas(Base, maps:merge(Bounds#{on_timeout => stop}, host(Handle, Function, Prefix, Body, Request, Base, Opts)), Opts),
-    case reports_usage(Prefix, Base, Opts) of
+    case lib_wasm64_message:is_true(Prefix ++ [<<"report-usage">>], Base, Opts) of
         false ->
             Ended = hb_wasm64:call(Handle, Function, Parameters, Import, Base, Options),
             ended(Ended, #{}, Prefix, Access, Opts);
@@ -183,12 +188,6 @@ call(Prefix, Function, Parameters, Body, Request, Base, Opts) ->
             Call = hb_wasm64:call(Handle, Function, Parameters, Import, Base, Options#{usage => true}),
             {Outcome, Given, State, Usage} = Call,
             ended({Outcome, Given, State}, used(Given, Usage), Prefix, Access, Opts)
-    end.
-
-reports_usage(Prefix, Base, Opts) ->
-    case lib_wasm64_message:find(Prefix ++ [<<"report-usage">>], Base, Opts) of
-        {ok, Value} -> Value =:= true orelse Value =:= <<"true">>;
-        not_found -> false
     end.
 
 %% Of a call that was refused nothing; the fuel of one that has trapped nobody knows. What a message before has used is replaced.

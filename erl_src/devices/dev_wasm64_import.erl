@@ -13,12 +13,24 @@
 %% How many calls of undefined imports a message keeps.
 -define(MAX_UNDEFINED_CALLS, 1000).
 
-%% @doc Of the modules whose imports the engine can serve, those for which there is a device: it is asked first.
+%% @doc Of the modules whose imports the engine can serve, those for which there is a device that is asked first. The node's
+%% `wasi@1.0' is asked first only where the message says so: it implements few functions, and `fd_write' fails in each version.
 -spec intercepted([binary()], message(), opts()) -> [binary()].
 intercepted(Prefix, Base, Opts) ->
     case lib_wasm64_message:find(Prefix ++ [<<"stdlib">>], Base, Opts) of
-        {ok, Libraries} when is_map(Libraries) -> [Module || Module <- ?NATIVE, lib_wasm64_kernel:has(Module, Libraries, Opts)];
+        {ok, Libraries} when is_map(Libraries) -> [Module || Module <- ?NATIVE, is_first(Module, Libraries, Prefix, Base, Opts)];
         _ -> []
+    end.
+
+is_first(Module, Libraries, Prefix, Base, Opts) ->
+    case lib_wasm64_kernel:find(Module, Libraries, Opts) of
+        {ok, Library} when is_map(Library) ->
+            lib_wasm64_kernel:find(<<"device">>, Library, Opts) =/= {ok, <<"wasi@1.0">>} orelse
+                lib_wasm64_message:is_true(Prefix ++ [<<"stdlib-first">>], Base, Opts);
+        {ok, _} ->
+            true;
+        not_found ->
+            false
     end.
 
 %% @doc The answer of an import function, which may be another device's: its state has to be a message.

@@ -6,7 +6,7 @@
 -module(lib_wasm64_message).
 
 -export([output_prefix/2, input_prefix/2, parts/1, path/1]).
--export([find/3, ask/3, value/4, list/2, set/4, plain/1]).
+-export([find/3, ask/3, value/4, is_true/3, list/2, set/4, plain/1]).
 -export([private/2, merge_private/3, without_private/3]).
 
 -type key() :: binary() | integer() | atom().
@@ -74,6 +74,14 @@ value(Key, Message, Default, Opts) ->
     case ask([Key], Message, Opts) of
         {ok, Value} -> Value;
         not_found -> Default
+    end.
+
+%% @doc Whether the value at a path is `true', or that as text.
+-spec is_true([key()], map(), map()) -> boolean().
+is_true(Path, Message, Opts) ->
+    case find(Path, Message, Opts) of
+        {ok, Value} -> Value =:= true orelse Value =:= <<"true">>;
+        not_found -> false
     end.
 
 %% @doc A list, or a message numbered from 1, as a list with its values loaded. Raises where a value is in no store.

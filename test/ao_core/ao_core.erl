@@ -2,25 +2,43 @@
 %% calls only what both branches have. The modules beside this one carry HyperBEAM's names; the README tells more.
 -module(ao_core).
 
--export([branch/0, with_branch/2, unportable_calls/1]).
+-export([branch/0, branches/0, with_branch/2, options/1, option/1, unportable_calls/1]).
 
 -type branch() :: main | edge | packages.
 -export_type([branch/0]).
 
 -ifdef(PACKAGES).
--define(BRANCH, packages).
+-define(BRANCHES, [packages]).
 -else.
--define(BRANCH, main).
+-define(BRANCHES, [main, edge]).
 -endif.
 
 %% @doc The branch that is played: `main' unless {@link with_branch/2} says otherwise, and `packages', the kernel of 2026, where
 %% these modules were compiled for it.
 -spec branch() -> branch().
-branch() -> persistent_term:get(?MODULE, ?BRANCH).
+branch() -> persistent_term:get(?MODULE, hd(?BRANCHES)).
+
+%% @doc The branches that these modules can play.
+-spec branches() -> [branch()].
+branches() -> ?BRANCHES.
+
+%% @doc Options as the branch has them: with binary keys and dashes where packages are loaded, which sees no others.
+-spec options(map()) -> map().
+options(Opts) ->
+    case branch() of
+        packages -> maps:from_list([{option(Key), Value} || {Key, Value} <- maps:to_list(Opts)]);
+        _ -> Opts
+    end.
+
+%% @doc The name of an option.
+-spec option(atom() | binary()) -> binary().
+option(Key) when is_atom(Key) -> binary:replace(atom_to_binary(Key), <<"_">>, <<"-">>, [global]);
+option(Key) -> Key.
 
 %% @doc Runs `Fun' on the other branch's behaviour, in all processes of this VM.
 -spec with_branch(branch(), fun(() -> Result)) -> Result.
-with_branch(Branch, Fun) when Branch =:= main; Branch =:= edge ->
+with_branch(Branch, Fun) ->
+    true = lists:member(Branch, branches()),
     Before = branch(),
     persistent_term:put(?MODULE, Branch),
     try

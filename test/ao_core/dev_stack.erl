@@ -31,7 +31,7 @@ input_prefix(Base, _Request, Opts) -> own(<<"input-prefix">>, Base, <<>>, Opts).
 output_prefix(Base, _Request, Opts) -> own(<<"output-prefix">>, Base, <<>>, Opts).
 
 %% What the message itself says, whatever its device makes of the key.
-own(Path, Base, Default, Opts) -> hb_ao:get(Path, {as, dev_message, Base}, Default, Opts).
+own(Path, Base, Default, Opts) -> hb_ao:get(Path, {as, <<"message@1.0">>, Base}, Default, Opts).
 
 route(<<"keys">>, Base, _Request, _Opts) -> dev_message:keys(Base);
 route(_Key, Base, Request, Opts) ->
@@ -78,6 +78,7 @@ fold(Base, Request, Number, Opts) ->
                 {pass, Next} when is_map(Next) ->
                     Pass = own(<<"pass">>, Next, 1, Opts) + 1,
                     fold(hb_ao:set(Next, #{<<"pass">> => Pass}, Opts), Request, 1, Opts);
+                {failure, _} = Failure -> Failure;
                 {error, Info} -> failed(Base, Request, Number, Info, Opts);
                 Other -> failed(Base, Request, Number, {unexpected_result, Other}, Opts)
             end

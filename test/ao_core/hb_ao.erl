@@ -23,7 +23,10 @@
 -type key() :: binary() | atom() | integer() | list().
 
 %% Options that are meant for one step and do not reach the device's function.
--define(STEP_OPTS, [add_key, cache_control, force_message, spawn_worker]).
+-define(STEP_OPTS, [
+    add_key, cache_control, force_message, spawn_worker,
+    <<"add-key">>, <<"cache-control">>, <<"force-message">>, <<"spawn-worker">>, <<"only">>, <<"prefer">>
+]).
 
 -define(DEFAULT_DEVICE, dev_message).
 
@@ -119,7 +122,7 @@ raw(Device, ForcedKey, Base, Request, Opts) ->
 %% The hashpath of a result says which request made it of which base. Only a message can carry one; a message that did
 %% not come with `ok' loses it.
 link(Base, Request, {ok, Message}, Opts) when is_map(Message) ->
-    case hb_opts:get(hashpath, update, Opts#{only => local}) of
+    case hb_opts:get(hashpath, update, maps:merge(Opts, ao_core:options(#{only => local}))) of
         ignore ->
             {ok, Message};
         update ->
@@ -148,7 +151,7 @@ get(Path, {as, Device, Message}, Default, Opts) ->
     get(Path, set(Message, #{<<"device">> => Device}, internal_opts(Opts)), Default, Opts);
 get(Path, Message, Default, Opts) ->
     ao_core_counter:hit({hb_ao, get}),
-    case resolve(Message, #{<<"path">> => Path}, Opts#{spawn_worker => false}) of
+    case resolve(Message, #{<<"path">> => Path}, maps:merge(Opts, ao_core:options(#{spawn_worker => false}))) of
         {ok, Value} -> Value;
         {error, _} -> Default
     end.
@@ -235,12 +238,15 @@ remove(Message, Key, Opts) ->
 
 %% What AO-Core does to a message for its own purposes is no part of the message's history.
 internal_opts(Opts) ->
-    Opts#{
-        hashpath => ignore,
-        cache_control => [<<"no-cache">>, <<"no-store">>],
-        spawn_worker => false,
-        await_inprogress => false
-    }.
+    maps:merge(
+        Opts,
+        ao_core:options(#{
+            hashpath => ignore,
+            cache_control => [<<"no-cache">>, <<"no-store">>],
+            spawn_worker => false,
+            await_inprogress => false
+        })
+    ).
 
 %%% Keys
 
@@ -250,7 +256,11 @@ normalize_key(Key) -> normalize_key(Key, #{}).
 %% @doc A key in the form in which messages hold it: a binary in lower case, except where it has the size of an ID.
 -spec normalize_key(key(), map()) -> binary().
 normalize_key(Key, _Opts) when ?IS_ID(Key) -> Key;
-normalize_key(Key, _Opts) when is_binary(Key) -> hb_util:to_lower(Key);
+normalize_key(Key, _Opts) when is_binary(Key) ->
+    case ao_core:branch() of
+        packages -> Key;
+        _ -> hb_util:to_lower(Key)
+    end;
 normalize_key(Key, _Opts) when is_atom(Key) -> atom_to_binary(Key);
 normalize_key(Key, _Opts) when is_integer(Key) -> integer_to_binary(Key);
 normalize_key(Key, Opts) when is_list(Key) ->
@@ -316,16 +326,40 @@ message_to_device(Message, Opts) ->
 -spec load_device(term(), map()) -> {ok, module() | map()} | {error, term()}.
 load_device(Device, _Opts) when is_map(Device) -> {ok, Device};
 load_device(Module, _Opts) when is_atom(Module) ->
-    case code:ensure_loaded(Module) of
+    case (ao_core:branch() =/= packages orelse Module =:= ?DEFAULT_DEVICE) andalso code:ensure_loaded(Module) of
         {module, Module} -> {ok, Module};
-        {error, _} -> {error, not_loadable}
+        _ -> {error, not_loadable}
     end;
 load_device(ID, _Opts) when ?IS_ID(ID) -> {error, remote_devices_disabled};
 load_device(Name, Opts) ->
-    Wanted = normalize_key(Name),
+    case {ao_core:branch(), hb_opts:get(trusted_devices, #{}, Opts)} of
+        {packages, #{Name := ID}} -> load_package(ID, Opts);
+        _ -> preloaded(normalize_key(Name), Opts)
+    end.
+
+%% The operator's word counts, and is asked once.
+load_package(ID, Opts) ->
+    case persistent_term:get({?MODULE, ID}, none) of
+        none ->
+            {ok, Message} = hb_cache:read(ID, Opts),
+            Root = binary_to_atom(hb_maps:get(<<"module-name">>, Message, none, Opts)),
+            case hb_device_archive:load(Root, hb_maps:get(<<"body">>, Message, none, Opts), Opts) of
+                {ok, Root} ->
+                    persistent_term:put({?MODULE, ID}, Root),
+                    {ok, Root};
+                {error, _} = Error ->
+                    Error
+            end;
+        Root ->
+            {ok, Root}
+    end.
+
+preloaded(Wanted, Opts) ->
     Preloaded = hb_opts:get(preloaded_devices, [], Opts),
     case [Module || #{<<"name">> := Known, <<"module">> := Module} <- Preloaded, Known =:= Wanted] of
-        [Module | _] -> load_device(Module, Opts);
+        [Module | _] ->
+            {module, Module} = code:ensure_loaded(Module),
+            {ok, Module};
         [] -> {error, {module_not_admissable, Wanted, Preloaded}}
     end.
 

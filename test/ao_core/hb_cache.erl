@@ -40,6 +40,8 @@ read(Path, Opts) ->
     case {store(Opts), ao_core:branch()} of
         {down, packages} ->
             {failure, <<"the store is down">>};
+        {down, _} ->
+            not_found;
         {Store, Branch} ->
             case read(Path, Store, Branch, Opts) of
                 not_found when Branch =:= packages -> {error, not_found};

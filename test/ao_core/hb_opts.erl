@@ -5,9 +5,13 @@
 
 -compile({no_auto_import, [get/1]}).
 
-%% @doc What a node of this AO-Core runs with. Names of devices are in the form that `hb_ao:normalize_key/1' gives.
+%% @doc What a node of this AO-Core runs with, and its operator has set in the persistent term `hb_opts'. Names of devices are in the form that `hb_ao:normalize_key/1' gives.
 -spec default_message() -> map().
 default_message() ->
+    Operator = persistent_term:get(?MODULE, #{}),
+    maps:merge(ao_core:options(defaults()), Operator).
+
+defaults() ->
     #{
         cache_control => [<<"no-cache">>, <<"no-store">>],
         load_remote_devices => false,
@@ -37,21 +41,25 @@ get(Key, Default) -> get(Key, Default, #{}).
 
 %% @doc `only => local | global' asks one side alone; `prefer => global' turns the order round.
 -spec get(atom() | binary(), term(), map()) -> term().
-get(Key, Default, Opts) when is_binary(Key) ->
-    try binary_to_existing_atom(Key) of
-        Atom -> get(Atom, Default, Opts)
-    catch
-        error:badarg -> Default
-    end;
 get(Key, Default, Opts) ->
-    Sources =
-        case Opts of
-            #{only := local} -> [Opts];
-            #{only := global} -> [default_message()];
-            #{prefer := global} -> [default_message(), Opts];
-            _ -> [Opts, default_message()]
-        end,
-    first(Key, Sources, Default).
+    case ao_core:branch() of
+        packages ->
+            Only = maps:get(<<"only">>, Opts, both),
+            first(ao_core:option(Key), sources(Only, maps:get(<<"prefer">>, Opts, local), Opts), Default);
+        _ when is_binary(Key) ->
+            try binary_to_existing_atom(Key) of
+                Atom -> get(Atom, Default, Opts)
+            catch
+                error:badarg -> Default
+            end;
+        _ ->
+            first(Key, sources(maps:get(only, Opts, both), maps:get(prefer, Opts, local), Opts), Default)
+    end.
+
+sources(local, _Prefer, Opts) -> [Opts];
+sources(global, _Prefer, _Opts) -> [default_message()];
+sources(both, global, Opts) -> [default_message(), Opts];
+sources(both, _Prefer, Opts) -> [Opts, default_message()].
 
 first(_Key, [], Default) -> Default;
 first(Key, [Source | Rest], Default) ->

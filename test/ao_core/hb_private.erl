@@ -69,4 +69,5 @@ inner_path(Path) ->
     end.
 
 %% What is done to the private part is no part of the message's history.
-private_opts(Opts) -> Opts#{hashpath => ignore, cache_control => [<<"no-cache">>, <<"no-store">>]}.
+private_opts(Opts) ->
+    maps:merge(Opts, ao_core:options(#{hashpath => ignore, cache_control => [<<"no-cache">>, <<"no-store">>]})).

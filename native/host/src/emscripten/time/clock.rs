@@ -37,13 +37,6 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     env("_mktime_js", "p:i", OPEN, Plain(mktime)),
     env("_timegm_js", "p:j", OPEN, Plain(timegm)),
     env("_timegm_js", "p:i", OPEN, Plain(timegm)),
-    // Up to Emscripten 3.1.2 they are not in C at all.
-    env("gmtime_r", "pp:p", OPEN, Plain(gmtime_r)),
-    env("__gmtime_r", "pp:p", OPEN, Plain(gmtime_r)),
-    env("localtime_r", "pp:p", OPEN, Plain(localtime_r)),
-    env("__localtime_r", "pp:p", OPEN, Plain(localtime_r)),
-    env("mktime", "p:i", OPEN, Plain(mktime)),
-    env("timegm", "p:i", OPEN, Plain(timegm)),
     env("_tzset_js", "pppp:", OPEN, Plain(tzset)),
     env("_tzset_js", "ppp:", OWN, Call::Operation(Operation::ZoneNames)),
     env("strftime", "pppp:p", OPEN, Plain(write_time)),
@@ -87,20 +80,6 @@ fn localtime(host: &mut HostCtx<'_>, time: i64, at: u64) -> Result<u64, Fault> {
     let tm = date::broken_down(time);
     layout::write(&mut host.memory, at, &tm.unwrap_or_default())?;
     Ok(int(i32::from(tm.is_none())))
-}
-
-/// The time and where to write it, which is returned. The name of the zone is empty.
-fn gmtime_r(host: &mut HostCtx<'_>, args: Args<'_>) -> Result<u64, Fault> {
-    gmtime(host, host.time_at(args.pointer(0))?, args.pointer(1))?;
-    layout::write_utc(&mut host.memory, args.pointer(1))?;
-    Ok(args.pointer(1))
-}
-
-/// As [`gmtime_r`].
-fn localtime_r(host: &mut HostCtx<'_>, args: Args<'_>) -> Result<u64, Fault> {
-    localtime(host, host.time_at(args.pointer(0))?, args.pointer(1))?;
-    layout::write_utc(&mut host.memory, args.pointer(1))?;
-    Ok(args.pointer(1))
 }
 
 fn mktime(host: &mut HostCtx<'_>, args: Args<'_>) -> Result<u64, Fault> {
@@ -240,22 +219,6 @@ mod tests {
             let rest = &bytes[TM as usize..];
             assert!(rest[offset..offset + size].iter().all(|byte| *byte == 0));
             assert!(rest[36..offset].iter().chain(&rest[offset + size..]).all(|byte| *byte == 0xee));
-        }
-    }
-
-    #[test]
-    fn calendar_functions_of_the_first_versions_return_where_they_wrote() {
-        for name in ["gmtime_r", "__gmtime_r", "localtime_r", "__localtime_r"] {
-            let mut bytes = vec![0xee; 1024];
-            // A time of 32 bits.
-            put_ints(&mut bytes, OUT, &[1_234_567_890]);
-            assert_eq!(call_as(Abi::Until3_1_15, &mut bytes, Width::Narrow, name, &[OUT, TM]), Ok(TM));
-            assert_eq!(ints(&bytes, TM, 11), [30, 31, 23, 13, 1, 109, 5, 43, 0, 0, 0]);
-            assert_eq!(bytes[TM as usize + 44], 0xee);
-            assert!(call_as(Abi::Until3_1_15, &mut bytes, Width::Narrow, name, &[OUT, 1020]).is_err());
-            for name in ["mktime", "timegm"] {
-                assert_eq!(call_as(Abi::Until3_1_15, &mut bytes, Width::Narrow, name, &[TM]), Ok(1_234_567_890));
-            }
         }
     }
 

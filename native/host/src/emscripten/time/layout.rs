@@ -76,13 +76,6 @@ pub(crate) fn write(memory: &mut Memory<'_>, at: u64, tm: &Tm) -> Result<(), Fau
     memory.put_pointer(field(at, offset_at)?, tm.offset as u64)
 }
 
-/// Writes the fields behind those of [`write_date`]: there is no summer time, no offset, and the zone has no name.
-pub(crate) fn write_utc(memory: &mut Memory<'_>, at: u64) -> Result<(), Fault> {
-    memory.put_i32(field(at, IS_DST)?, 0)?;
-    memory.put_pointer(field(at, offset_field(memory.width()))?, 0)?;
-    memory.put_pointer(field(at, zone_field(memory.width()))?, 0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
