@@ -317,32 +317,36 @@ a_snapshot_of_many_pages_says_no_more_than_it_holds_test_() ->
     end}.
 
 %% As many names as make a description longer than a scheduler may take for it.
-a_long_description_is_whole_test() ->
-    Count = 20_000,
-    Name = fun(N) -> iolist_to_binary(io_lib:format("f~5..0b", [N])) end,
-    Exports = [[<<6, (Name(N))/binary>>, 0, 0] || N <- lists:seq(1, Count)],
-    Image = iolist_to_binary([
-        <<"\0asm", 1:32/little>>, section(1, [1, 16#60, 0, 0]), section(3, [1, 0]), section(7, [leb128(Count), Exports]), section(10, [1, 2, 0, 11])
-    ]),
-    {ok, H} = hb_wasm64:start(Image),
-    {ok, #{exports := Found, status := idle}} = hb_wasm64:describe(H),
-    ?assertEqual([{func, binary_to_list(Name(N)), "()"} || N <- lists:seq(1, Count)], Found),
-    %% Within the time of the call around it.
-    Import = fun(none, _, _) -> {ok, [1], element(1, hb_wasm64:describe(H))} end,
-    ?assertMatch({ok, [_], ok}, hb_wasm64:call(hb_state_support:start(), "ask", [5], Import, none, #{timeout => 60_000})),
-    ok = hb_wasm64:stop(H),
-    ?assertEqual({error, stopped}, hb_wasm64:describe(H)).
+a_long_description_is_whole_test_() ->
+    {timeout, 300, fun() ->
+        Count = 20_000,
+        Name = fun(N) -> iolist_to_binary(io_lib:format("f~5..0b", [N])) end,
+        Exports = [[<<6, (Name(N))/binary>>, 0, 0] || N <- lists:seq(1, Count)],
+        Image = iolist_to_binary([
+            <<"\0asm", 1:32/little>>, section(1, [1, 16#60, 0, 0]), section(3, [1, 0]), section(7, [leb128(Count), Exports]), section(10, [1, 2, 0, 11])
+        ]),
+        {ok, H} = hb_wasm64:start(Image),
+        {ok, #{exports := Found, status := idle}} = hb_wasm64:describe(H),
+        ?assertEqual([{func, binary_to_list(Name(N)), "()"} || N <- lists:seq(1, Count)], Found),
+        %% Within the time of the call around it.
+        Import = fun(none, _, _) -> {ok, [1], element(1, hb_wasm64:describe(H))} end,
+        ?assertMatch({ok, [_], ok}, hb_wasm64:call(hb_state_support:start(), "ask", [5], Import, none, #{timeout => 60_000})),
+        ok = hb_wasm64:stop(H),
+        ?assertEqual({error, stopped}, hb_wasm64:describe(H))
+    end}.
 
-names_have_a_bound_together_test() ->
-    Name = fun(N) -> <<N:32, (binary:copy(<<"n">>, 8000))/binary>> end,
-    Exports = [[leb128(8004), Name(16#20202020 + N), 0, 0] || N <- lists:seq(0, 8000), N band 255 < 16#5f, N bsr 8 < 16#5f],
-    Image = iolist_to_binary([
-        <<"\0asm", 1:32/little>>, section(1, [1, 16#60, 0, 0]), section(3, [1, 0]), section(7, [leb128(length(Exports)), Exports]),
-        section(10, [1, 2, 0, 11])
-    ]),
-    ?assertEqual(
-        {error, {unsupported, <<"the names of imports and exports have more than 16777216 bytes together">>}}, hb_wasm64:start(Image)
-    ).
+names_have_a_bound_together_test_() ->
+    {timeout, 300, fun() ->
+        Name = fun(N) -> <<N:32, (binary:copy(<<"n">>, 8000))/binary>> end,
+        Exports = [[leb128(8004), Name(16#20202020 + N), 0, 0] || N <- lists:seq(0, 8000), N band 255 < 16#5f, N bsr 8 < 16#5f],
+        Image = iolist_to_binary([
+            <<"\0asm", 1:32/little>>, section(1, [1, 16#60, 0, 0]), section(3, [1, 0]), section(7, [leb128(length(Exports)), Exports]),
+            section(10, [1, 2, 0, 11])
+        ]),
+        ?assertEqual(
+            {error, {unsupported, <<"the names of imports and exports have more than 16777216 bytes together">>}}, hb_wasm64:start(Image)
+        )
+    end}.
 
 section(Id, Contents) ->
     Bytes = iolist_to_binary(Contents),

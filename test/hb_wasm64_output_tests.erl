@@ -33,21 +33,23 @@ got(Receiver) ->
 
 bytes(Name, Got) -> iolist_to_binary([Bytes || {Known, Bytes} <- Got, Known =:= Name]).
 
-all_that_is_printed_is_sent_in_order_test() ->
-    H = start(),
-    Receiver = receiver(eager),
-    {ok, [Written]} = hb_wasm64:call(H, "print", [10 * ?MB], #{output => Receiver}),
-    Got = got(Receiver),
-    ?assertEqual(10 * ?MB, Written),
-    ?assertEqual(binary:copy(<<7>>, Written), bytes(stdout, Got)),
-    ?assertEqual([{stderr, <<"file">>}, eof], lists:nthtail(length(Got) - 2, Got)),
-    ?assert(lists:all(fun({_, Bytes}) -> byte_size(Bytes) =< 64 * 1024; (eof) -> true end, Got)),
-    %% It can be read as ever, too.
-    {ok, #{stdout := Output}} = hb_wasm64:output(H),
-    ?assertEqual(?MB, byte_size(Output)),
-    %% The next call does not ask for it.
-    {ok, _} = hb_wasm64:call(H, "print", [4096]),
-    ?assertEqual(Got, got(Receiver)).
+all_that_is_printed_is_sent_in_order_test_() ->
+    {timeout, 300, fun() ->
+        H = start(),
+        Receiver = receiver(eager),
+        {ok, [Written]} = hb_wasm64:call(H, "print", [10 * ?MB], #{output => Receiver}),
+        Got = got(Receiver),
+        ?assertEqual(10 * ?MB, Written),
+        ?assertEqual(binary:copy(<<7>>, Written), bytes(stdout, Got)),
+        ?assertEqual([{stderr, <<"file">>}, eof], lists:nthtail(length(Got) - 2, Got)),
+        ?assert(lists:all(fun({_, Bytes}) -> byte_size(Bytes) =< 64 * 1024; (eof) -> true end, Got)),
+        %% It can be read as ever, too.
+        {ok, #{stdout := Output}} = hb_wasm64:output(H),
+        ?assertEqual(?MB, byte_size(Output)),
+        %% The next call does not ask for it.
+        {ok, _} = hb_wasm64:call(H, "print", [4096]),
+        ?assertEqual(Got, got(Receiver))
+    end}.
 
 %% Where nobody reads, the guest waits, and neither it nor the mailbox grows.
 a_receiver_that_has_not_seen_it_holds_the_guest_up_test() ->
@@ -64,36 +66,42 @@ a_receiver_that_has_not_seen_it_holds_the_guest_up_test() ->
     ?assertEqual({ok, idle}, hb_wasm64:status(H)),
     ?assertMatch({ok, [4096]}, hb_wasm64:call(H, "print", [4096])).
 
-a_receiver_that_ends_holds_nobody_up_test() ->
-    H = start(),
-    Dead = spawn(fun() -> ok end),
-    ?assertMatch({ok, _}, hb_wasm64:call(H, "print", [5 * ?MB], #{output => Dead, timeout => 60_000})),
-    Brief = spawn(fun() -> receive {hb_wasm64, _, _} -> ok end end),
-    ?assertMatch({ok, _}, hb_wasm64:call(H, "print", [5 * ?MB], #{output => Brief, timeout => 60_000})).
-
-nothing_of_it_shows_in_the_guest_test() ->
-    Run = fun(Options, Slice) ->
-        ok = hb_wasm64:time_slice(Slice),
+a_receiver_that_ends_holds_nobody_up_test_() ->
+    {timeout, 300, fun() ->
         H = start(),
-        Result = hb_wasm64:call(H, "print", [3 * ?MB], Options#{usage => true}),
-        {Result, hb_wasm64:snapshot(H)}
-    end,
-    try
-        Plain = Run(#{}, 1000),
-        ?assertEqual(Plain, Run(#{output => receiver(eager)}, 1000)),
-        ?assertEqual(Plain, Run(#{output => receiver(eager)}, 100))
-    after
-        hb_wasm64:time_slice(1000)
-    end.
+        Dead = spawn(fun() -> ok end),
+        ?assertMatch({ok, _}, hb_wasm64:call(H, "print", [5 * ?MB], #{output => Dead, timeout => 60_000})),
+        Brief = spawn(fun() -> receive {hb_wasm64, _, _} -> ok end end),
+        ?assertMatch({ok, _}, hb_wasm64:call(H, "print", [5 * ?MB], #{output => Brief, timeout => 60_000}))
+    end}.
 
-a_start_and_an_asynchronous_call_send_it_too_test() ->
-    Receiver = receiver(eager),
-    {ok, H} = hb_wasm64:start(hb_support:guest("writes"), #{output => Receiver}),
-    ?assertEqual([{stdout, binary:copy(<<7>>, 4096)}, eof], got(Receiver)),
-    {ok, Ref} = hb_wasm64:call_async(H, "print", [?MB], #{output => self()}),
-    Own = own(Ref, []),
-    ?assertEqual(?MB, byte_size(bytes(stdout, Own))),
-    ?assertEqual([eof, {done, {ok, [?MB]}}], lists:nthtail(length(Own) - 2, Own)).
+nothing_of_it_shows_in_the_guest_test_() ->
+    {timeout, 300, fun() ->
+        Run = fun(Options, Slice) ->
+            ok = hb_wasm64:time_slice(Slice),
+            H = start(),
+            Result = hb_wasm64:call(H, "print", [3 * ?MB], Options#{usage => true}),
+            {Result, hb_wasm64:snapshot(H)}
+        end,
+        try
+            Plain = Run(#{}, 1000),
+            ?assertEqual(Plain, Run(#{output => receiver(eager)}, 1000)),
+            ?assertEqual(Plain, Run(#{output => receiver(eager)}, 100))
+        after
+            hb_wasm64:time_slice(1000)
+        end
+    end}.
+
+a_start_and_an_asynchronous_call_send_it_too_test_() ->
+    {timeout, 300, fun() ->
+        Receiver = receiver(eager),
+        {ok, H} = hb_wasm64:start(hb_support:guest("writes"), #{output => Receiver}),
+        ?assertEqual([{stdout, binary:copy(<<7>>, 4096)}, eof], got(Receiver)),
+        {ok, Ref} = hb_wasm64:call_async(H, "print", [?MB], #{output => self()}),
+        Own = own(Ref, []),
+        ?assertEqual(?MB, byte_size(bytes(stdout, Own))),
+        ?assertEqual([eof, {done, {ok, [?MB]}}], lists:nthtail(length(Own) - 2, Own))
+    end}.
 
 own(Ref, Got) ->
     receive

@@ -54,21 +54,23 @@ it_is_the_same_in_all_slices_and_in_every_copy_test_() ->
         end
     end}.
 
-imports_take_the_same_whoever_answers_them_test() ->
-    H = hb_support:start("imports"),
-    {ok, [0], #{fuel_used := Zeros}} = hb_wasm64:call(H, "call_many", [100], ?USAGE),
-    Slow = fun(State, Import, User) -> timer:sleep(1), add(State, Import, User) end,
-    [?assertEqual({ok, [5050], s, #{fuel_used => Zeros}}, hb_wasm64:call(H, "call_many", [100], Fun, s, ?USAGE))
-     || Fun <- [fun add/3, Slow]],
-    Handler = spawn_link(fun Answer() ->
-        receive
-            {hb_wasm64, _, {import, Import, #{args := [A, B]}}} -> ok = hb_wasm64:respond(Import, {ok, [A + B]}), Answer();
-            stop -> ok
-        end
-    end),
-    Asked = hb_wasm64:call_async(H, "call_many", [100], #{usage => true, handler => Handler}),
-    ?assertEqual({done, {ok, [5050], #{fuel_used => Zeros}}}, done(Asked)),
-    Handler ! stop.
+imports_take_the_same_whoever_answers_them_test_() ->
+    {timeout, 300, fun() ->
+        H = hb_support:start("imports"),
+        {ok, [0], #{fuel_used := Zeros}} = hb_wasm64:call(H, "call_many", [100], ?USAGE),
+        Slow = fun(State, Import, User) -> timer:sleep(1), add(State, Import, User) end,
+        [?assertEqual({ok, [5050], s, #{fuel_used => Zeros}}, hb_wasm64:call(H, "call_many", [100], Fun, s, ?USAGE))
+         || Fun <- [fun add/3, Slow]],
+        Handler = spawn_link(fun Answer() ->
+            receive
+                {hb_wasm64, _, {import, Import, #{args := [A, B]}}} -> ok = hb_wasm64:respond(Import, {ok, [A + B]}), Answer();
+                stop -> ok
+            end
+        end),
+        Asked = hb_wasm64:call_async(H, "call_many", [100], #{usage => true, handler => Handler}),
+        ?assertEqual({done, {ok, [5050], #{fuel_used => Zeros}}}, done(Asked)),
+        Handler ! stop
+    end}.
 
 %% Catches a nested call that is free, or that is counted twice.
 a_nested_call_counts_to_the_call_around_it_too_test() ->
