@@ -19,10 +19,9 @@ main([]) ->
     ).
 
 ebin() ->
-    case [Dir || Dir <- ["_build/default/lib/hb_wasm64/ebin"], filelib:is_dir(Dir)] of
-        [Dir] -> Dir;
-        [] -> fail("the application is not compiled. To compile it: make")
-    end.
+    Dir = os:getenv("EBIN", "_build/default/lib/hb_wasm64/ebin"),
+    filelib:is_dir(Dir) orelse fail("the application is not compiled. To compile it: make"),
+    Dir.
 
 %%% The engine: the application without devices, and the names of the C driver apart from it
 

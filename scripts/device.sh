@@ -5,6 +5,7 @@
 #   DIRECTORY/wasm64     wasm64@1.0
 # DIRECTORY is _build/device unless it is given. See docs/hyperbeam.md; `make device` builds the library first.
 #   HB_REF=commit   the commit of HyperBEAM whose packager the folders name
+#   EBIN=directory  where the application is compiled: _build/default/lib/hb_wasm64/ebin
 set -eu
 cd "$(dirname "$0")/.."
 

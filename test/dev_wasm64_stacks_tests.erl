@@ -239,6 +239,21 @@ aos_test_() ->
         end)
     end).
 
+%% HyperBEAM's wasi@1.0 fails to write, whatever it is asked: the engine serves what it can, unless the message says otherwise.
+aos_writes_whatever_the_nodes_wasi_answers_test_() ->
+    hb_support:with_shared("aos-2-pure-xs.wasm", fun(Image) ->
+        on_both(?FUNCTION_NAME, fun() ->
+            Process = (process(Image))#{
+                <<"device-stack">> => [<<"wasi@1.0">>, <<"test-iface@1.0">>, <<"wasm-64@1.0">>, <<"multipass@1.0">>],
+                <<"env">> => <<"{\"Process\":{\"Id\":\"AOS\",\"Owner\":\"FOOBAR\",\"Tags\":[{\"name\":\"Name\",\"value\":\"T\"}]}}">>
+            },
+            {_, Answer} = eval(initialized(Process), "io.write(42) io.flush() return 1 + 1"),
+            ?assertEqual(<<"2">>, data(Answer)),
+            Asked = initialized(Process#{<<"wasm">> => #{<<"stdlib-first">> => true}}),
+            ?assertError({device_failed, _, _, _, _}, eval(Asked, "io.write(42) io.flush() return 1 + 1"))
+        end)
+    end).
+
 eval(M, Code) ->
     answered(M, <<
         "{\"From\":\"FOOBAR\",\"Block-Height\":\"1\",\"Target\":\"AOS\",\"Owner\":\"FOOBAR\",\"Id\":\"1\",\"Module\":\"W\","

@@ -11,7 +11,10 @@
 %% The folder of a package, made once for this build of the library.
 folder(Name) ->
     Out = filename:join(dir(), "device"),
-    Output = once(folders, fun() -> os:cmd("cd '" ++ root() ++ "' && scripts/device.sh '" ++ Out ++ "' 2>&1") end),
+    Output = once(folders, fun() -> 
+        Ebin = filename:absname(filename:join(code:lib_dir(hb_wasm64), "ebin")),
+        os:cmd(lists:concat(["cd '", root(), "' && EBIN='", Ebin, "' scripts/device.sh '", filename:absname(Out), "' 2>&1"]))
+    end),
     filelib:is_file(filename:join([Out, Name, "priv", "hb_wasm64.zip"])) orelse error({no_folder, Output}),
     filename:join(Out, Name).
 
@@ -106,7 +109,7 @@ vm(Suites, Options) ->
     Env = [{"HB_DEVICE_IMPLEMENTATION_DIR", maps:get(implementations, Options, filename:join(Ebin, "implementations"))}],
     Start = #{
         connection => standard_io, wait_boot => 30_000, env => Env ++ maps:get(env, Options, []),
-        args => ["-pa", Ebin | lists:append([["-pa", code:lib_dir(App, ebin)] || App <- [proper], code:lib_dir(App) =/= {error, bad_name}])]
+        args => ["-pa", Ebin | lists:append([["-pa", filename:join(code:lib_dir(App), "ebin")] || App <- [proper], code:lib_dir(App) =/= {error, bad_name}])]
     },
     {ok, VM, _Node} = peer:start_link(Start),
     ok = peer:call(VM, hb_packages_node, trust, [[{Name ++ "@1.0", Root, file(Root, Archive)} || {Name, {Root, Archive, _}} <- Packages]]),

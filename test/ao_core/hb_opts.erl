@@ -26,6 +26,7 @@ defaults() ->
                 {<<"test-math@1.0">>, dev_test_math},
                 {<<"test-remote@1.0">>, dev_test_remote},
                 {<<"test-wasi@1.0">>, dev_test_wasi},
+                {<<"wasi@1.0">>, dev_wasi},
                 {<<"wasm-64@1.0">>, dev_wasm64},
                 {<<"wasm64@1.0">>, dev_wasm64}
             ]
