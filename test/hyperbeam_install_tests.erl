@@ -117,6 +117,15 @@ what_is_not_found_is_named_and_nothing_written_test_() ->
         ?assertEqual(Before, snapshot(Dir))
     end)} || {What, Spoil} <- Spoilt].
 
+a_checkout_that_loads_packages_is_told_how_to_test_() ->
+    [{Path, on(edge, fun(Dir) ->
+        write(Dir, Path, ""),
+        Before = snapshot(Dir),
+        {1, Said} = install(Dir),
+        [?assertSays(Part, Said) || Part <- ["make device", "trusted-devices", "docs/hyperbeam.md", "Nothing was changed"]],
+        ?assertEqual(Before, snapshot(Dir))
+    end)} || Path <- ["src/forge/hb_packager.erl", "src/core/resolver/hb_ao.erl"]].
+
 a_checkout_that_is_changed_in_part_is_refused_test_() ->
     on(main, fun(Dir) ->
         change(Dir, "rebar.config", "\t{fish,", "\t{hb_wasm64, \"0.1.0\"}, {fish,"),

@@ -21,6 +21,17 @@ every_byte_comes_back_test_() ->
         ?assertEqual(Before, snapshot(Dir))
     end).
 
+what_a_release_was_given_goes_as_well_test_() ->
+    on_both(fun(Dir) ->
+        {0, _} = install(Dir),
+        Built = ["_build/default/lib/hb_wasm64/x", "_build/default/rel/hb/lib/hb_wasm64-0.1.0/x", "_build/rocksdb/rel/hb/lib/hb_wasm64-0.1.0/x"],
+        [write(Dir, Path, "") || Path <- ["_build/default/rel/hb/lib/hb-0.0.1/x" | Built]],
+        {0, Said} = undo(Dir),
+        ?assertSays("_build/default/rel/hb/lib/hb_wasm64-0.1.0", Said),
+        ?assertEqual([], [Path || Path <- Built, filelib:is_file(filename:join(Dir, filename:dirname(Path)))]),
+        ?assert(filelib:is_file(filename:join(Dir, "_build/default/rel/hb/lib/hb-0.0.1/x")))
+    end).
+
 a_dry_run_says_all_and_writes_nothing_test_() ->
     on(main, fun(Dir) ->
         {0, _} = install(Dir),

@@ -47,7 +47,7 @@ say_on(Device, Line) ->
 run(What, #{checkout := Root} = Options) ->
     try
         case {What, recorded(Root)} of
-            {install, Recorded} -> install(Root, Recorded, Options);
+            {install, Recorded} -> check_kind(Root), install(Root, Recorded, Options);
             {undo, none} -> undo_unrecorded(Root, Options);
             {undo, Recorded} -> undo(Root, Recorded, Options)
         end
@@ -57,6 +57,19 @@ run(What, #{checkout := Root} = Options) ->
         throw:{failed, Why} ->
             How = "\"make hyperbeam\" goes on from here, \"make hyperbeam-undo\" goes back.",
             complain([Root | indented([Why, ["Not finished. ", How]])], Options)
+    end.
+
+%% Since May 2026 a device of HyperBEAM is a package; no file of the checkout names one.
+check_kind(Root) ->
+    case [Path || Path <- ["src/forge", "src/core"], hyperbeam_store:look(Root, Path) =/= none] of
+        [] ->
+            ok;
+        _ ->
+            throw({refused, [
+                "This HyperBEAM loads its devices from packages: there is nothing to change in its checkout.",
+                "Make the packages with \"make device\", and have the node's configuration name them under",
+                "\"trusted-devices\": docs/hyperbeam.md tells how."
+            ]})
     end.
 
 recorded(Root) ->

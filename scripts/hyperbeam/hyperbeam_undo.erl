@@ -20,7 +20,7 @@
 plan(Root, Entries) ->
     lists:append([steps(Root, Entry) || Entry <- Entries])
         ++ [{delete, Path, "built from hb_wasm64"} || Path <- hyperbeam_store:find(Root,
-            ["_build/*/lib/hb_wasm64", "_build/*/checkouts/hb_wasm64"])].
+            ["_build/*/lib/hb_wasm64", "_build/*/checkouts/hb_wasm64", "_build/*/rel/*/lib/hb_wasm64-*"])].
 
 steps(Root, {edited, Path, _, _} = Entry) ->
     case hyperbeam_store:look(Root, Path) of
