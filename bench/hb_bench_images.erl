@@ -22,8 +22,66 @@ rows() ->
             measure => fun behind/1,
             reference => fun alone/1,
             target => none
-        }
+        },
+        from_disk("disk-aos", "aos2_0_6", {at_most, 10_000_000}),
+        from_disk("disk-sqlite", "sqlite", {at_most, 20_000_000})
     ].
+
+%% A start of an image that nobody has in memory, and whose compiled code is on disk.
+from_disk(Name, Image, Target) ->
+    #{
+        name => Name,
+        title => [Image, ", started from disk"],
+        against => "its code read",
+        needs => images,
+        turns => 4,
+        measure => fun(Context) -> found(Context, Image) end,
+        reference => fun(Context) ->
+            {_Images, Directory} = prepared(Context, Image),
+            [Code | _] = filelib:wildcard(filename:join(Directory, "*.code")),
+            hb_bench_row:timed(fun() -> {ok, _} = file:read_file(Code), none end)
+        end,
+        target => Target
+    }.
+
+found(Context, Image) ->
+    {Images, Directory} = prepared(Context, Image),
+    fun(Turns) ->
+        keep(Directory),
+        %% Of two that are used in turn, the other one is the one in memory.
+        Starts = fun() -> [none = started(binary:copy(Each)) || Each <- Images], none end,
+        {Figure, Result} = hb_bench_row:time(Starts, Turns, 1),
+        keep_nothing(),
+        {Figure / length(Images), Result}
+    end.
+
+%% Two images that are alike, and a directory with the code of both.
+prepared(#{images := Path}, Name) ->
+    hb_bench_row:once({disk, Name}, fun() ->
+        {ok, Image} = file:read_file(filename:join(Path, Name ++ ".wasm")),
+        Images = [fresh(Image), fresh(Image)],
+        Directory = string:trim(os:cmd("mktemp -d")),
+        keep(Directory),
+        [none = started(Each) || Each <- Images],
+        written(Directory, length(Images)),
+        keep_nothing(),
+        {Images, Directory}
+    end).
+
+written(Directory, Files) ->
+    case length(filelib:wildcard(filename:join(Directory, "*.code"))) of
+        Files -> ok;
+        _ -> timer:sleep(10), written(Directory, Files)
+    end.
+
+keep(Directory) ->
+    ok = hb_wasm64_nif:set_limit(cached_images, 1),
+    Path = list_to_binary(Directory),
+    ok = hb_wasm64_nif:keep_on_disk(Path, <<Path/binary, "/key">>, 1 bsl 32).
+
+keep_nothing() ->
+    ok = hb_wasm64_nif:keep_nothing_on_disk(),
+    ok = hb_wasm64_nif:set_limit(cached_images, 256).
 
 %% Stopping hands the instance to another thread; the reference drops its own where it stands.
 starts(Row, Path) ->

@@ -17,6 +17,7 @@
 %%     newest is kept in any case</td></tr>
 %% <tr><td>`keep_moved'</td><td>60000</td><td>milliseconds for which this node keeps an instance that was moved to it, after
 %%     the process for which it is kept has ended; see {@link hb_wasm64:migrate/3}</td></tr>
+%% <tr><td>`disk_cache', `disk_cache_bytes', `disk_cache_key'</td><td></td><td>see {@link hb_wasm64_disk}</td></tr>
 %% </table>
 %% The defaults of `memory', `table' and `image' are limits of every node: growth beyond is refused, as the guest sees, and
 %% so are larger images. A lower limit of one node changes no result: what exceeds it ends the call, or the start, with
@@ -48,7 +49,7 @@
 
 -spec start(application:start_type(), term()) -> {ok, pid()} | {error, term()}.
 start(_Type, _Arguments) ->
-    case refused_settings() of
+    case refused_settings(report) of
         [] -> hb_wasm64_sup:start_link();
         [{Key, Value} | _] -> {error, {invalid_option, Key, Value}}
     end.
@@ -58,7 +59,7 @@ stop(_State) ->
     ok.
 
 %% Makes the settings hold that can.
-refused_settings() ->
+refused_settings(Report) ->
     Settings = [
         {log_level, fun level/1},
         {time_slice, fun time_slice/1},
@@ -69,7 +70,8 @@ refused_settings() ->
         {cached_bytes, fun(Bytes) -> limit(cached_bytes, Bytes) end},
         {keep_moved, fun(Millis) -> is_integer(Millis) andalso Millis >= 0 andalso Millis =< ?MAX_TIMEOUT end}
     ],
-    [{Key, Value} || {Key, Apply} <- Settings, {ok, Value} <- [application:get_env(hb_wasm64, Key)], not Apply(Value)].
+    [{Key, Value} || {Key, Apply} <- Settings, {ok, Value} <- [application:get_env(hb_wasm64, Key)], not Apply(Value)]
+        ++ hb_wasm64_disk:apply_settings(Report).
 
 level(Level) ->
     lists:member(Level, [off, error, warning, info, debug]) andalso hb_wasm64_nif:log_level(Level) =:= ok.
@@ -93,7 +95,7 @@ ensure_started() ->
 
 start_soon() ->
     ok = load(),
-    Refused = refused_settings(),
+    Refused = refused_settings(quiet),
     _ = spawn(fun() ->
         %% It does not end with the application that the caller belongs to.
         true = group_leader(whereis(init), self()),

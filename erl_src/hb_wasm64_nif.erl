@@ -15,6 +15,7 @@
 -export([snapshot/6, read_state/4, merge/3, give_up_job/1, restore/6, fork/5]).
 -export([async_new/1, async_done/2, async_cancel/1]).
 -export([now/0, log_to/1, logged/1, log_level/1, time_slice/1, set_limit/2, is_lowered/1]).
+-export([keep_on_disk/3, keep_nothing_on_disk/0]).
 -export_type([image/0, asker/0, handle/0, ticket/0, job/0, step/0, responder/0]).
 
 -compile({no_auto_import, [now/0]}).
@@ -268,6 +269,12 @@ time_slice(_Microseconds) -> erlang:nif_error(nif_not_loaded).
 
 -spec set_limit(memory | table | image | cached_images | cached_bytes, non_neg_integer()) -> ok | false.
 set_limit(_Limit, _Value) -> erlang:nif_error(nif_not_loaded).
+
+-spec keep_on_disk(Directory :: binary(), Key :: binary(), non_neg_integer()) -> ok | {error, {host, binary()}}.
+keep_on_disk(_Directory, _Key, _Bytes) -> erlang:nif_error(nif_not_loaded).
+
+-spec keep_nothing_on_disk() -> ok.
+keep_nothing_on_disk() -> erlang:nif_error(nif_not_loaded).
 
 -spec is_lowered(memory | table | image) -> boolean().
 is_lowered(_Limit) -> erlang:nif_error(nif_not_loaded).

@@ -34,6 +34,6 @@ if [ -n "$node" ] && "$node" --experimental-wasm-memory64 -e 0 2>/dev/null; then
 fi
 # With BASE the library is in VMs that this one starts.
 [ -n "$base" ] || set -- -pa "$ebin"
-erl +Bd -noinput "$@" -pa "$beams" -run hb_wasm64_bench main "${ROWS:-}" "$base" "$PWD" "$beams" \
+erl +Bd -hb_wasm64 disk_cache false -noinput "$@" -pa "$beams" -run hb_wasm64_bench main "${ROWS:-}" "$base" "$PWD" "$beams" \
     "$reference" test/guests ../shared/data/aos-2-pure-xs.wasm "$node" "$loader" "$images" \
     ../shared/data/legacy/metered_aos.wasm

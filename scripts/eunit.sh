@@ -5,6 +5,9 @@
 set -eu
 cd "$(dirname "$0")/.."
 
+# What tests have compiled is not to be kept.
+export ERL_AFLAGS="${ERL_AFLAGS:-} -hb_wasm64 disk_cache false"
+
 log=$(mktemp)
 trap 'rm -f "$log" "$log.status"' EXIT
 trap 'exit 1' INT TERM

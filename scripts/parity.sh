@@ -76,7 +76,7 @@ erlc -Werror -o "$PARITY_TMP" -pa _build/default/lib/hb_wasm64/ebin parity/parit
 names=${PARITY_IMAGES:-}
 if [ -z "$names" ]; then
     names="aos2_0_1 sqlite aos aos2_0_6 aos2_0_3 aos2_0_4_32 process llama"
-    for name in old_stat_sqlite wd_process old_time_t minified; do
+    for name in metered_aos old_stat_sqlite wd_process old_time_t minified; do
         if [ -f "$LEGACY/$name.wasm" ]; then
             names="$names $name"
         else

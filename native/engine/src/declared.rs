@@ -3,6 +3,7 @@
 use crate::config::{EngineKind, Reservation};
 use crate::error::{Error, Limit};
 use crate::limits::{ADDRESS_SPACE_BYTES, Bounds, MEMORY_BYTES, MEMORY32_BYTES, OBJECTS_BYTES, TABLE_ELEMENTS};
+use serde_derive::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU64, Ordering};
 use wasmparser::{CompositeInnerType, Parser, Payload, SubType};
 
@@ -15,7 +16,7 @@ pub fn engine_kind(module: &[u8]) -> Result<EngineKind, Error> {
 }
 
 /// What an image declares of memories and tables.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Declared {
     memories: u64,
     /// Bytes that they have at the start, together.

@@ -1,35 +1,29 @@
 //! From bytes to a module that can be instantiated in microseconds.
 
+mod compiled;
 mod exports;
 mod stack;
 mod validate;
 
+pub(crate) use compiled::{Abandoned, Compiled, Known};
 use exports::default_table;
 pub(crate) use exports::{MeterAt, StateExports};
 
-use crate::config::{self, EngineKind};
 use crate::declared::Declared;
 use crate::error::Error;
 use crate::import::{self, Import, ImportInfo, Server};
-use crate::limits;
 use crate::value::Signature;
 use hb_wasm64_host::{Abi, Functions, Runtime, Shown, Width};
 use hb_wasm64_rewrite::expose::{self, Layout};
 use hb_wasm64_rewrite::unwind::Thrown;
-use hb_wasm64_rewrite::{Options, Rewritten, rewrite};
 use hb_wasm64_snapshot::Entries;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use validate::{refuse_other_formats, validate};
 use wasmtime::{ExternType, Module, ModuleExport};
 
 /// SHA-256 of the bytes that an image was made of, before anything was done to them.
 pub type Hash = [u8; 32];
-
-/// Whether anybody still waits for an image. It only ever goes up.
-pub(crate) type Abandoned = Arc<AtomicBool>;
 
 /// A compiled module, and what is known of it.
 pub struct Image {
@@ -88,27 +82,14 @@ pub(crate) struct FuncExport {
 }
 
 impl Image {
-    /// Validates, rewrites and compiles a module, for as long as it is not abandoned. Returns its imports with it.
-    pub(crate) fn compile_while(
-        hash: Hash,
-        bytes: &[u8],
-        abandoned: &Abandoned,
-    ) -> Result<(Image, Vec<Import>), Error> {
-        let go_on = || if abandoned.load(Ordering::Relaxed) { Err(Error::Cancelled) } else { Ok(()) };
-        refuse_other_formats(bytes)?;
-        let is_simple = validate(bytes, &go_on)?;
-        go_on()?;
-        let Rewritten { module: rewritten, facts, meter, layout } =
-            rewrite(bytes, Options { table_elements: limits::TABLE_ELEMENTS })?;
-        // Of the image itself: the table of functions that is added is not its own.
-        let declared = Declared::of(bytes, !facts.tags.is_empty())?;
-        let width = Width::of_64_bit(facts.is_64_bit);
-        let engine = config::engine(EngineKind { complex_code: !is_simple, ..declared.engine_kind() })?;
-        go_on()?;
-        let module = Module::new(engine, &rewritten).map_err(|error| compiler_error(&error))?;
+    /// What a compiled module is, and its imports.
+    pub(crate) fn of(hash: Hash, bytes: &[u8], compiled: Compiled) -> Result<(Image, Vec<Import>), Error> {
+        let Compiled { module, known } = compiled;
+        let Known { facts, meter, layout, declared, stack_pointer, .. } = known;
         // The memory image is made here, or the first instance would make it on a scheduler.
         module.initialize_copy_on_write_image().map_err(|error| Error::Host(format!("memory image: {error:#}")))?;
 
+        let width = Width::of_64_bit(facts.is_64_bit);
         let imported = import::imported(&module);
         let runtime = Runtime::of(&imported);
         let exported = module.exports().map(|export| export.name()).collect();
@@ -138,7 +119,7 @@ impl Image {
         let meter = meter.and_then(|meter| MeterAt::of(&module, &layout, &meter));
         let (source, fresh) = (bytes.into(), OnceLock::new());
         let stack_pointer = match runtime {
-            Some(Runtime::Wasi) => facts.stack_pointer.or_else(|| stack::stack_pointer(bytes)),
+            Some(Runtime::Wasi) => facts.stack_pointer.or(stack_pointer),
             Some(Runtime::Emscripten) => facts.stack_pointer,
             Some(Runtime::AssemblyScript) | None => None,
         };
@@ -300,21 +281,6 @@ pub fn hash(bytes: &[u8]) -> Hash {
     Sha256::digest(bytes).into()
 }
 
-/// A bound of the compiler is one of every node; what else goes wrong there is this node's.
-fn compiler_error(error: &wasmtime::Error) -> Error {
-    let text = format!("{error:#}");
-    if let Some((_, bound)) = text.split_once("Unsupported feature: ") {
-        return Error::Unsupported(bound.into());
-    }
-    match ["Code for function is too large", "Implementation limit exceeded"]
-        .iter()
-        .find(|bound| text.contains(**bound))
-    {
-        Some(_) => Error::Unsupported("a function is too large to be compiled".into()),
-        None => Error::Host(format!("compiler: {text}")),
-    }
-}
-
 fn exports(module: &Module) -> (Vec<Export>, HashMap<Box<str>, FuncExport>) {
     let mut exports = Vec::new();
     let mut funcs = HashMap::new();
@@ -347,7 +313,8 @@ mod tests {
     /// The pages of the default memory and the entries of the default table.
     fn defaults(fields: &str) -> (Option<u64>, Option<u64>) {
         let bytes = wat::parse_str(format!("(module {fields} (func) (elem declare func 0))")).unwrap();
-        let (image, _) = Image::compile_while(hash(&bytes), &bytes, &Abandoned::default()).unwrap();
+        let (image, _) =
+            Image::of(hash(&bytes), &bytes, Compiled::new(&bytes, &Abandoned::default()).unwrap()).unwrap();
         let module = image.module();
         let mut store = Store::new(module.engine(), ());
         store.set_fuel(1_000_000).unwrap();

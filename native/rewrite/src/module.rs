@@ -1,13 +1,14 @@
 //! A module, taken apart.
 
 use crate::Error;
+use serde_derive::{Deserialize, Serialize};
 use wasmparser::{
     CompositeInnerType, ConstExpr, Data, Element, Encoding, Export, FuncType, FunctionBody, GlobalType, MemoryType,
     Parser, Payload, SubType, TableInit, TableType, TypeRef,
 };
 
 /// A data or element segment, by its index.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Segment {
     /// A data segment.
     Data(u32),

@@ -1,21 +1,26 @@
 //! The images that this process knows, each compiled once however many ask for it at the same time, and for as long as
 //! somebody waits for it.
+//!
+//! Where compiled code is kept on disk, that is looked at first, by a thread of its own: what is there waits for no compiler.
 
 mod cache;
+mod disk;
 mod lanes;
 mod queue;
 
 use crate::error::{Error, Limit};
-use crate::image::{self, Abandoned, Hash};
+use crate::image::{self, Abandoned, Compiled, Hash};
 use crate::limits::NODE_IMAGE_BYTES;
 use crate::reaper;
 use crate::task::LinkedImage;
 use cache::Cache;
+use disk::Kept;
+pub use disk::{keep_nothing_on_disk, keep_on_disk};
 use lanes::Lane;
 use once_cell::sync::OnceCell;
 use parking_lot::{Condvar, Mutex};
 use queue::{Class, Place, Queue};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock};
@@ -60,6 +65,8 @@ struct Images {
     by_hash: HashMap<Hash, u64>,
     /// The job that each request waits for.
     requests: HashMap<u64, u64>,
+    /// Those whose code may be on disk.
+    lookups: VecDeque<Queued>,
     queue: Queue<Queued>,
     /// Numbers of jobs and requests.
     numbers: u64,
@@ -77,6 +84,8 @@ struct Job {
 /// A job that waits for a thread.
 struct Queued {
     job: u64,
+    /// What it is expected to take: see [`queue::expected_cost`].
+    cost: u64,
     hash: Option<Hash>,
     source: Box<dyn Source>,
     abandoned: Abandoned,
@@ -88,6 +97,7 @@ static IMAGES: LazyLock<Mutex<Images>> = LazyLock::new(|| {
         jobs: HashMap::new(),
         by_hash: HashMap::new(),
         requests: HashMap::new(),
+        lookups: VecDeque::new(),
         queue: Queue::new(),
         numbers: 0,
     })
@@ -116,7 +126,6 @@ pub fn prepare(source: Box<dyn Source>, done: Done) -> Result<Prepared, Error> {
         return Err(Error::Limit(Limit::Image));
     }
     start_lanes()?;
-    let now = microseconds();
     let mut images = IMAGES.lock();
     let images = &mut *images;
     if let Some(image) = hash.as_ref().and_then(|hash| images.cache.get(hash)) {
@@ -131,9 +140,13 @@ pub fn prepare(source: Box<dyn Source>, done: Done) -> Result<Prepared, Error> {
         }
         None => {
             let (number, abandoned) = (images.number(), Abandoned::default());
-            let queued = Queued { job: number, hash, source, abandoned: abandoned.clone() };
-            let place = Some(images.queue.push(number, now, cost, queued));
-            images.jobs.insert(number, Job { hash, waiting: vec![(request, done)], abandoned, place });
+            let queued = Queued { job: number, cost, hash, source, abandoned: abandoned.clone() };
+            images.jobs.insert(number, Job { hash, waiting: vec![(request, done)], abandoned, place: None });
+            if disk::is_kept() {
+                images.lookups.push_back(queued);
+            } else {
+                images.enqueue(queued);
+            }
             if let Some(hash) = hash {
                 images.by_hash.insert(hash, number);
             }
@@ -175,6 +188,13 @@ impl Images {
     fn number(&mut self) -> u64 {
         self.numbers += 1;
         self.numbers
+    }
+
+    /// Has a job wait for a thread that compiles. What is left of it where nobody waits for it any more.
+    fn enqueue(&mut self, queued: Queued) -> Option<Queued> {
+        let Some(job) = self.jobs.get_mut(&queued.job) else { return Some(queued) };
+        job.place = Some(self.queue.push(queued.job, microseconds(), queued.cost, queued));
+        None
     }
 
     /// Forgets a job. Those who waited for it are left.
@@ -219,86 +239,147 @@ impl Images {
     }
 }
 
-/// Starts the threads that compile, once.
+/// Starts the threads that look for images and compile them, once.
 fn start_lanes() -> Result<(), Error> {
     static STARTED: OnceCell<()> = OnceCell::new();
     STARTED
         .get_or_try_init(|| {
             let lanes = Class::ALL.map(Lane::new).into_iter().collect::<Result<Vec<Lane>, Error>>()?;
-            for lane in lanes {
-                let driver = thread::Builder::new().name("hb_wasm64_lane".into());
-                driver
-                    .spawn(move || drive(&lane))
-                    .map_err(|error| Error::Host(format!("no thread for compiling: {error}")))?;
-            }
-            Ok(())
+            start("hb_wasm64_disk", look_up)?;
+            lanes.into_iter().try_for_each(|lane| start("hb_wasm64_lane", move || drive(&lane)))
         })
         .copied()
 }
 
+fn start(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+    let started = thread::Builder::new().name(name.into()).spawn(work);
+    started.map(drop).map_err(|error| Error::Host(format!("no thread for images: {error}")))
+}
+
+/// Waits for something to do.
+fn wait_for<T>(mut take: impl FnMut(&mut Images) -> Option<T>) -> T {
+    let mut images = IMAGES.lock();
+    loop {
+        match take(&mut images) {
+            Some(taken) => return taken,
+            None => QUEUED.wait(&mut images),
+        }
+    }
+}
+
+/// Looks on disk for one image after the other.
+fn look_up() {
+    loop {
+        let queued = wait_for(|images| images.lookups.pop_front());
+        let job = queued.job;
+        if catch_unwind(AssertUnwindSafe(|| find_on_disk(queued))).is_err() {
+            give_up(job);
+        }
+    }
+}
+
 fn drive(lane: &Lane) {
     loop {
-        let queued = {
-            let mut images = IMAGES.lock();
-            loop {
-                match images.queue.take(lane.class) {
-                    Some(queued) => {
-                        if let Some(job) = images.jobs.get_mut(&queued.job) {
-                            job.place = None;
-                        }
-                        break queued;
-                    }
-                    None => QUEUED.wait(&mut images),
-                }
+        let queued = wait_for(|images| {
+            let queued = images.queue.take(lane.class)?;
+            if let Some(job) = images.jobs.get_mut(&queued.job) {
+                job.place = None;
             }
-        };
-        if catch_unwind(AssertUnwindSafe(|| process(lane, &queued))).is_err() {
-            log::error!("a thread that compiles met a panic");
-            // Those who still wait are told as they are dropped.
-            let waiting = IMAGES.lock().end(queued.job);
-            drop(waiting);
+            Some(queued)
+        });
+        if catch_unwind(AssertUnwindSafe(|| compile(lane, &queued))).is_err() {
+            give_up(queued.job);
+        }
+    }
+}
+
+fn give_up(job: u64) {
+    log::error!("a thread that brings images met a panic");
+    // Those who still wait are told as they are dropped.
+    let waiting = IMAGES.lock().end(job);
+    drop(waiting);
+}
+
+/// The hash of an image. `None` where somebody else has it or brings it, or nobody waits for it any more.
+fn identify(queued: &Queued) -> Option<Hash> {
+    if queued.abandoned.load(Ordering::Relaxed) {
+        return None;
+    }
+    if queued.hash.is_some() {
+        return queued.hash;
+    }
+    let mut hash = Hash::default();
+    queued.source.with(&mut |bytes| hash = image::hash(bytes));
+    let identified = IMAGES.lock().identify(queued.job, hash);
+    match identified {
+        Ok(()) => Some(hash),
+        Err(arrived) => {
+            arrived.into_iter().for_each(|(done, image)| done(Ok(image)));
+            None
+        }
+    }
+}
+
+/// Brings an image whose code is on disk; another one waits to be compiled.
+fn find_on_disk(mut queued: Queued) {
+    let Some(hash) = identify(&queued) else { return };
+    queued.hash = Some(hash);
+    let (began, mut found) = (Instant::now(), None);
+    queued.source.with(&mut |bytes| found = disk::load(&hash, bytes));
+    match found {
+        Some(image) => {
+            log::info!("found the code of an image on disk in {} ms", began.elapsed().as_millis());
+            arrive(queued.job, &Ok(Arc::new(image)));
+        }
+        None => {
+            let left = IMAGES.lock().enqueue(queued);
+            QUEUED.notify_all();
+            drop(left);
         }
     }
 }
 
 /// Compiles an image and tells those who wait for it.
-fn process(lane: &Lane, queued: &Queued) {
-    let hash = queued.hash.unwrap_or_else(|| {
-        let mut hash = Hash::default();
-        queued.source.with(&mut |bytes| hash = image::hash(bytes));
-        hash
-    });
-    if queued.hash.is_none() {
-        let identified = IMAGES.lock().identify(queued.job, hash);
-        if let Err(arrived) = identified {
-            arrived.into_iter().for_each(|(done, image)| done(Ok(image)));
-            return;
-        }
-    }
-
+fn compile(lane: &Lane, queued: &Queued) {
+    let Some(hash) = identify(queued) else { return };
     let began = Instant::now();
     let (mut size, mut compiled, abandoned) = (0, Err(Error::Cancelled), &queued.abandoned);
+    let mut kept = None;
     queued.source.with(&mut |bytes| {
         size = bytes.len();
-        compiled = lane.run(abandoned, || LinkedImage::compile_while(hash, bytes, abandoned));
+        compiled = lane.run(abandoned, || {
+            let compiled = Compiled::new(bytes, abandoned)?;
+            let kept = Kept::of(&compiled);
+            Ok((LinkedImage::of(hash, bytes, compiled)?, kept))
+        });
     });
     let elapsed = began.elapsed().as_millis();
-    let compiled = compiled.map(Arc::new);
+    let compiled = compiled.map(|(image, code)| {
+        kept = code;
+        Arc::new(image)
+    });
     match &compiled {
         Ok(_) => log::info!("compiled an image of {size} bytes in {elapsed} ms"),
         Err(Error::Cancelled) => log::info!("abandoned an image of {size} bytes after {elapsed} ms"),
         Err(error) => log::info!("refused an image of {size} bytes after {elapsed} ms: {error}"),
     }
+    arrive(queued.job, &compiled);
+    if let Some(kept) = kept {
+        kept.save(&hash);
+    }
+}
 
+/// What has become of an image: it is kept, and those who wait for it are told.
+fn arrive(job: u64, image: &Result<Arc<LinkedImage>, Error>) {
     let waiting = {
         let mut images = IMAGES.lock();
-        if let Ok(image) = &compiled {
+        if let Ok(image) = image {
             images.cache.keep(image.clone());
         }
-        images.end(queued.job)
+        images.end(job)
     };
     for done in waiting {
-        done(compiled.clone());
+        done(image.clone());
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Data, gas, suspend};
 use crate::error::Error;
-use crate::image::{Abandoned, Hash, Image};
+use crate::image::{Abandoned, Compiled, Hash, Image};
 use crate::import::{Import, Server};
 use crate::reaper;
 use hb_wasm64_host::{serve, serve_at_once};
@@ -24,12 +24,12 @@ impl LinkedImage {
     /// # Errors
     /// [`Error::InvalidModule`], [`Error::Unsupported`] or [`Error::Link`]; [`Error::Host`] where the compiler fails.
     pub fn compile(hash: Hash, bytes: &[u8]) -> Result<LinkedImage, Error> {
-        LinkedImage::compile_while(hash, bytes, &Abandoned::default())
+        LinkedImage::of(hash, bytes, Compiled::new(bytes, &Abandoned::default())?)
     }
 
-    /// The same for as long as the image is not abandoned; [`Error::Cancelled`] where it is.
-    pub(crate) fn compile_while(hash: Hash, bytes: &[u8], abandoned: &Abandoned) -> Result<LinkedImage, Error> {
-        let (image, imports) = Image::compile_while(hash, bytes, abandoned)?;
+    /// Links a module that has been compiled.
+    pub(crate) fn of(hash: Hash, bytes: &[u8], compiled: Compiled) -> Result<LinkedImage, Error> {
+        let (image, imports) = Image::of(hash, bytes, compiled)?;
         let mut linker = Linker::new(image.module().engine());
         let mut defined = HashSet::new();
         for Import { info, ty, server } in imports {

@@ -1,10 +1,11 @@
 //! Where the state of a module is.
 
 use crate::Segment;
+use serde_derive::{Deserialize, Serialize};
 use std::ops::Range;
 
 /// Where the state of a module is.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layout {
     /// All memories, by index.
     pub memories: Vec<MemoryAt>,
@@ -24,7 +25,7 @@ pub struct Layout {
 }
 
 /// A memory.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryAt {
     /// Name of its export.
     pub name: String,
@@ -34,7 +35,7 @@ pub struct MemoryAt {
 }
 
 /// A mutable global.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GlobalAt {
     /// Its index in the module.
     pub index: u32,
@@ -43,7 +44,7 @@ pub struct GlobalAt {
 }
 
 /// A table.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableAt {
     /// Its index in the module.
     pub index: u32,
@@ -52,7 +53,7 @@ pub struct TableAt {
 }
 
 /// A segment that some instruction drops.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SegmentAt {
     /// Which segment.
     pub segment: Segment,

@@ -44,6 +44,7 @@ mod tests;
 use crate::Error;
 use crate::edits::Edits;
 use crate::module::Module;
+use serde_derive::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use wasm_encoder::reencode::{Reencode, RoundtripReencoder};
@@ -68,7 +69,7 @@ pub struct Metered<'a> {
 }
 
 /// The meter of a module.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meter {
     /// The index of the global that holds the gas that is left: a mutable i64, [`GAS`] at first.
     pub global: u32,

@@ -41,6 +41,7 @@ use crate::edits::Edits;
 use crate::module::Module;
 use names::Names;
 use replacements::Replacements;
+use serde_derive::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use wasmparser::{FunctionBody, Operator};
@@ -49,7 +50,7 @@ use wasmparser::{FunctionBody, Operator};
 const ENV: &str = "env";
 
 /// What a tag that [`unwind`] adds stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Thrown {
     /// `longjmp`.
     Longjmp,
@@ -77,7 +78,7 @@ pub struct Unwound<'a> {
 }
 
 /// What is known of a module, as Emscripten sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// The tags that were added, by index. They have no parameters.
     pub tags: Vec<(u32, Thrown)>,

@@ -1,0 +1,359 @@
+//! Sealed code in the files of a directory.
+//!
+//! Several processes may use one directory. A file is written aside and gets its name when it is whole, so that nobody sees
+//! a part of one; it is never written again. A file that is damaged, or of a version that was installed before, is replaced.
+
+use crate::code::Verified;
+use crate::key::Key;
+use crate::sealed::{self, Refused};
+use rustix::fs::OFlags;
+use rustix::process::geteuid;
+use std::fs::{self, DirEntry, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+/// How the names of files end that are whole.
+const WHOLE: &str = "code";
+
+/// And of those that are being written.
+const PART: &str = "part";
+
+/// A file that was begun before is what somebody left who was killed.
+const LEFT: Duration = Duration::from_secs(3600);
+
+/// A directory with compiled code.
+pub struct Directory {
+    path: PathBuf,
+    key: Key,
+    most_bytes: u64,
+}
+
+/// What was found.
+pub struct Found {
+    /// What is known of the code.
+    pub about: Vec<u8>,
+    file: File,
+}
+
+impl Found {
+    /// The code.
+    pub fn code(self) -> Verified<'static> {
+        Verified::File(self.file)
+    }
+}
+
+impl Directory {
+    /// A directory whose files may take so many bytes together. It is made where there is none.
+    ///
+    /// # Errors
+    /// Where nothing can be written there.
+    pub fn open(path: &Path, key: Key, most_bytes: u64) -> io::Result<Directory> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        let directory = Directory { path: path.to_owned(), key, most_bytes };
+        let (part, _) = directory.begin()?;
+        fs::remove_file(part)?;
+        Ok(directory)
+    }
+
+    /// The code of that name. `None` where there is none.
+    ///
+    /// # Errors
+    /// [`Refused`] where there is something that is not to be used.
+    pub fn get(&self, name: &str, label: &[u8]) -> Result<Option<Found>, Refused> {
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let opened = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(self.file(name));
+        let mut file = match opened {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other?,
+        };
+        let about = file.metadata()?;
+        // What others can write could change while it is used.
+        if !about.is_file() || about.uid() != geteuid().as_raw() || about.mode() & 0o022 != 0 {
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "others can write it, or it is no file").into());
+        }
+        let about = sealed::open_file(&self.key, label, &mut file)?;
+        // It was used just now; where that cannot be noted it goes sooner.
+        let _ = file.set_modified(SystemTime::now());
+        Ok(Some(Found { about, file }))
+    }
+
+    /// Writes code under a name, in the place of what is there, and makes room for it.
+    ///
+    /// # Errors
+    /// Where it cannot be written; then nothing is left of it. And where it is larger than all files may be.
+    pub fn put(&self, name: &str, label: &[u8], code: &[u8], about: &[u8]) -> io::Result<()> {
+        let trailer = sealed::seal(&self.key, label, code, about);
+        let size = [code, about, &trailer].iter().map(|part| part.len() as u64).sum::<u64>();
+        if size > self.most_bytes {
+            return Err(io::Error::new(
+                io::ErrorKind::StorageFull,
+                format!("{size} bytes are more than all files may have"),
+            ));
+        }
+        let whole = self.file(name);
+        self.make_room(size, &whole)?;
+        let (part, mut file) = self.begin()?;
+        let written = [code, about, &trailer].iter().try_for_each(|bytes| file.write_all(bytes));
+        drop(file);
+        let named = written.and_then(|()| fs::rename(&part, &whole));
+        if named.is_err() {
+            let _ = fs::remove_file(&part);
+        }
+        named
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.path.join(format!("{name}.{WHOLE}"))
+    }
+
+    /// A new file that is to be written.
+    fn begin(&self) -> io::Result<(PathBuf, File)> {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+
+        loop {
+            let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+            let path = self.path.join(format!("{}-{number}.{PART}", std::process::id()));
+            match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+                // Another process had the same number, in another container or before.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                result => return result.map(|file| (path, file)),
+            }
+        }
+    }
+
+    /// Removes files, those first that were not used for the longest, until so many bytes more are allowed; and what was left by
+    /// somebody who was killed. A file that is in use stays readable for who uses it.
+    fn make_room(&self, bytes: u64, replaced: &Path) -> io::Result<()> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.path)? {
+            // One that another process has removed meanwhile makes room, too.
+            let Ok((entry, about)) = entry.and_then(|entry| Ok((entry.metadata()?, entry))).map(|(a, e)| (e, a)) else {
+                continue;
+            };
+            let used = about.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+            if has_end(&entry, PART) && SystemTime::now().duration_since(used).is_ok_and(|age| age > LEFT) {
+                let _ = fs::remove_file(entry.path());
+            } else if has_end(&entry, WHOLE) && entry.path() != replaced {
+                files.push((used, about.len(), entry.path()));
+            }
+        }
+        files.sort_unstable();
+        let mut all: u64 = files.iter().map(|(_, bytes, _)| bytes).sum();
+        for (_, size, path) in files {
+            if all.saturating_add(bytes) <= self.most_bytes {
+                break;
+            }
+            let _ = fs::remove_file(path);
+            all -= size;
+        }
+        Ok(())
+    }
+}
+
+fn has_end(entry: &DirEntry, end: &str) -> bool {
+    entry.path().extension().is_some_and(|extension| extension == end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::thread;
+    use tempfile::TempDir;
+    use wasmtime::{Engine, Instance, Module, Store};
+
+    const LABEL: &[u8] = b"label";
+
+    struct Place {
+        root: TempDir,
+    }
+
+    impl Place {
+        fn new() -> Place {
+            Place { root: tempfile::tempdir().unwrap() }
+        }
+
+        fn directory_with(&self, key: &str, most_bytes: u64) -> Directory {
+            let key = Key::of_file(&self.root.path().join(key)).unwrap();
+            Directory::open(&self.path(), key, most_bytes).unwrap()
+        }
+
+        fn directory(&self) -> Directory {
+            self.directory_with("key", u64::MAX)
+        }
+
+        fn path(&self) -> PathBuf {
+            self.root.path().join("code")
+        }
+
+        fn names(&self) -> Vec<String> {
+            let names =
+                fs::read_dir(self.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+            let mut names: Vec<_> = names.collect();
+            names.sort();
+            names
+        }
+    }
+
+    fn about(directory: &Directory, name: &str) -> Option<Vec<u8>> {
+        directory.get(name, LABEL).unwrap().map(|found| found.about)
+    }
+
+    fn refusal(directory: &Directory, name: &str) -> String {
+        directory.get(name, LABEL).err().unwrap().to_string()
+    }
+
+    #[test]
+    fn a_module_comes_back_from_its_file_and_runs() {
+        let (place, engine) = (Place::new(), Engine::default());
+        let wasm = wat::parse_str(
+            r#"(module (memory (export "m") 1) (data (i32.const 7) "seven")
+                (func (export "f") (result i32) (i32.load8_u (i32.const 7))))"#,
+        );
+        let code = Module::new(&engine, wasm.unwrap()).unwrap().serialize().unwrap();
+        place.directory().put("a", LABEL, &code, b"about").unwrap();
+        let found = place.directory().get("a", LABEL).unwrap().unwrap();
+        assert_eq!(found.about, b"about");
+        let module = found.code().module(&engine).unwrap();
+        // What is mapped stays when its file is gone.
+        fs::remove_file(place.path().join("a.code")).unwrap();
+        let mut store = Store::new(&engine, ());
+        let instance = Instance::new(&mut store, &module, &[]).unwrap();
+        let function = instance.get_typed_func::<(), i32>(&mut store, "f").unwrap();
+        assert_eq!(function.call(&mut store, ()).unwrap(), i32::from(b's'));
+        assert!(place.directory().get("a", LABEL).unwrap().is_none());
+    }
+
+    #[test]
+    fn code_of_other_settings_is_incompatible() {
+        let (place, engine) = (Place::new(), Engine::default());
+        let code = Module::new(&engine, b"\0asm\x01\0\0\0").unwrap().serialize().unwrap();
+        place.directory().put("a", LABEL, &code, b"").unwrap();
+        let mut config = wasmtime::Config::new();
+        config.consume_fuel(true);
+        let found = place.directory().get("a", LABEL).unwrap().unwrap();
+        let refused = found.code().module(&Engine::new(&config).unwrap()).err().unwrap();
+        assert!(matches!(refused, Refused::Incompatible(_)), "{refused}");
+    }
+
+    #[test]
+    fn a_file_with_another_byte_or_another_size_is_refused() {
+        let place = Place::new();
+        let directory = place.directory();
+        let path = place.path().join("a.code");
+        directory.put("a", LABEL, &[1; 100], &[2; 50]).unwrap();
+        let good = fs::read(&path).unwrap();
+        for at in 0..good.len() {
+            let mut bad = good.clone();
+            bad[at] ^= 1;
+            fs::write(&path, bad).unwrap();
+            assert!(directory.get("a", LABEL).is_err(), "{at}");
+        }
+        for size in 0..good.len() {
+            fs::write(&path, &good[..size]).unwrap();
+            assert!(directory.get("a", LABEL).is_err(), "{size}");
+        }
+        fs::write(&path, [&good[..], b"x"].concat()).unwrap();
+        assert!(directory.get("a", LABEL).is_err());
+        fs::write(&path, &good).unwrap();
+        assert_eq!(about(&directory, "a"), Some(vec![2; 50]));
+    }
+
+    #[test]
+    fn what_was_sealed_with_another_key_or_for_something_else_is_refused() {
+        let place = Place::new();
+        let directory = place.directory();
+        directory.put("a", LABEL, b"code", b"about").unwrap();
+        assert!(refusal(&place.directory_with("other", 1000), "a").contains("another key"));
+        let refused = directory.get("a", b"labe").err().unwrap().to_string();
+        assert!(refused.contains("seal is not right"), "{refused}");
+        // Bytes cannot go from one part to another.
+        fs::remove_file(place.path().join("a.code")).unwrap();
+        directory.put("a", b"labe", b"lcode", b"about").unwrap();
+        assert!(directory.get("a", LABEL).is_err());
+        // It is replaced.
+        directory.put("a", LABEL, b"code", b"new").unwrap();
+        assert_eq!(about(&directory, "a"), Some(b"new".to_vec()));
+    }
+
+    #[test]
+    fn what_others_can_write_is_refused_whatever_its_seal() {
+        let place = Place::new();
+        let directory = place.directory();
+        directory.put("a", LABEL, b"code", b"about").unwrap();
+        let path = place.path().join("a.code");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o622)).unwrap();
+        assert!(refusal(&directory, "a").contains("others can write it"));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        symlink(&path, place.path().join("b.code")).unwrap();
+        assert!(directory.get("b", LABEL).is_err());
+        fs::create_dir(place.path().join("c.code")).unwrap();
+        assert!(directory.get("c", LABEL).is_err());
+    }
+
+    #[test]
+    fn those_that_were_not_used_for_the_longest_make_room() {
+        let place = Place::new();
+        let size = 1000 + sealed::TRAILER_BYTES as u64;
+        let directory = place.directory_with("key", 3 * size);
+        let put = |name: &str, age: u64| {
+            directory.put(name, LABEL, &[1; 900], &[2; 100]).unwrap();
+            let file = File::open(place.path().join(format!("{name}.code"))).unwrap();
+            file.set_modified(SystemTime::now() - Duration::from_secs(age)).unwrap();
+        };
+        put("a", 300);
+        put("b", 200);
+        put("c", 100);
+        assert!(about(&directory, "a").is_some());
+        put("d", 0);
+        assert_eq!(place.names(), ["a.code", "c.code", "d.code"]);
+        // One that is replaced takes no more.
+        put("d", 0);
+        assert_eq!(place.names(), ["a.code", "c.code", "d.code"]);
+        let error = directory.put("e", LABEL, &[1; 4000], b"").err().unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(place.names(), ["a.code", "c.code", "d.code"]);
+    }
+
+    #[test]
+    fn what_a_killed_writer_left_goes_after_an_hour() {
+        let place = Place::new();
+        let directory = place.directory();
+        for (name, age) in [("1-1.part", 3500), ("1-2.part", 3700)] {
+            let file = File::create(place.path().join(name)).unwrap();
+            file.set_modified(SystemTime::now() - Duration::from_secs(age)).unwrap();
+        }
+        fs::write(place.path().join("mine"), b"of somebody else").unwrap();
+        directory.put("a", LABEL, b"code", b"about").unwrap();
+        assert_eq!(place.names(), ["1-1.part", "a.code", "mine"]);
+    }
+
+    #[test]
+    fn many_may_read_and_write_at_once() {
+        let place = Place::new();
+        thread::scope(|scope| {
+            for byte in 0..4 {
+                let directory = place.directory();
+                scope.spawn(move || {
+                    for _ in 0..100 {
+                        directory.put("a", LABEL, &[byte; 5000], &[byte; 10]).unwrap();
+                        let about = about(&directory, "a").unwrap();
+                        assert!(about.len() == 10 && about.iter().all(|other| *other == about[0]));
+                    }
+                });
+            }
+        });
+        assert_eq!(place.names(), ["a.code"]);
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_written_is_refused() {
+        let place = Place::new();
+        fs::write(place.path(), b"a file").unwrap();
+        let key = Key::of_file(&place.root.path().join("key")).unwrap();
+        assert!(Directory::open(&place.path(), key, 1000).is_err());
+    }
+}
