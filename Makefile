@@ -38,7 +38,7 @@ MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := build
 # The steps of "make test" run one after the other, in the order written.
 .NOTPARALLEL:
-.PHONY: all build nif debug-info demo demo-aos parity bench device hyperbeam hyperbeam-undo guests test help fmt clean distclean \
+.PHONY: all build nif debug-info demo demo-aos parity bench device hyperbeam hyperbeam-undo on-node guests test help fmt clean distclean \
 	setup setup-test fmt-check clippy engine-test compile xref dialyzer eunit test-otp27
 
 help: ## this list
@@ -74,6 +74,9 @@ hyperbeam: ## make a HyperBEAM checkout run on this: HB=directory [DRY_RUN=1]
 
 hyperbeam-undo: ## take that back: HB=directory [DRY_RUN=1]
 	@scripts/hyperbeam.sh undo
+
+on-node: nif ## Erlang tests of the device on a real HyperBEAM of 2025: HB=directory
+	@scripts/on-node.sh
 
 guests: ## rebuild the guest programs used in tests
 	@scripts/guests.sh

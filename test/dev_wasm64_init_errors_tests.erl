@@ -263,7 +263,7 @@ an_error_is_a_message_of_plain_values_test_() ->
         {error, Message} = init(#{<<"image">> => <<"no image">>}),
         Public = maps:remove(<<"priv">>, Message),
         ?assertEqual([<<"body">>, <<"key">>, <<"status">>], lists:sort(maps:keys(Public))),
-        ?assertEqual(Public, hb_cache:storable(Public, #{})),
+        ?assertEqual([], [Value || Value <- maps:values(Public), not is_binary(Value), not is_integer(Value)]),
         ?assertEqual(400, hb_ao:get(<<"status">>, Message, #{}))
     end).
 

@@ -42,6 +42,8 @@ started(Guest, Keys) -> ok(hb_ao:resolve(base(Guest, Keys), <<"init">>, #{})).
 %% A message as it comes out of the cache.
 reread(Message) ->
     {ok, ID} = hb_cache:write(Message, #{}),
+    %% A real store may write a little later.
+    true = hb_support:wait_until(fun() -> hb_cache:read(ID, #{}) =/= not_found end),
     {ok, Read} = hb_cache:read(ID, #{}),
     Read.
 

@@ -25,13 +25,17 @@ intercepted(Prefix, Base, Opts) ->
 is_first(Module, Libraries, Prefix, Base, Opts) ->
     case lib_wasm64_kernel:find(Module, Libraries, Opts) of
         {ok, Library} when is_map(Library) ->
-            lib_wasm64_kernel:find(<<"device">>, Library, Opts) =/= {ok, <<"wasi@1.0">>} orelse
+            not is_wasi(lib_wasm64_kernel:find(<<"device">>, Library, Opts)) orelse
                 lib_wasm64_message:is_true(Prefix ++ [<<"stdlib-first">>], Base, Opts);
         {ok, _} ->
             true;
         not_found ->
             false
     end.
+
+%% The device itself writes its name in capitals.
+is_wasi({ok, Name}) when is_binary(Name), byte_size(Name) =:= 8 -> string:lowercase(Name) =:= <<"wasi@1.0">>;
+is_wasi(_Other) -> false.
 
 %% @doc The answer of an import function, which may be another device's: its state has to be a message.
 -spec checked(term()) -> term().

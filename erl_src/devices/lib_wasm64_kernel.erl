@@ -16,6 +16,9 @@
 -export([set/3, set_path/4, internal/1, run/4]).
 -export([read/2, answer/1, is_unavailable/2]).
 
+%% What no message has as a value.
+-define(NOTHING, '$nothing').
+
 -type message() :: map().
 -type opts() :: map().
 -type answer() :: {ok, message()} | {error, term()} | {failure, term()}.
@@ -35,17 +38,24 @@ loads_packages() ->
 find(Key, Message, Opts) ->
     case loads_packages() of
         true -> find_public(hb_ao:normalize_key(Key), Message, Opts);
-        false -> found(dev_message:get(Key, Message, Opts))
+        false ->
+            case dev_message:get(Key, Message, Opts) of
+                {ok, Value} -> {ok, Value};
+                {error, _} -> not_found
+            end
     end.
 
 find_public(Key, Message, Opts) ->
     case hb_private:is_private(Key) of
-        true -> not_found;
-        false -> found(hb_maps:find(Key, Message, Opts))
+        true ->
+            not_found;
+        false ->
+            %% Not every kernel's `hb_maps:find/3' loads what it finds.
+            case hb_maps:get(Key, Message, ?NOTHING, Opts) of
+                ?NOTHING -> not_found;
+                Value -> {ok, Value}
+            end
     end.
-
-found({ok, _} = Found) -> Found;
-found(_Other) -> not_found.
 
 %% @doc Whether a message, as the kernel hands it to devices, has a key.
 -spec has(binary(), message(), opts()) -> boolean().

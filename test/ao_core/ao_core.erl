@@ -16,11 +16,12 @@
 %% @doc The branch that is played: `main' unless {@link with_branch/2} says otherwise, and `packages', the kernel of 2026, where
 %% these modules were compiled for it.
 -spec branch() -> branch().
-branch() -> persistent_term:get(?MODULE, hd(?BRANCHES)).
+branch() -> persistent_term:get(?MODULE, hd(branches())).
 
-%% @doc The branches that these modules can play.
+%% @doc The branches that these modules can play, or the one that a real node is like on which tests run: see
+%% scripts/on-node.escript.
 -spec branches() -> [branch()].
-branches() -> ?BRANCHES.
+branches() -> persistent_term:get({?MODULE, branches}, ?BRANCHES).
 
 %% @doc Options as the branch has them: with binary keys and dashes where packages are loaded, which sees no others.
 -spec options(map()) -> map().
@@ -78,7 +79,7 @@ one_branch_only() ->
         {hb_cache, ensure_loaded, 2}, {hb_cache, ensure_all_loaded, 2},    % edge
         {hb_path, from_message, 3},                                        % edge
         {hb_util, deep_merge, 3},                                          % edge
-        {hb_maps, find, 3}, {hb_maps, get, 4}, {hb_maps, is_key, 3},       % edge
+        {hb_maps, get, 4}, {hb_maps, is_key, 3},                            % edge
         {dev_message, get, 4}, {dev_message, keys, 2}, {dev_message, remove, 3}, % edge
         %% Not in the same meaning: main takes (Message, Committers) only.
         {hb_message, id, 3}

@@ -6,7 +6,8 @@
 
 -spec init(map(), map(), map()) -> {ok, map()}.
 init(Base, _Request, Opts) ->
-    Library = #{<<"device">> => <<"wasi@1.0">>},
+    %% As it writes itself.
+    Library = #{<<"device">> => case ao_core:branch() of packages -> <<"wasi@1.0">>; _ -> <<"WASI@1.0">> end},
     Descriptors = maps:from_list([{FD, #{<<"filename">> => File, <<"offset">> => 0}} || {FD, File} <- [
         {<<"0">>, <<"/dev/stdin">>}, {<<"1">>, <<"/dev/stdout">>}, {<<"2">>, <<"/dev/stderr">>}
     ]]),

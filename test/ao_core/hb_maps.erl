@@ -1,22 +1,15 @@
 %% @doc The kernel's maps, whose values may be links: those functions of it that devices use.
 -module(hb_maps).
 
--export([find/3, get/4, is_key/3]).
+-export([get/4, is_key/3]).
 
 %% @doc The value of a key, loaded.
--spec find(term(), map(), map()) -> {ok, term()} | error.
-find(Key, Map, Opts) ->
-    ao_core_counter:hit({hb_maps, find}),
-    case hb_cache:ensure_loaded(Map, Opts) of
-        #{Key := Value} -> {ok, hb_cache:ensure_loaded(Value, Opts)};
-        _ -> error
-    end.
-
 -spec get(term(), map(), term(), map()) -> term().
 get(Key, Map, Default, Opts) ->
-    case find(Key, Map, Opts) of
-        {ok, Value} -> Value;
-        error -> Default
+    ao_core_counter:hit({hb_maps, get}),
+    case hb_cache:ensure_loaded(Map, Opts) of
+        #{Key := Value} -> hb_cache:ensure_loaded(Value, Opts);
+        _ -> Default
     end.
 
 -spec is_key(term(), map(), map()) -> boolean().
