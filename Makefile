@@ -14,9 +14,10 @@ export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 override IMAGE := $(value IMAGE)
 override EVAL := $(value EVAL)
 override ARGS := $(value ARGS)
+override KEY := $(value KEY)
 override IMAGES := $(value IMAGES)
 override LOADER := $(value LOADER)
-export IMAGE EVAL ARGS IMAGES LOADER
+export IMAGE KEY EVAL ARGS IMAGES LOADER
 
 # So may the names that make hyperbeam is given.
 override HB := $(value HB)
@@ -38,7 +39,7 @@ MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := build
 # The steps of "make test" run one after the other, in the order written.
 .NOTPARALLEL:
-.PHONY: all build nif debug-info demo demo-aos parity bench device hyperbeam hyperbeam-undo on-node guests test help fmt clean distclean \
+.PHONY: all build nif debug-info demo demo-aos aot parity bench device hyperbeam hyperbeam-undo on-node guests test help fmt clean distclean \
 	setup setup-test fmt-check clippy engine-test compile xref dialyzer eunit test-otp27
 
 help: ## this list
@@ -68,6 +69,9 @@ bench: build ## measure: [ROWS=name,...] [BASE=directory]
 
 device: build ## make packages of the device for HyperBEAM, in _build/device
 	@scripts/device.sh
+
+aot: build ## compile a module for this machine: IMAGE=file.wasm [KEY=file]
+	@scripts/aot.sh
 
 hyperbeam: ## make a HyperBEAM checkout run on this: HB=directory [DRY_RUN=1]
 	@scripts/hyperbeam.sh install

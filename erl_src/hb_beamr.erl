@@ -11,13 +11,14 @@
 start(Image) ->
     start(Image, wasm).
 
-%% @doc Starts an instance. `aot' wants native code made for this engine; that of another is `unsupported'.
+%% @doc Starts an instance. In the mode `aot' the image is an artifact of {@link hb_wasm64:compile/2}; anything else, an AOT file of the C
+%% driver's engine too, is `{invalid_artifact, Text}'.
 -spec start(binary(), wasm | aot) ->
     {ok, hb_wasm64:handle(), Imports :: [{func, string(), string(), string()}],
         Exports :: [{atom(), string(), string()}]}
     | {error, hb_wasm64:reason()}.
-start(Image, wasm) ->
-    case hb_wasm64:start(Image) of
+start(Image, Mode) when Mode =:= wasm; Mode =:= aot ->
+    case hb_wasm64:start(Image, #{mode => Mode}) of
         {ok, Handle} ->
             case hb_wasm64:describe(Handle) of
                 {ok, #{imports := Imports, exports := Exports}} -> {ok, Handle, Imports, Exports};
@@ -26,8 +27,6 @@ start(Image, wasm) ->
         {error, _} = Error ->
             Error
     end;
-start(_Image, aot) ->
-    {error, {unsupported, <<"AOT images; give the WebAssembly module with the mode wasm">>}};
 start(Image, Mode) ->
     {error, hb_wasm64_args:error("start(Image, Mode)", [Image, Mode], 2)}.
 
@@ -41,9 +40,11 @@ stop(Handle) ->
 -spec reset(hb_wasm64:handle(), Image :: binary(), wasm | aot, Memory :: binary()) ->
     {ok, hb_wasm64:handle(), Imports :: [{func, string(), string(), string()}], Exports :: [{atom(), string(), string()}]}
     | {error, hb_wasm64:reason()}.
-reset(Handle, Image, wasm, Memory) when is_binary(Image) ->
-    Hash = crypto:hash(sha256, Image),
+reset(Handle, Image, Mode, Memory) when is_binary(Image), Mode =:= wasm orelse Mode =:= aot ->
+    Hash = hash(Image, Mode),
     case hb_wasm64:describe(Handle) of
+        {ok, _} when is_tuple(Hash) ->
+            Hash;
         {ok, #{image := Hash, imports := Imports, exports := Exports}} ->
             case hb_wasm64:write_state(Handle, Memory, none) of
                 ok -> {ok, Handle, Imports, Exports};
@@ -54,10 +55,21 @@ reset(Handle, Image, wasm, Memory) when is_binary(Image) ->
         {error, _} = Error ->
             Error
     end;
-reset(_Handle, _Image, aot, _Memory) ->
-    {error, {unsupported, <<"AOT images; give the WebAssembly module with the mode wasm">>}};
 reset(Handle, Image, Mode, Memory) ->
     {error, hb_wasm64_args:error("reset(Handle, Image, Mode, Memory)", [Handle, Image, Mode, Memory], 2)}.
+
+%% The hash of the WebAssembly module.
+hash(Image, wasm) ->
+    crypto:hash(sha256, Image);
+hash(Artifact, aot) ->
+    case hb_wasm64:start(Artifact, #{mode => aot, initialize => false}) of
+        {ok, Handle} ->
+            {ok, #{image := Hash}} = hb_wasm64:describe(Handle),
+            ok = hb_wasm64:stop(Handle),
+            Hash;
+        {error, _} = Error ->
+            Error
+    end.
 
 %% @doc Sends commands to the C driver, of which there is none here: the functions of this module and of {@link hb_beamr_io} do
 %% what its commands do.

@@ -25,7 +25,7 @@
 %% `out_of_host_memory', `timeout', `cancelled', `stopped', `not_local' and `{node, _}'. What memories and tables may have is in
 %% the table of numbers in `docs/architecture.md', and what an operator may lower in {@link hb_wasm64_app}.
 -module(hb_wasm64).
--export([start/1, start/2, describe/1, describe/2, status/1, host/1, stop/1]).
+-export([start/1, start/2, compile/2, describe/1, describe/2, status/1, host/1, stop/1]).
 -export([call/3, call/4, call/6, call_async/4, respond/2, cancel/1]).
 -export([memory_size/1, memory_size/2, read/3, read/4, write/3, write/4, read_string/2, read_string/3]).
 -export([write_string/2, write_string/3, malloc/2, malloc/3, free/2, free/3]).
@@ -82,6 +82,7 @@
 %% may change.
 -type reason() ::
     {invalid_module, Text :: binary()}
+    | {invalid_artifact, Text :: binary()}
     | {unsupported, Text :: binary()}
     | {link, #{module := string(), name := string(), kind := atom()}}
     | {unknown_function, term()}
@@ -116,8 +117,13 @@ start(Image) -> start(Image, #{}).
 %% `{raw, Memory, SideState}' as {@link read_state/1} returns them. It was taken after constructors had run, so none run, and
 %% `initialize => main' is refused. Only raw memory alone (`{raw, Memory, none}') is written after constructors have run, if
 %% `initialize' does not say otherwise.
--spec start(Image :: binary(), hb_wasm64_options:start()) -> {ok, handle()} | {error, reason()}.
+-spec start(ImageOrArtifact :: binary(), hb_wasm64_options:start()) -> {ok, handle()} | {error, reason()}.
 start(Image, Options) -> hb_wasm64_start:start(Image, Options).
+
+%% @doc Compiles an image for {@link start/2} with `mode => aot': the artifact has the image and its native code, and is sealed with the
+%% key of the node (`code_key', see {@link hb_wasm64_disk}). It starts where the key, the version and the processor are the same.
+-spec compile(Image :: binary(), hb_wasm64_options:operation()) -> {ok, Artifact :: binary()} | {error, reason()}.
+compile(Image, Options) -> hb_wasm64_start:compile(Image, Options).
 
 %% @equiv describe(Handle, #{})
 -spec describe(handle()) -> {ok, description()} | {error, reason()}.
@@ -131,13 +137,7 @@ describe(Handle) -> describe(Handle, #{}).
 %% and whether it is `idle', `running' or `suspended' at an import; for an image with a meter `gas_used', what it had used then since
 %% its gas was refilled last.
 -spec describe(handle(), hb_wasm64_options:operation()) -> {ok, description()} | {error, reason()}.
-describe(Handle, Options) ->
-    case hb_wasm64_options:parse(operation, Options) of
-        {ok, Parsed} ->
-            Deadline = hb_wasm64_options:deadline(Parsed),
-            hb_wasm64_call:job(Deadline, fun(Ref) -> hb_wasm64_nif:describe(Handle, Ref, Deadline) end);
-        {error, _} = Error -> Error
-    end.
+describe(Handle, Options) -> hb_wasm64_state:describe(Handle, Options).
 
 %% @doc Whether an instance is there and what it does, at once and on any scheduler.
 -spec status(handle()) -> {ok, idle | running | suspended} | {error, stopped | not_local}.

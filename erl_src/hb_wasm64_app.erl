@@ -17,7 +17,7 @@
 %%     newest is kept in any case</td></tr>
 %% <tr><td>`keep_moved'</td><td>60000</td><td>milliseconds for which this node keeps an instance that was moved to it, after
 %%     the process for which it is kept has ended; see {@link hb_wasm64:migrate/3}</td></tr>
-%% <tr><td>`disk_cache', `disk_cache_bytes', `disk_cache_key'</td><td></td><td>see {@link hb_wasm64_disk}</td></tr>
+%% <tr><td>`disk_cache', `disk_cache_bytes', `code_key'</td><td></td><td>see {@link hb_wasm64_disk}</td></tr>
 %% </table>
 %% The defaults of `memory', `table' and `image' are limits of every node: growth beyond is refused, as the guest sees, and
 %% so are larger images. A lower limit of one node changes no result: what exceeds it ends the call, or the start, with

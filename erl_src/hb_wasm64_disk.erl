@@ -6,7 +6,8 @@
 %%     nowhere; else the directory</td></tr>
 %% <tr><td>`disk_cache_bytes'</td><td>4,294,967,296</td><td>bytes that its files may take together. Those that were not used for the
 %%     longest make room</td></tr>
-%% <tr><td>`disk_cache_key'</td><td>`true'</td><td>the file of the key that the code is sealed with; `true': one in the user's data
+%% <tr><td>`code_key'</td><td>`true'</td><td>the file of the key that the code is sealed with, there and
+%%     in artifacts; `true': one in the user's data
 %%     directory, `~/.local/share/hb_wasm64/key' on Linux. It is made where there is none: 32 random bytes that only its owner
 %%     reads. Nodes that share a directory and not the key compile for themselves</td></tr>
 %% </table>
@@ -16,7 +17,7 @@
 %% Where a directory or key cannot be used, a warning says why, and the node works without.
 -module(hb_wasm64_disk).
 
--export([apply_settings/1]).
+-export([apply_settings/1, key/0]).
 
 -include_lib("kernel/include/logger.hrl").
 
@@ -24,7 +25,7 @@
 %% not reported.
 -spec apply_settings(report | quiet) -> [{Key :: atom(), Value :: term()}].
 apply_settings(Report) ->
-    Settings = [{disk_cache, true, fun is_place/1}, {disk_cache_bytes, 4294967296, fun is_size/1}, {disk_cache_key, true, fun is_file/1}],
+    Settings = [{disk_cache, true, fun is_place/1}, {disk_cache_bytes, 4294967296, fun is_size/1}, {code_key, true, fun is_file/1}],
     Values = [{Key, application:get_env(hb_wasm64, Key, Default), Is} || {Key, Default, Is} <- Settings],
     case [{Key, Value} || {Key, Value, Is} <- Values, not Is(Value)] of
         [] ->
@@ -39,7 +40,7 @@ keep(false, _Bytes, _KeyFile, _Report) ->
     [];
 keep(Directory, Bytes, KeyFile, Report) ->
     Place = place(Directory, user_cache, "code"),
-    case hb_wasm64_nif:keep_on_disk(Place, place(KeyFile, user_data, "key"), Bytes) of
+    case hb_wasm64_nif:keep_on_disk(Place, key(KeyFile), Bytes) of
         ok ->
             [];
         {error, {host, _}} when Report =:= quiet ->
@@ -48,6 +49,17 @@ keep(Directory, Bytes, KeyFile, Report) ->
             ?LOG_WARNING("compiled code is not kept on disk: ~ts", [Text], #{library => hb_wasm64}),
             []
     end.
+
+%% @doc The file of the key.
+-spec key() -> {ok, binary()} | {error, {invalid_option, code_key, term()}}.
+key() ->
+    KeyFile = application:get_env(hb_wasm64, code_key, true),
+    case is_file(KeyFile) of
+        true -> {ok, key(KeyFile)};
+        false -> {error, {invalid_option, code_key, KeyFile}}
+    end.
+
+key(KeyFile) -> place(KeyFile, user_data, "key").
 
 place(true, Base, Name) -> place(filename:join(filename:basedir(Base, "hb_wasm64"), Name), Base, Name);
 place(Path, _Base, _Name) when is_binary(Path) -> Path;

@@ -29,6 +29,8 @@
 %% <tr><td>`snapshot'</td><td>`start'</td><td>none</td><td>the state to start in</td></tr>
 %% <tr><td>`initialize'</td><td>`start'</td><td>`true'</td><td>whether the constructors of an image built with Emscripten
 %%     or for WASI run; `main': `main' after them</td></tr>
+%% <tr><td>`mode'</td><td>`start'</td><td>`wasm'</td><td>what the image is: WebAssembly, or (`aot') an artifact of
+%%     {@link hb_wasm64:compile/2}</td></tr>
 %% <tr><td>`output'</td><td>`start', calls</td><td>none</td><td>the process to which what the guest prints is sent meanwhile: see
 %%     {@link hb_wasm64_output}</td></tr>
 %% <tr><td>`args'</td><td>`start'</td><td>`[]'</td><td>the program's arguments, behind its name</td></tr>
@@ -114,6 +116,7 @@
     gas => non_neg_integer(),
     time => non_neg_integer(),
     initialize => boolean() | main,
+    mode => wasm | aot,
     args => [binary()],
     env => [{Name :: binary(), Value :: binary()}] | #{binary() => binary()},
     stdin => binary(),
@@ -185,6 +188,7 @@ option(files) -> {[start], engine, [], fun files/1};
 option(preopens) -> {[start], engine, [<<"/">>], fun preopens/1};
 option(snapshot) -> {[start], erlang, none, fun state/1};
 option(initialize) -> {[start], engine, constructors, fun initialize/1};
+option(mode) -> {[start], erlang, wasm, fun mode/1};
 option(memory) -> {[start], engine, none, fun limit/1};
 option(table) -> {[start], engine, none, fun limit/1};
 option(compress) -> {[snapshot], erlang, false, fun boolean/1};
@@ -235,6 +239,9 @@ state(Snapshot) ->
         {ok, Snapshots} -> {ok, {whole, Snapshots}};
         error -> error
     end.
+
+mode(Mode) when Mode =:= wasm; Mode =:= aot -> {ok, Mode};
+mode(_Other) -> error.
 
 initialize(true) -> {ok, constructors};
 initialize(false) -> {ok, nothing};

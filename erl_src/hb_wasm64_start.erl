@@ -1,13 +1,18 @@
 %% @doc Instances on their way from an image to a handle.
 -module(hb_wasm64_start).
 
--export([start/2, start_loaded/2]).
+-export([start/2, start_loaded/2, compile/2]).
 
 %% @doc {@link hb_wasm64:start/2}.
 -spec start(term(), term()) -> {ok, hb_wasm64:handle()} | {error, hb_wasm64:reason()}.
 start(Image, Options) when is_binary(Image) ->
     with_options(Options, fun(Operation, Deadline) ->
-        case load(Image, Deadline) of
+        Loading =
+            case Options of
+                #{mode := aot} -> load_artifact(Image, Deadline);
+                _ -> load(Image, Deadline)
+            end,
+        case Loading of
             {ok, Loaded} -> instantiate(Loaded, Operation, Deadline);
             {error, _} = Error -> Error
         end
@@ -20,6 +25,37 @@ start(Image, Options) ->
     {ok, hb_wasm64:handle()} | {error, hb_wasm64:reason()}.
 start_loaded(Loaded, Options) ->
     with_options(Options, fun(Operation, Deadline) -> instantiate(Loaded, Operation, Deadline) end).
+
+%% @doc {@link hb_wasm64:compile/2}.
+-spec compile(term(), term()) -> {ok, binary()} | {error, hb_wasm64:reason()}.
+compile(Image, Options) when is_binary(Image) ->
+    case hb_wasm64_options:parse(operation, Options) of
+        {ok, Parsed} ->
+            with_application(none, hb_wasm64_options:deadline(Parsed), fun(none, Deadline) ->
+                case load(Image, Deadline) of
+                    {ok, Loaded} -> with_key(fun(Key) -> artifact(Loaded, Key, Deadline) end);
+                    {error, _} = Error -> Error
+                end
+            end);
+        {error, _} = Error ->
+            Error
+    end;
+compile(Image, Options) ->
+    {error, hb_wasm64_args:error("compile(Image, Options)", [Image, Options], 1)}.
+
+artifact(Loaded, Key, Deadline) ->
+    hb_wasm64_call:job(Deadline, fun(Ref) -> hb_wasm64_nif:artifact(Ref, Deadline, Loaded, Key) end).
+
+load_artifact(Artifact, Deadline) ->
+    with_key(fun(Key) ->
+        hb_wasm64_call:job(Deadline, fun(Ref) -> hb_wasm64_nif:load_artifact(Ref, Deadline, Artifact, Key) end)
+    end).
+
+with_key(Fun) ->
+    case hb_wasm64_disk:key() of
+        {ok, Key} -> Fun(Key);
+        {error, _} = Error -> Error
+    end.
 
 with_options(Options, Start) ->
     case hb_wasm64_options:parse(start, Options) of

@@ -1,7 +1,14 @@
 %% @doc The state of instances: snapshots, restoring, forking. The functions of {@link hb_wasm64} by the same names.
 -module(hb_wasm64_state).
 
+-export([describe/2]).
 -export([snapshot/2, snapshot/4, restore/3, merge/2, fork/2, read_state/2, write_state/4]).
+
+-spec describe(hb_wasm64:handle(), term()) -> {ok, hb_wasm64:description()} | {error, hb_wasm64:reason()}.
+describe(Handle, Options) ->
+    within(Options, fun(Deadline) ->
+        hb_wasm64_call:job(Deadline, fun(Ref) -> hb_wasm64_nif:describe(Handle, Ref, Deadline) end)
+    end).
 
 -spec snapshot(hb_wasm64:handle(), term()) -> {ok, binary()} | {error, hb_wasm64:reason()}.
 snapshot(Handle, Options) ->

@@ -220,11 +220,12 @@ an_unknown_mode_is_named_with_the_input_prefix_test_() ->
      || Mode <- [<<"JIT">>, <<"Fold">>, <<"Map">>]
     ]).
 
-aot_is_not_implemented_where_the_node_allows_it_test_() ->
+%% Another node may have the key that it was sealed with.
+an_artifact_of_another_node_is_a_failure_test_() ->
     on_both(?FUNCTION_NAME, fun() ->
-        Keys = #{<<"image">> => hb_support:guest("numbers"), <<"mode">> => <<"AOT">>},
+        Keys = #{<<"image">> => <<0, "aot", 0:1000>>, <<"mode">> => <<"AOT">>},
         ?assertMatch(
-            {error, #{<<"key">> := <<"mode">>, <<"status">> := 501, <<"body">> := <<"mode: ", _/binary>>}},
+            {_, #{<<"key">> := <<"image">>, <<"status">> := 503, <<"body">> := <<"image: not an artifact of this node: ", _/binary>>}},
             init(Keys, #{wasm_allow_aot => true})
         )
     end).

@@ -129,6 +129,17 @@ aot_is_wasm_on_a_node_that_does_not_allow_it_test_() ->
         ]
     end).
 
+an_artifact_runs_where_the_node_allows_it_test_() ->
+    on_both(?FUNCTION_NAME, fun() ->
+        {ok, Artifact} = hb_wasm64:compile(image(), #{}),
+        Base = fun(Image) -> (dev_wasm64_support:base("numbers", #{<<"mode">> => <<"AOT">>}))#{<<"image">> => Image} end,
+        [
+            ?assert(is_instance_of(image(), instance(ok(hb_ao:resolve(Base(Image), <<"init">>, #{wasm_allow_aot => true})))))
+         || Image <- [Artifact, image()]
+        ],
+        ?assertMatch({_, #{<<"status">> := 400}}, hb_ao:resolve(Base(Artifact), <<"init">>, #{}))
+    end).
+
 %% Without an input prefix both read the same key.
 the_mode_of_a_stack_is_none_of_the_image_test_() ->
     on_both(?FUNCTION_NAME, fun() ->

@@ -46,7 +46,20 @@ start_in_mode_wasm_is_start_test() ->
 
 start_in_mode_aot_takes_no_aot_file_of_another_engine_test() ->
     %% As WAMR's compiler begins its files.
-    ?assertMatch({error, {unsupported, _}}, hb_beamr:start(<<0, "aot", 3:32/little, 0:1000>>, aot)).
+    {error, {invalid_artifact, Text}} = hb_beamr:start(<<0, "aot", 3:32/little, 0:1000>>, aot),
+    ?assertMatch({match, _}, re:run(Text, "WAMR")).
+
+start_in_mode_aot_takes_an_artifact_test() ->
+    Image = hb_support:guest("numbers"),
+    {ok, Artifact} = hb_wasm64:compile(Image, #{}),
+    {ok, H, Imports, Exports} = hb_beamr:start(Artifact, aot),
+    ?assertMatch({ok, _, Imports, Exports}, hb_beamr:start(Image, wasm)),
+    ?assertEqual({ok, [120.0]}, hb_beamr:call(H, "fac", [5.0])),
+    {ok, Memory} = hb_beamr:serialize(H),
+    ?assertMatch({ok, H, Imports, Exports}, hb_beamr:reset(H, Artifact, aot, Memory)),
+    {ok, Other} = hb_wasm64:compile(hb_support:guest("memory"), #{}),
+    ?assertMatch({error, {unsupported, _}}, hb_beamr:reset(H, Other, aot, Memory)),
+    ?assertMatch({error, {invalid_artifact, _}}, hb_beamr:reset(H, Image, aot, Memory)).
 
 start_in_mode_wasm_takes_no_aot_file_test() ->
     ?assertMatch({error, {unsupported, _}}, hb_beamr:start(<<0, "aot", 3:32/little, 0:1000>>, wasm)),
@@ -334,7 +347,7 @@ reset_keeps_the_memory_and_nothing_else_test() ->
     {ok, M, _, _} = hb_beamr:reset(M, WithMemory, wasm, Written),
     ?assertEqual({ok, <<42>>}, hb_beamr_io:read(M, 70, 1)),
     ?assertMatch({error, {unsupported, _}}, hb_beamr:reset(M, Image, wasm, Written)),
-    ?assertMatch({error, {unsupported, _}}, hb_beamr:reset(M, WithMemory, aot, Written)),
+    ?assertMatch({error, {invalid_artifact, _}}, hb_beamr:reset(M, WithMemory, aot, Written)),
     ?assertMatch({error, {invalid_args, _}}, hb_beamr:reset(M, not_an_image, wasm, Written)),
     ?assertEqual({ok, <<42>>}, hb_beamr_io:read(M, 70, 1)).
 

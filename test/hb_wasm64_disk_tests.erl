@@ -5,7 +5,7 @@
 -include_lib("kernel/include/file.hrl").
 
 settings(Root) ->
-    #{disk_cache => filename:join(Root, "code"), disk_cache_key => list_to_binary(filename:join(Root, "key"))}.
+    #{disk_cache => filename:join(Root, "code"), code_key => list_to_binary(filename:join(Root, "key"))}.
 
 files(Root) -> filelib:wildcard(filename:join([Root, "code", "*.code"])).
 
@@ -121,7 +121,7 @@ disk_test_() -> tests([
     {"who can write the directory and has not the key runs nothing", fun(Root) ->
         Image = image(),
         Own = settings(Root),
-        _ = vm(Own#{disk_cache_key := filename:join(Root, "other")}, fun() -> used(Root, Image, 1) end),
+        _ = vm(Own#{code_key := filename:join(Root, "other")}, fun() -> used(Root, Image, 1) end),
         Ran = vm(Own, fun() -> used(Root, Image, 1) end),
         ?assertEqual({1, 0}, {compiled(Ran), found(Ran)}),
         ?assertMatch([_], [Text || "compiled code of an image is not used" ++ _ = Text <- element(2, Ran),
@@ -176,7 +176,7 @@ disk_test_() -> tests([
             ?assertMatch([_], [Text || Text <- Texts, string:find(Text, Warning) =/= nomatch])
         end || {Other, Warning} <- [
             {#{disk_cache => filename:join(Root, "file")}, "compiled code is not kept on disk"},
-            {#{disk_cache_key => filename:join(Root, "file")}, "others can read or write the key"}
+            {#{code_key => filename:join(Root, "file")}, "others can read or write the key"}
         ]],
         %% This is told when the image has long been there.
         {{Result, Records}, _} = vm(Own#{disk_cache_bytes => 10}, fun() ->
@@ -214,7 +214,7 @@ disk_test_() -> tests([
             end),
             ?assertMatch({error, {{invalid_option, Key, Value}, _}}, Refused)
         end || {Key, Value} <- [{disk_cache, 7}, {disk_cache, ""}, {disk_cache, yes}, {disk_cache_bytes, -1},
-                                {disk_cache_bytes, all}, {disk_cache_key, false}, {disk_cache_key, <<>>}]],
+                                {disk_cache_bytes, all}, {code_key, false}, {code_key, <<>>}]],
         ok = peer:stop(Peer)
     end}
 ]).

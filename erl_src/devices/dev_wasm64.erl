@@ -54,8 +54,8 @@
 %%%
 %%% `wasm-timeout` (milliseconds for a call, for `read`, `write`, a snapshot, or for a start including compilation) and
 %%% `wasm-fuel` (instructions for a call, for `write`, or for a start; nodes agree on results only if they agree on this), both
-%%% `infinity` by default. `wasm-allow-aot` (default `false`): whether the mode `AOT` is refused instead of being treated as
-%%% `WASM`. Older kernels call them `wasm_timeout`, `wasm_fuel` and `wasm_allow_aot`. `read` returns at most 64 MiB on every node.
+%%% `infinity` by default. `wasm-allow-aot` (default `false`): whether the mode `AOT` takes artifacts of this node instead of being treated
+%%% as `WASM`. Older kernels call them `wasm_timeout`, `wasm_fuel` and `wasm_allow_aot`. `read` returns at most 64 MiB on every node.
 -module(dev_wasm64).
 -implements(<<"wasm-64@1.0">>).
 -device_libraries([lib_wasm64_kernel, lib_wasm64_message, lib_wasm64_error]).

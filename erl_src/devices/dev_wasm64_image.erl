@@ -1,7 +1,7 @@
 %% @doc The image of a message, and the mode in which it is to run.
 -module(dev_wasm64_image).
 
--export([find/2, check_mode/2]).
+-export([find/2, mode/2, started_in/2]).
 
 -include_lib("kernel/include/logger.hrl").
 
@@ -65,32 +65,37 @@ image(Key, Image, _Opts) when is_binary(Image) ->
 image(Key, _Other, _Opts) ->
     refuse(Key, 400, <<"neither an ID, a message nor an image">>).
 
-%% @doc Whether a node runs images in the mode at `In/mode', or at `In/Mode' where the kernel tells these apart.
--spec check_mode(map(), map()) -> ok | lib_wasm64_error:fault().
-check_mode(Base, Opts) ->
+%% @doc The mode in which a node runs an image: that at `In/mode', or at `In/Mode' where the kernel tells these apart.
+-spec mode(map(), map()) -> {ok, wasm | aot} | lib_wasm64_error:fault().
+mode(Base, Opts) ->
     In = lib_wasm64_message:input_prefix(Base, Opts),
-    first_not_ok([check_mode(In, Key, Base, Opts) || Key <- [<<"mode">>, <<"Mode">>]]).
+    first_not_wasm([mode(In, Key, Base, Opts) || Key <- [<<"mode">>, <<"Mode">>]]).
 
-first_not_ok([ok | Rest]) -> first_not_ok(Rest);
-first_not_ok([Refused | _]) -> Refused;
-first_not_ok([]) -> ok.
+first_not_wasm([{ok, wasm} | Rest]) -> first_not_wasm(Rest);
+first_not_wasm([Other | _]) -> Other;
+first_not_wasm([]) -> {ok, wasm}.
 
-check_mode(In, Key, Base, Opts) ->
+mode(In, Key, Base, Opts) ->
     Path = In ++ [Key],
     case lib_wasm64_message:find(Path, Base, Opts) of
-        not_found -> ok;
-        {ok, <<"WASM">>} -> ok;
-        {ok, <<"AOT">>} -> aot(lib_wasm64_message:path(Path), Opts);
+        not_found -> {ok, wasm};
+        {ok, <<"WASM">>} -> {ok, wasm};
+        {ok, <<"AOT">>} -> {ok, aot(Opts)};
         %% Without an input prefix the key is also that of a stack for its own mode.
-        {ok, Mode} when In =:= [], Mode =:= <<"Fold">> orelse Mode =:= <<"Map">> -> ok;
+        {ok, Mode} when In =:= [], Mode =:= <<"Fold">> orelse Mode =:= <<"Map">> -> {ok, wasm};
         {ok, _} -> refuse(lib_wasm64_message:path(Path), 400, <<"unknown mode; the modes are WASM and AOT">>)
     end.
 
-aot(Key, Opts) ->
+aot(Opts) ->
     case hb_opts:get(wasm_allow_aot, false, Opts) of
-        true -> refuse(Key, 501, <<"AOT artifacts cannot be loaded; use the WebAssembly module and the mode WASM">>);
-        _ -> ok
+        true -> aot;
+        _ -> wasm
     end.
+
+%% @doc The mode of {@link hb_wasm64:start/2} for an image. Code of a WebAssembly module is on the node's disk in either mode.
+-spec started_in(wasm | aot, Image :: binary()) -> wasm | aot.
+started_in(_Mode, <<"\0asm", _/binary>>) -> wasm;
+started_in(Mode, _Image) -> Mode.
 
 refuse(Key, Status, Text) -> lib_wasm64_error:fault(Key, Status, Text).
 

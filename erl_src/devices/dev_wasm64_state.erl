@@ -14,9 +14,10 @@
 -spec start(message(), fun((binary(), hb_wasm64:reason()) -> binary()), hb_wasm64_options:start(), opts()) ->
     {ok, message()} | lib_wasm64_error:fault() | lib_wasm64_error:failure().
 start(Base, Blame, Options, Opts) ->
-    case {dev_wasm64_image:find(Base, Opts), dev_wasm64_image:check_mode(Base, Opts)} of
-        {{ok, Key, Image}, ok} ->
-            case hb_wasm64:start(Image, maps:merge(dev_wasm64_instance:bounds(Opts), Options)) of
+    case {dev_wasm64_image:find(Base, Opts), dev_wasm64_image:mode(Base, Opts)} of
+        {{ok, Key, Image}, {ok, Mode}} ->
+            Started = Options#{mode => dev_wasm64_image:started_in(Mode, Image)},
+            case hb_wasm64:start(Image, maps:merge(dev_wasm64_instance:bounds(Opts), Started)) of
                 {ok, Handle} ->
                     Access = dev_wasm64_instance:access(Handle, Opts),
                     Resolver = fun dev_wasm64_import:resolve/3,

@@ -47,6 +47,8 @@ status(Reason) ->
 -spec is_of_node(term()) -> boolean().
 is_of_node(Reason) when Reason =:= timeout; Reason =:= cancelled; Reason =:= stopped; Reason =:= not_local -> true;
 is_of_node({limit, instances}) -> true;
+%% It is sealed with the key of one node, or of some.
+is_of_node({invalid_artifact, _}) -> true;
 is_of_node({limit, image}) -> hb_wasm64_nif:is_lowered(image);
 is_of_node({invalid_option, _, _}) -> true;
 is_of_node(Reason) -> spoils(Reason).
@@ -96,6 +98,7 @@ why(_) -> "error".
 text(Reason) -> unicode:characters_to_binary(describe(Reason)).
 
 describe({invalid_module, Text}) -> ["not a WebAssembly module: ", Text];
+describe({invalid_artifact, Text}) -> ["not an artifact of this node: ", Text];
 describe({unsupported, Text}) -> ["not supported: ", Text];
 describe({link, #{module := Module, name := Name, kind := func}}) ->
     io_lib:format("the function ~ts.~ts is imported with two types, or with one that is not supported", [Module, Name]);

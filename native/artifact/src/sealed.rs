@@ -22,7 +22,7 @@ const SEAL_BYTES: usize = 32;
 pub(crate) const TRAILER_BYTES: usize = 16 + NAME_BYTES + SEAL_BYTES + MAGIC.len();
 
 /// Bytes that may be known of code.
-const ABOUT_BYTES: u64 = 256 << 20;
+const ABOUT_BYTES: u64 = 512 << 20;
 
 /// Why bytes are not what they are to be.
 #[derive(Debug, Error)]

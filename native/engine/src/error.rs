@@ -94,6 +94,9 @@ pub enum Error {
     /// A state that a snapshot cannot contain.
     #[error("cannot snapshot: {0}")]
     Uncapturable(String),
+    /// Bytes are not an image that this node may run as it was compiled.
+    #[error("invalid artifact: {0}")]
+    InvalidArtifact(String),
     /// The host could not do its part; the guest is not to blame.
     #[error("host: {0}")]
     Host(String),

@@ -69,6 +69,7 @@ rustler::atoms! {
     image,
     import_failed,
     instances,
+    invalid_artifact,
     invalid_args,
     invalid_module,
     invalid_results,

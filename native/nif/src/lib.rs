@@ -5,6 +5,7 @@
 
 #![deny(missing_docs)]
 
+mod artifact;
 mod atoms;
 mod binaries;
 mod call_async;
@@ -27,14 +28,10 @@ use crate::options::Deadline;
 use crate::steps::Operation;
 use hb_wasm64_engine::error::{Error, ImportFailure};
 use hb_wasm64_engine::image::Image;
-use hb_wasm64_engine::images;
 use hb_wasm64_engine::limits::{self, Setting};
 use hb_wasm64_engine::{CallRequest, FuncName, GivenUp, Instance, Notifications, Response, Slice, Status, TicketId};
 use hb_wasm64_engine::{Runtime, SLICES, Standard, Unserved, set_slice};
 use rustler::{Atom, Binary, Encoder, Env, LocalPid, NifResult, ResourceArc, Term};
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::sync::Arc;
 
 fn load(_env: Env<'_>, _info: Term<'_>) -> bool {
@@ -400,23 +397,6 @@ fn time_slice(microseconds: u64) -> Atom {
 #[rustler::nif]
 fn set_limit(limit: Atom, value: u64) -> NifResult<Atom> {
     Ok(if setting(limit)?.set(value) { atoms::ok() } else { rustler::types::atom::false_() })
-}
-
-/// Has compiled code kept on disk: `ok`, or `{error, {host, Text}}`.
-#[rustler::nif(schedule = "DirtyIo")]
-fn keep_on_disk<'a>(env: Env<'a>, directory: Binary<'a>, key: Binary<'a>, most_bytes: u64) -> Term<'a> {
-    let path = |bytes: Binary<'a>| Path::new(OsStr::from_bytes(bytes.as_slice())).to_owned();
-    match images::keep_on_disk(&path(directory), &path(key), most_bytes) {
-        Ok(()) => atoms::ok().encode(env),
-        Err(error) => terms::error(env, &error),
-    }
-}
-
-/// Has none kept.
-#[rustler::nif]
-fn keep_nothing_on_disk() -> Atom {
-    images::keep_nothing_on_disk();
-    atoms::ok()
 }
 
 /// Whether the operator of the node has set a limit to less than what it is by itself.

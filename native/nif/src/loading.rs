@@ -123,13 +123,13 @@ impl Asker {
 }
 
 /// A binary kept alive outside of any process, not copied.
-struct Kept {
+pub struct Kept {
     env: OwnedEnv,
     term: SavedTerm,
 }
 
 impl Kept {
-    fn new(binary: Term<'_>) -> Kept {
+    pub fn new(binary: Term<'_>) -> Kept {
         let env = OwnedEnv::new();
         let term = env.save(binary);
         Kept { env, term }

@@ -132,6 +132,7 @@ pub fn reason<'a>(env: Env<'a>, error: &Error) -> Term<'a> {
     match error {
         Error::InvalidModule(text) => (atoms::invalid_module(), binary(env, text.as_bytes())).encode(env),
         Error::Unsupported(text) => (atoms::unsupported(), binary(env, text.as_bytes())).encode(env),
+        Error::InvalidArtifact(text) => (atoms::invalid_artifact(), binary(env, text.as_bytes())).encode(env),
         Error::Link { module, name, kind } => {
             let place = map(
                 env,

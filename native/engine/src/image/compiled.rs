@@ -11,6 +11,7 @@ use hb_wasm64_rewrite::meter::Meter;
 use hb_wasm64_rewrite::unwind::Facts;
 use hb_wasm64_rewrite::{Options, Rewritten, rewrite};
 use serde_derive::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use wasmtime::{Engine, Module};
@@ -44,6 +45,22 @@ impl Compiled {
     /// [`Error::InvalidModule`] or [`Error::Unsupported`]; [`Error::Host`] where the compiler fails; [`Error::Cancelled`].
     pub(crate) fn new(bytes: &[u8], abandoned: &Abandoned) -> Result<Compiled, Error> {
         let go_on = || if abandoned.load(Ordering::Relaxed) { Err(Error::Cancelled) } else { Ok(()) };
+        let (known, rewritten) = Known::of(bytes, &go_on)?;
+        go_on()?;
+        let module = Module::new(known.engine()?, &rewritten).map_err(|error| compiler_error(&error))?;
+        Ok(Compiled { module, known })
+    }
+}
+
+impl Known {
+    /// What is known of a module once it has been validated and rewritten, and what it is then.
+    ///
+    /// # Errors
+    /// [`Error::InvalidModule`] or [`Error::Unsupported`], and those of `go_on`.
+    pub(crate) fn of<'a>(
+        bytes: &'a [u8],
+        go_on: &dyn Fn() -> Result<(), Error>,
+    ) -> Result<(Known, Cow<'a, [u8]>), Error> {
         refuse_other_formats(bytes)?;
         let is_simple = validate(bytes, &go_on)?;
         go_on()?;
@@ -52,14 +69,9 @@ impl Compiled {
         // Of the image itself: the table of functions that is added is not its own.
         let declared = Declared::of(bytes, !facts.tags.is_empty())?;
         let stack_pointer = if facts.stack_pointer.is_none() { stack::stack_pointer(bytes) } else { None };
-        let known = Known { facts, meter, layout, declared, stack_pointer, is_simple };
-        go_on()?;
-        let module = Module::new(known.engine()?, &rewritten).map_err(|error| compiler_error(&error))?;
-        Ok(Compiled { module, known })
+        Ok((Known { facts, meter, layout, declared, stack_pointer, is_simple }, rewritten))
     }
-}
 
-impl Known {
     /// The engine that compiles and runs it.
     ///
     /// # Errors

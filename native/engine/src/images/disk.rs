@@ -115,17 +115,23 @@ impl Kept {
     }
 }
 
-/// What a file is called, and what its seal is for. `None` where there can be no engine.
-fn label(hash: &Hash) -> Option<String> {
-    let engine = config::engine(EngineKind::default()).ok()?;
+/// A number for all that decides about the code of an image, beside the image.
+pub(super) fn settings() -> Result<u64, Error> {
+    let engine = config::engine(EngineKind::default())?;
     let mut settings = DefaultHasher::new();
     env!("HB_WASM64_SOURCES").hash(&mut settings);
     // All kinds of engines have the same version and processor. What else they differ in follows from the image.
     engine.precompile_compatibility_hash().hash(&mut settings);
+    Ok(settings.finish())
+}
+
+/// What a file is called, and what its seal is for. `None` where there can be no engine.
+fn label(hash: &Hash) -> Option<String> {
+    let settings = settings().ok()?;
     let mut label = String::with_capacity(2 * hash.len() + 17);
     for byte in hash {
         write!(label, "{byte:02x}").ok()?;
     }
-    write!(label, "-{:016x}", settings.finish()).ok()?;
+    write!(label, "-{settings:016x}").ok()?;
     Some(label)
 }

@@ -3,6 +3,7 @@
 //!
 //! Where compiled code is kept on disk, that is looked at first, by a thread of its own: what is there waits for no compiler.
 
+mod artifact;
 mod cache;
 mod disk;
 mod lanes;
@@ -13,6 +14,7 @@ use crate::image::{self, Abandoned, Compiled, Hash};
 use crate::limits::NODE_IMAGE_BYTES;
 use crate::reaper;
 use crate::task::LinkedImage;
+pub use artifact::{artifact, of_artifact};
 use cache::Cache;
 use disk::Kept;
 pub use disk::{keep_nothing_on_disk, keep_on_disk};
