@@ -31,10 +31,9 @@
 -export([write_string/2, write_string/3, malloc/2, malloc/3, free/2, free/3]).
 -export([read_memory/1, read_memory/2, write_memory/2, write_memory/3, grow/2, grow/3, output/1, output/2]).
 -export([put_file/3, put_file/4, fill_file/4, fill_file/5, read_file/2, read_file/3, list_files/2, list_files/3, remove_file/2, remove_file/3]).
--export([snapshot/1, snapshot/2, restore/2, restore/3, merge/1, merge/2, fork/1, fork/2]).
+-export([snapshot/1, snapshot/2, restore/2, restore/3, merge/1, merge/2, fork/1, fork/2, renew/2]).
 -export([read_state/1, read_state/2, write_state/3, write_state/4]).
--export([migrate/2, migrate/3]).
--export([log_level/1, time_slice/1]).
+-export([migrate/2, migrate/3, log_level/1, time_slice/1]).
 -export_type([handle/0, import_ref/0, func/0, value/0, request/0, import_fun/0, description/0]).
 -export_type([file_kind/0, snapshot/0, snapshot_code/0, usage/0, reason/0]).
 
@@ -65,10 +64,8 @@
     imports := [{func, string(), string(), string()}],
     served := [{string(), string(), host | image | erlang | nobody}],
     exports := [{func | memory | table | global | tag, string(), string()}],
-    image := binary(),
-    mode := wasm,
-    memory := non_neg_integer(),
-    gas_used => integer(),
+    image := binary(), mode := wasm,
+    memory := non_neg_integer(), gas_used => integer(),
     status := idle | running | suspended
 }.
 -type usage() :: hb_wasm64_call:usage().
@@ -78,8 +75,7 @@
 -type snapshot_code() ::
     not_a_snapshot | unsupported_version | damaged | malformed | too_large | other_image | other_base | missing_base
     | not_a_delta | empty | other_memory.
-%% What is wrong with a snapshot; `docs/snapshot.md' describes each. The message of the reason says the same in words, which
-%% may change.
+%% See `docs/snapshot.md'. The message of the reason says the same in words, which may change.
 -type reason() ::
     {invalid_module, Text :: binary()}
     | {invalid_artifact, Text :: binary()}
@@ -438,6 +434,11 @@ fork(Handle) -> fork(Handle, #{}).
 %% @doc A second instance in the state of the first.
 -spec fork(handle(), hb_wasm64_options:operation()) -> {ok, handle()} | {error, reason()}.
 fork(Handle, Options) -> hb_wasm64_state:fork(Handle, Options).
+
+%% @doc Another instance of the same image, started with these options, that then finds the linear memory of the first: globals,
+%% files and clock are fresh. So AO's loader goes on with the memory of a process. There is no `snapshot', `output' or `main'.
+-spec renew(handle(), hb_wasm64_options:start()) -> {ok, handle()} | {error, reason()}.
+renew(Handle, Options) -> hb_wasm64_state:renew(Handle, Options).
 
 %% @equiv read_state(Handle, #{})
 -spec read_state(handle()) -> {ok, Memory :: binary(), SideState :: binary() | none} | {error, reason()}.

@@ -13,7 +13,8 @@
     | {start, Options :: map()}
     | {grow, Bytes :: non_neg_integer()}
     | {restore, State :: {raw | whole, [binary()]}, Options :: map()}
-    | {fork, hb_wasm64_nif:handle()}.
+    | {fork, hb_wasm64_nif:handle()}
+    | {renew, hb_wasm64_nif:handle(), Options :: map()}.
 %% What runs code of the image, or may take many slices. The options are those of the engine: see
 %% {@link hb_wasm64_options}.
 -type imports() :: zero | {function, fun((State :: term(), map(), User :: term()) -> term())} | {handler, pid()}.
@@ -158,7 +159,8 @@ enter(#call{handle = Handle, operation = Operation, deadline = Deadline} = Call,
             end;
         {grow, Bytes} -> hb_wasm64_nif:grow(Handle, Ref, Ticket, Deadline, Bytes);
         {restore, State, Options} -> hb_wasm64_nif:restore(Handle, Ref, Ticket, Deadline, State, Options);
-        {fork, Other} -> hb_wasm64_nif:fork(Handle, Ref, Ticket, Deadline, Other)
+        {fork, Other} -> hb_wasm64_nif:fork(Handle, Ref, Ticket, Deadline, Other);
+        {renew, Other, Options} -> hb_wasm64_nif:renew(Handle, Ref, Ticket, Deadline, Other, Options)
     end.
 
 resume(#call{handle = Handle, deadline = Deadline} = Call, Ref, Ticket) ->

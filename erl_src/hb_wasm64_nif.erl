@@ -12,7 +12,7 @@
 -export([memory_size/3, output/4, read/5, read_dirty/6, read_all/4, write/5, write_dirty/6, write_all/5]).
 -export([put_file/6, put_lazy_file/6, fill_file/6, read_file/5, list_files/5, remove_file/6]).
 -export([read_string/5, read_string_dirty/6, grow/5]).
--export([snapshot/6, read_state/4, merge/3, give_up_job/1, restore/6, fork/5]).
+-export([snapshot/6, read_state/4, merge/3, give_up_job/1, restore/6, fork/5, renew/6]).
 -export([async_new/1, async_done/2, async_cancel/1]).
 -export([now/0, log_to/1, logged/1, log_level/1, time_slice/1, set_limit/2, is_lowered/1]).
 -export([keep_on_disk/3, keep_nothing_on_disk/0, artifact/4, load_artifact/4]).
@@ -242,6 +242,9 @@ restore(_Handle, _Ref, _Ticket, _Deadline, _State, _Options) -> erlang:nif_error
 
 -spec fork(handle(), reference(), ticket(), deadline(), handle()) -> step().
 fork(_Handle, _Ref, _Ticket, _Deadline, _Other) -> erlang:nif_error(nif_not_loaded).
+
+-spec renew(handle(), reference(), ticket(), deadline(), handle(), options()) -> step().
+renew(_Handle, _Ref, _Ticket, _Deadline, _Other, _Options) -> erlang:nif_error(nif_not_loaded).
 
 %% A reference for a call that `Driver' drives for the calling process. One message `{hb_wasm64, Ref, {done, Result}}' comes
 %% of it, when the driver says so or dies, unless it is cancelled before.

@@ -15,7 +15,9 @@
 %%     too</td></tr>
 %% <tr><td>`time'</td><td>calls, `start', files</td><td>that of the call around it, or 0</td><td>what the clock of a guest built
 %%     with Emscripten or for WASI shows, in milliseconds since 1970. In `start' it is that of constructors and of `main', in
-%%     functions on files that of the file</td></tr>
+%%     functions on files that of the file. `start' and `renew' also accept `{First, Step}': a clock of the instance, which shows
+%%     `First' to the first look at it and `Step' more to each that follows, whatever `time' a call has. It is part of the
+%%     state</td></tr>
 %% <tr><td>`intercept'</td><td>`call/6', `call_async'</td><td>`[]'</td><td>modules whose imports go to the import function or
 %%     handler though the engine could serve them</td></tr>
 %% <tr><td>`gas'</td><td>calls, `start'</td><td>9,000,000,000,000,000</td><td>gas that a guest with a meter may use: see `docs/meters.md'.
@@ -114,7 +116,7 @@
     timeout => timeout(),
     fuel => non_neg_integer() | infinity,
     gas => non_neg_integer(),
-    time => non_neg_integer(),
+    time => non_neg_integer() | {First :: non_neg_integer(), Step :: non_neg_integer()},
     initialize => boolean() | main,
     mode => wasm | aot,
     args => [binary()],
@@ -197,6 +199,10 @@ option(holder) -> {[migrate], erlang, self(), fun holder/1};
 option(max) -> {[read_string], erlang, ?MAX_STRING_BYTES, fun max/1};
 option(_Unknown) -> unknown.
 
+%% Only an instance that is started can have a clock of its own.
+option(time, start) -> {[start], engine, 0, fun clock/1};
+option(Key, _Api) -> option(Key).
+
 timeout(infinity) -> {ok, infinity};
 timeout(Timeout) when is_integer(Timeout), Timeout >= 0, Timeout =< ?MAX_TIMEOUT -> {ok, Timeout};
 timeout(_Other) -> error.
@@ -213,6 +219,15 @@ gas(_Other) -> error.
 
 time(Time) when is_integer(Time), Time >= 0, Time =< ?MAX_TIME -> {ok, Time};
 time(_Other) -> error.
+
+%% A clock of the instance's own.
+clock({First, Step} = Clock) ->
+    case {time(First), time(Step)} of
+        {{ok, _}, {ok, _}} -> {ok, Clock};
+        _ -> error
+    end;
+clock(Time) ->
+    time(Time).
 
 intercept(Modules) ->
     try lists:map(fun unicode:characters_to_binary/1, Modules) of
@@ -344,7 +359,7 @@ parse(_Api, Options) ->
     {error, {invalid_option, options, Options}}.
 
 parse([{Key, Value} | Rest], Api, Parsed) ->
-    case check(option(Key), Api, Value) of
+    case check(option(Key, Api), Api, Value) of
         {ok, Side, Checked} -> parse(Rest, Api, add(Side, Key, Checked, Parsed));
         error -> {error, {invalid_option, Key, Value}}
     end;
@@ -383,7 +398,8 @@ engine(#parsed{engine = Engine}) -> Engine.
 %% @doc Those of the engine's options of a start that say what the program is given.
 -spec gives(map()) -> [atom()].
 gives(Options) ->
-    [Key || Key <- [args, env, files, preopens, seed, stdin], is_map_key(Key, Options)].
+    [Key || Key <- [args, env, files, preopens, seed, stdin], is_map_key(Key, Options)] ++
+        [time || #{time := {_, _}} <- [Options]].
 
 %% @doc The value of an option that the Erlang side uses.
 -spec value(atom(), parsed()) -> term().

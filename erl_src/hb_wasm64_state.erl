@@ -2,7 +2,7 @@
 -module(hb_wasm64_state).
 
 -export([describe/2]).
--export([snapshot/2, snapshot/4, restore/3, merge/2, fork/2, read_state/2, write_state/4]).
+-export([snapshot/2, snapshot/4, restore/3, merge/2, fork/2, renew/2, read_state/2, write_state/4]).
 
 -spec describe(hb_wasm64:handle(), term()) -> {ok, hb_wasm64:description()} | {error, hb_wasm64:reason()}.
 describe(Handle, Options) ->
@@ -55,17 +55,35 @@ merge(Snapshot, Options) ->
 
 -spec fork(hb_wasm64:handle(), term()) -> {ok, hb_wasm64:handle()} | {error, hb_wasm64:reason()}.
 fork(Handle, Options) ->
-    within(Options, fun(Deadline) ->
-        case hb_wasm64_nif:new_sibling(Handle) of
-            {ok, Other} ->
-                case run(Handle, {fork, Other}, Deadline) of
-                    ok -> {ok, Other};
-                    {error, _} = Error -> Error
-                end;
-            {error, _} = Error ->
-                Error
-        end
-    end).
+    within(Options, fun(Deadline) -> sibling(Handle, fun(Other) -> {fork, Other} end, Deadline) end).
+
+sibling(Handle, Operation, Deadline) ->
+    case hb_wasm64_nif:new_sibling(Handle) of
+        {ok, Other} ->
+            case run(Handle, Operation(Other), Deadline) of
+                ok -> {ok, Other};
+                {error, _} = Error -> Error
+            end;
+        {error, _} = Error ->
+            Error
+    end.
+
+%% Where what it prints goes, and a state, are no options of this one.
+-spec renew(hb_wasm64:handle(), term()) -> {ok, hb_wasm64:handle()} | {error, hb_wasm64:reason()}.
+renew(_Handle, #{snapshot := Snapshot}) ->
+    {error, {invalid_option, snapshot, Snapshot}};
+renew(_Handle, #{output := Output}) ->
+    {error, {invalid_option, output, Output}};
+renew(_Handle, #{initialize := main}) ->
+    {error, {invalid_option, initialize, main}};
+renew(Handle, Options) ->
+    case hb_wasm64_options:parse(start, Options) of
+        {ok, Parsed} ->
+            Engine = hb_wasm64_options:engine(Parsed),
+            sibling(Handle, fun(Other) -> {renew, Other, Engine} end, hb_wasm64_options:deadline(Parsed));
+        {error, _} = Error ->
+            Error
+    end.
 
 -spec read_state(hb_wasm64:handle(), term()) -> {ok, binary(), binary() | none} | {error, hb_wasm64:reason()}.
 read_state(Handle, Options) ->

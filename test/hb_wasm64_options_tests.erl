@@ -74,6 +74,7 @@ functions() ->
         {restore, Only, fun(H, O) -> hb_wasm64:restore(H, Snapshot, O) end},
         {merge, Only, fun(_, O) -> hb_wasm64:merge(Snapshot, O) end},
         {fork, Only, fun(H, O) -> hb_wasm64:fork(H, O) end},
+        {renew, [timeout, fuel, gas, time, initialize], fun(H, O) -> hb_wasm64:renew(H, O) end},
         {read_state, Only, fun(H, O) -> hb_wasm64:read_state(H, O) end},
         {write_state, Only, fun(H, O) -> hb_wasm64:write_state(H, <<>>, none, O) end},
         {migrate, [timeout, holder], fun(H, O) -> hb_wasm64:migrate(H, nonode, O) end},

@@ -28,7 +28,7 @@ mod touched;
 pub mod value;
 
 pub use declared::engine_kind;
-pub use hb_wasm64_host::{FileKind, Given, Initialize, NotGiven, Runtime, Standard, Unserved};
+pub use hb_wasm64_host::{Clock, FileKind, Given, Initialize, NotGiven, Runtime, Standard, Unserved};
 pub use hb_wasm64_rewrite::meter::MODULE as METER_MODULE;
 pub use import::{ImportInfo, Served};
 pub use instance::{

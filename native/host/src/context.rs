@@ -9,7 +9,7 @@ use crate::state::State;
 pub(crate) struct HostCtx<'a> {
     pub(crate) memory: Memory<'a>,
     pub(crate) state: &'a mut State,
-    /// The program's clock: milliseconds since 1970.
+    /// What the program's clock shows at the next look: milliseconds since 1970.
     pub(crate) now: u64,
     /// Which Emscripten has built the image.
     pub(crate) abi: Abi,
@@ -34,8 +34,25 @@ impl HostCtx<'_> {
 }
 
 impl HostCtx<'_> {
-    /// What the clocks of the program show: nanoseconds since 1970. It is the caller's time, or that to which the program has
-    /// slept, if that is later.
+    /// What the program's clock shows to a look, in milliseconds since 1970. One that ticks goes on.
+    pub(crate) fn look(&mut self) -> u64 {
+        let shown = self.now;
+        if let Some(clock) = &mut self.state.program.clock {
+            clock.tick(1);
+            self.now = self.now.max(clock.next);
+        }
+        shown
+    }
+
+    /// What the clocks of the program show to a look: nanoseconds since 1970. It is the caller's time, or that to which the program
+    /// has slept, if that is later.
+    pub(crate) fn look_closely(&mut self) -> u64 {
+        let shown = self.nanoseconds();
+        self.look();
+        shown
+    }
+
+    /// The same without a look.
     pub(crate) fn nanoseconds(&self) -> u64 {
         const MILLISECOND: u64 = 1_000_000;
         self.now.saturating_mul(MILLISECOND).max(self.state.program.awake)

@@ -16,8 +16,10 @@ pub(crate) fn with_host<T: Embedder, R>(
     work: impl FnOnce(&mut HostCtx<'_>) -> Result<R, Fault>,
 ) -> wasmtime::Result<R> {
     let (width, abi) = (store.data().width(), store.data().abi());
-    let slept = store.data().state().map_or(0, |state| state.program.awake / 1_000_000);
-    let now = store.data().now().max(slept);
+    let program = store.data().state().map(|state| &state.program);
+    let slept = program.map_or(0, |program| program.awake / 1_000_000);
+    let own = program.and_then(|program| program.clock).map(|clock| clock.next);
+    let now = own.unwrap_or_else(|| store.data().now()).max(slept);
     let fuel = store.get_fuel()?;
     let budget = fuel.saturating_mul(BYTES_PER_FUEL).saturating_add(BYTES_PER_FUEL - 1);
     let (bytes, data) = match store.data().memory() {
@@ -28,6 +30,10 @@ pub(crate) fn with_host<T: Embedder, R>(
     state.files.begin_work(budget);
     let mut host = HostCtx { memory: Memory::new(bytes, width, budget), now, state, abi };
     let result = work(&mut host);
+    let stamps = host.state.files.stamps();
+    if let Some(clock) = &mut host.state.program.clock {
+        clock.tick(stamps);
+    }
     let used = host.memory.used().saturating_add(host.state.files.paid());
     let given_up = host.state.files.given_up();
     if given_up == Some(GivenUp::NoRoom) {

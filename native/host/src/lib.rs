@@ -66,7 +66,7 @@ pub use failure::Failure;
 pub use files::FileKind;
 pub use memory::Width;
 pub use outside::FileError;
-pub use program::{Given, Initialize, NotGiven};
+pub use program::{Clock, Given, Initialize, NotGiven};
 pub use random::Random;
 pub use runtime::Runtime;
 pub use serve::{serve, serve_at_once};

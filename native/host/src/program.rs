@@ -41,6 +41,24 @@ pub struct Given {
     pub preopens: Option<Vec<Vec<u8>>>,
     /// Files that it finds: absolute paths, and their contents.
     pub files: Option<Vec<(Vec<u8>, Vec<u8>)>>,
+    /// A clock of its own, that ticks.
+    pub clock: Option<Clock>,
+}
+
+/// A clock that goes on with each look at it, and not otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clock {
+    /// What it shows next, in milliseconds since 1970.
+    pub next: u64,
+    /// By how much it goes on then.
+    pub step: u64,
+}
+
+impl Clock {
+    /// As after so many looks.
+    pub(crate) fn tick(&mut self, looks: u64) {
+        self.next = self.next.saturating_add(self.step.saturating_mul(looks));
+    }
 }
 
 /// Why something cannot be given: what it is called.
@@ -127,6 +145,8 @@ pub(crate) struct Program {
     pub(crate) random: Option<Random>,
     /// How far its clocks have come by sleeping: nanoseconds since 1970. They do not go back behind this.
     pub(crate) awake: u64,
+    /// A clock of its own: it is not the caller's then.
+    pub(crate) clock: Option<Clock>,
 }
 
 impl Program {
@@ -146,6 +166,7 @@ impl Program {
             env: given.env.map(|env| Strings::new(variables(&env))),
             random: given.seed.map(|seed| Random::new(&seed)),
             awake: 0,
+            clock: given.clock,
         }
     }
 
@@ -165,7 +186,8 @@ impl Program {
     /// [`DecodeError::NoRoom`].
     pub(crate) fn copy(&self) -> Result<Program, DecodeError> {
         let env = self.env.as_ref().map(Strings::copy).transpose()?;
-        Ok(Program { args: self.args.copy()?, env, random: self.random.clone(), awake: self.awake })
+        let (random, awake, clock) = (self.random.clone(), self.awake, self.clock);
+        Ok(Program { args: self.args.copy()?, env, random, awake, clock })
     }
 
     /// Bytes that [`encode`](Self::encode) gives.
@@ -183,6 +205,7 @@ impl Program {
     /// u32  E + 1, how many variables of the environment, or 0 where it is that of the runtime; E times u32 size and the bytes
     /// u64  I, and the bytes of the input
     /// u32  whether there are random bytes: 0, or 1 and 32 bytes of the key, u64 how many bytes of the stream are used
+    /// u64  what its own clock shows next, and u64 by how much that goes on; nothing where it has none
     /// ```
     pub(crate) fn encode(&self, input: &[u8], out: &mut Counted<'_, impl Sink>) {
         self.put(input, out);
@@ -208,6 +231,10 @@ impl Program {
                 out.put(random.key());
                 out.u64(random.position());
             }
+        }
+        if let Some(clock) = self.clock {
+            out.u64(clock.next);
+            out.u64(clock.step);
         }
     }
 
@@ -235,13 +262,17 @@ impl Program {
             1 => Some(Random::at(from.array()?, from.u64()?)),
             _ => return Err("invalid random bytes of a program".into()),
         };
+        let clock = match from.0.is_empty() {
+            true => None,
+            false => Some(Clock { next: from.u64()?, step: from.u64()? }),
+        };
         if !from.0.is_empty() {
             return Err(MANY.into());
         }
         let mut input = Vec::new();
         input.try_reserve_exact(rest.len()).map_err(|_| DecodeError::NoRoom)?;
         input.extend_from_slice(rest);
-        Ok((Program { args, env, random, awake }, input))
+        Ok((Program { args, env, random, awake, clock }, input))
     }
 }
 
@@ -314,6 +345,7 @@ mod tests {
                 seed,
                 preopens,
                 files: None,
+                clock: None,
             })
     }
 

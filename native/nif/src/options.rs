@@ -3,7 +3,7 @@
 use crate::atoms;
 use hb_wasm64_engine::error::Error as Failure;
 use hb_wasm64_engine::image::Image;
-use hb_wasm64_engine::{CallOptions, Initialize, METER_MODULE, NotGiven, StartRequest};
+use hb_wasm64_engine::{CallOptions, Clock, Initialize, METER_MODULE, NotGiven, StartRequest};
 use rustler::{Atom, Binary, Decoder, Encoder, Env, Error, MapIterator, NifResult, Term};
 use std::sync::LazyLock;
 use std::time::Instant;
@@ -52,7 +52,13 @@ pub fn start(term: Term<'_>) -> NifResult<StartRequest> {
         } else if key == atoms::gas() {
             request.gas = Some(value.decode()?);
         } else if key == atoms::time() {
-            request.time = value.decode()?;
+            match value.decode::<(u64, u64)>() {
+                Ok((next, step)) => {
+                    request.time = next;
+                    request.given.clock = Some(Clock { next, step });
+                }
+                Err(_) => request.time = value.decode()?,
+            }
         } else if key == atoms::initialize() {
             request.initialize = initialize(value.decode()?);
         } else if key == atoms::memory() {

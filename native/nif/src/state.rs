@@ -211,6 +211,28 @@ fn fork<'a>(
     Ok(operation.step(|it| handle.instance.fork(it.caller(), &other.instance, Slice::Long)))
 }
 
+/// Starts another instance as the options say, which finds the linear memory of this one.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn renew<'a>(
+    env: Env<'a>,
+    handle: Term<'a>,
+    reference: Term<'a>,
+    ticket: u64,
+    deadline: Deadline,
+    other: Term<'a>,
+    options: Term<'a>,
+) -> NifResult<Term<'a>> {
+    let (Some(handle), Some(other)) = (handle::decode(handle)?, handle::decode(other)?) else {
+        return Ok(not_local(env));
+    };
+    let request = options::start(options)?;
+    if let Some(refused) = options::refused(env, options, &request) {
+        return Ok(refused);
+    }
+    let operation = Operation::new(env, &handle, reference, ticket).within(deadline);
+    Ok(operation.step(|it| handle.instance.renew(it.caller(), &other.instance, request, Slice::Long)))
+}
+
 /// `{ok, Scope, Ticket}`: the instance is nobody else's until the ticket is cancelled or the process ends.
 #[rustler::nif]
 fn hold<'a>(env: Env<'a>, handle: Term<'a>, reference: Term<'a>, ticket: u64) -> NifResult<Term<'a>> {

@@ -152,6 +152,21 @@ impl<O: Clone, P: Copy + PartialEq> Instance<O, P> {
         })
     }
 
+    /// Starts `other`, a new instance of the same image, as the request says; then it finds the linear memory of this one.
+    pub fn renew<F: Fn() -> O>(
+        &self,
+        caller: Caller<'_, P, F>,
+        other: &Instance<O, P>,
+        request: StartRequest,
+        slice: Slice,
+    ) -> Step<O> {
+        let port = other.port.clone();
+        port.bound(request.bounds);
+        self.command(caller, slice, None, |ticket, cancelled| {
+            Command::Renew(Starting { ticket, cancelled, request, beside: 0 }, port)
+        })
+    }
+
     fn command<F: Fn() -> O>(
         &self,
         caller: Caller<'_, P, F>,

@@ -126,6 +126,11 @@ impl Reading {
         ranges.map(|range| range.len() as u64).sum::<u64>() + self.entries * ENTRY_BYTES
     }
 
+    /// Bytes of the memory that callers read and write.
+    pub(crate) fn linear_size(&self, store: &StoreContextMut<'_, impl Surroundings>) -> u64 {
+        self.items.linear_memory().map_or(0, |memory| memory.data_size(store) as u64)
+    }
+
     /// Reads out the state and lets `look` see it.
     ///
     /// # Errors
@@ -242,6 +247,23 @@ pub(crate) fn copy_memories(
         }
     }
     Ok(())
+}
+
+/// Copies the linear memory to that of an instance of the same image, which is as large or larger, with zeros behind.
+///
+/// # Errors
+/// [`Error::Host`] where there is no room to find out what to copy; [`Error::Cancelled`].
+pub(crate) fn copy_linear_memory(
+    reading: &Reading,
+    from: &mut StoreContextMut<'_, impl Surroundings>,
+    to: &mut StoreContextMut<'_, impl Surroundings>,
+    cancellation: Cancellation<'_>,
+) -> Result<(), Error> {
+    let target = Items::of(to)?;
+    let Some(index) = target.linear else { return Ok(()) };
+    let Some(memory) = reading.items.memories(from, &reading.candidates).nth(index) else { return Ok(()) };
+    let (bytes, initial) = target.memory_mut(to, index, true)?;
+    pages::put_memory(bytes, memory.bytes, memory.candidates, &initial, cancellation)
 }
 
 /// Copies all of the linear memory to `out`, which is as large. Pages that nobody has touched are not read.

@@ -56,6 +56,34 @@ pub(super) fn put_raw(
     Ok(())
 }
 
+/// Makes `from`, which is zeros outside of `candidates`, all of a memory that is zeros outside of `initial` and at least as large,
+/// with zeros behind it.
+///
+/// # Errors
+/// [`Error::Cancelled`]; the memory is neither what it was nor what it should be then.
+pub(super) fn put_memory(
+    memory: &mut [u8],
+    from: &[u8],
+    candidates: &[Range<usize>],
+    initial: &[Range<usize>],
+    cancellation: Cancellation,
+) -> Result<(), Error> {
+    let mut at = 0;
+    let ends = std::iter::once(memory.len()..memory.len());
+    for range in candidates.iter().cloned().chain(ends) {
+        let (start, end) = (range.start / PAGE * PAGE, range.end.max(at));
+        // What is between two of them holds zeros.
+        for gap in initial.iter().skip_while(|gap| gap.end <= at).take_while(|gap| gap.start < start) {
+            let gap = gap.start.max(at)..gap.end.min(start);
+            clear(memory.get_mut(gap).unwrap_or_default(), cancellation)?;
+        }
+        let pages = from.get(start..end.min(from.len())).unwrap_or_default();
+        put_pages(memory.get_mut(start..end).unwrap_or_default(), pages, start, initial, cancellation)?;
+        at = end;
+    }
+    Ok(())
+}
+
 /// Zeros memory without writing to pages that are zero already: they may be shared with other instances.
 fn clear(memory: &mut [u8], cancellation: Cancellation) -> Result<(), Error> {
     for page in memory.chunks_mut(PAGE) {

@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Restore(Starting, Snapshots),
     /// Start another instance in the state of this one. The port is the other's.
     Fork(Starting, Arc<Port>),
+    /// Start another instance as the request says, which finds the linear memory of this one.
+    Renew(Starting, Arc<Port>),
     /// Call a function.
     Call(Call),
     /// Let a closure see the linear memory, empty where there is none.

@@ -21,7 +21,7 @@ pub(crate) use command::{Call, Command, LongAccessing, Outcome, Starting, Target
 pub use contents::Contents;
 pub use link::LinkedImage;
 pub(crate) use port::Port;
-use start::{fork, restore, start, view};
+use start::{fork, renew, restore, start, view};
 
 use crate::declared::AddressSpace;
 use crate::error::{Error, Limit};
@@ -83,6 +83,10 @@ pub(crate) async fn run(image: Arc<LinkedImage>, port: Arc<Port>) {
             Command::Fork(starting, other) => {
                 let result = fork(store.as_context_mut(), &other, &starting).await;
                 (starting.ticket, result.and_then(|forked| other.hand_over(forked)))
+            }
+            Command::Renew(starting, other) => {
+                let result = renew(store.as_context_mut(), &other, &starting).await;
+                (starting.ticket, result.and_then(|renewed| other.hand_over(renewed)))
             }
             Command::Restore(starting, snapshots) => {
                 let (ticket, cancelled) = (starting.ticket, starting.cancelled.clone());
@@ -170,9 +174,10 @@ async fn serve(mut store: StoreContextMut<'_, Data>, command: Command) {
             };
         }
         // `run` serves these, where no call is in progress.
-        Command::View(starting, _) | Command::Restore(starting, _) | Command::Fork(starting, _) => {
-            (starting.ticket, Err(in_progress()))
-        }
+        Command::View(starting, _)
+        | Command::Restore(starting, _)
+        | Command::Fork(starting, _)
+        | Command::Renew(starting, _) => (starting.ticket, Err(in_progress())),
         // Only `suspend` waits for answers; `instance` sends none elsewhere.
         Command::Answer(_) => return,
     };

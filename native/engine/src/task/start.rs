@@ -143,6 +143,27 @@ pub(super) async fn fork(
     done(store, result)
 }
 
+/// Another instance that is started as the request says, and then finds the linear memory of this one: what AO's loader does
+/// with a memory that it is given.
+pub(super) async fn renew(
+    mut from: StoreContextMut<'_, Data>,
+    other: &Arc<Port>,
+    starting: &Starting,
+) -> Result<Store<Data>, Error> {
+    let port = from.data().port.clone();
+    let cancellation = Cancellation::by(&starting.cancelled);
+    let image = from.data().image.clone();
+    let mut store = fresh(&image, other, starting).await?;
+    let mut context = store.as_context_mut();
+    let put = async {
+        let reading = read(&port, &mut from, starting).await?;
+        put(&mut context, &Outline::Memory(reading.linear_size(&from)), starting).await?;
+        state::copy_linear_memory(&reading, &mut from, &mut context, cancellation)
+    };
+    let result = put.await;
+    done(store, result)
+}
+
 /// Whoever polls next for somebody else must find nothing left to do of what was cancelled.
 async fn put(store: &mut StoreContextMut<'_, Data>, outline: &Outline, starting: &Starting) -> Result<(), Error> {
     let cancellation = Cancellation::by(&starting.cancelled);

@@ -18,10 +18,11 @@ pub(super) const FUNCTIONS: &[Function] = &[
 ];
 
 /// The clock, in whole seconds and milliseconds.
-fn now(host: &HostCtx<'_>) -> (i64, u32) {
+fn now(host: &mut HostCtx<'_>) -> (i64, u32) {
     const SECOND: u64 = 1000;
 
-    ((host.now / SECOND) as i64, (host.now % SECOND) as u32)
+    let now = host.look();
+    ((now / SECOND) as i64, (now % SECOND) as u32)
 }
 
 /// Where a structure has what follows its time.

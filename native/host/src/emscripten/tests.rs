@@ -340,6 +340,34 @@ fn a_program_has_a_name_and_no_environment() {
 }
 
 #[test]
+fn what_is_given_the_time_is_counted_as_javascript_looks_at_its_clock() {
+    each_width(|mut guest| {
+        let looks = |guest: &mut Guest, name: &str, args: &[i64]| {
+            guest.state.files.begin_work(u64::MAX);
+            assert!(guest.call(name, args) >= 0, "{name}");
+            guest.state.files.stamps()
+        };
+        let at = i64::from(HERE);
+        let path = guest.text(TEXT, "f");
+        guest.memory().put_i32(INTO, 0o644).unwrap();
+        let open = |flags: i32| [at, path, flags.into(), INTO as i64];
+        assert_eq!(looks(&mut guest, "__syscall_openat", &open(O_CREAT | O_WRONLY)), 1);
+        assert_eq!(looks(&mut guest, "__syscall_openat", &open(O_CREAT | O_WRONLY)), 0);
+        assert_eq!(looks(&mut guest, "__syscall_openat", &open(O_TRUNC | O_WRONLY)), 1);
+        let parts = guest.parts(&[(TEXT, 1), (TEXT, 0), (TEXT, 1)]);
+        for descriptor in [1, 3] {
+            assert_eq!(looks(&mut guest, "fd_write", &[descriptor, parts, 3, INTO as i64]), 2);
+        }
+        assert_eq!(looks(&mut guest, "__syscall_ftruncate64", &[3, 1]), 1);
+        assert_eq!(looks(&mut guest, "__syscall_fchmod", &[3, 0o600]), 1);
+        assert_eq!(looks(&mut guest, "__syscall_stat64", &[path, OTHER as i64]), 0);
+        assert_eq!(looks(&mut guest, "__syscall_unlinkat", &[at, path, 0]), 1);
+        assert_eq!(looks(&mut guest, "__syscall_mkdirat", &[at, path, 0o755]), 1);
+        assert_eq!(looks(&mut guest, "__syscall_rmdir", &[path]), 1);
+    });
+}
+
+#[test]
 fn no_arguments_do_harm() {
     each_width(|mut guest| {
         let values = [0, 1, 3, -1, -100, 0x100, 0x1fff, 0x2000, i64::MAX, i64::MIN, 0xffff_ffff];

@@ -13,6 +13,8 @@ pub(super) struct Work {
     budget: AtomicU64,
     is_spent: AtomicBool,
     is_short: AtomicBool,
+    /// How often something was given the time.
+    stamps: AtomicU64,
     /// What an operation has failed for: inode number, start and end. An end of 0 is nothing.
     wanted: [AtomicU64; 3],
 }
@@ -33,6 +35,7 @@ impl Default for Work {
             budget: AtomicU64::new(u64::MAX),
             is_spent: false.into(),
             is_short: false.into(),
+            stamps: AtomicU64::new(0),
             wanted: [const { AtomicU64::new(0) }; 3],
         }
     }
@@ -69,6 +72,15 @@ impl Work {
             (_, true) => Some(GivenUp::Spent),
             _ => None,
         }
+    }
+
+    /// Notes that something was given the time.
+    pub(super) fn stamp(&self) {
+        self.stamps.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn stamps(&self) -> u64 {
+        self.stamps.load(Ordering::Relaxed)
     }
 
     /// Notes what an operation fails for.

@@ -23,7 +23,7 @@ impl Files {
     pub(crate) fn make_directory(&mut self, at: impl Into<At>, path: &[u8], mode: u32, now: u64) -> Result<(), Errno> {
         let (directory, name) = self.vacancy(at, path, true)?;
         let node = Node::new(Kind::Directory(Default::default()), mode & 0o1777, now);
-        self.tree.create(directory, &name, node, now).map(|_| ())
+        self.tree.create(directory, &name, node, now).map(|_| self.work.stamp())
     }
 
     /// Makes a file, or one of the devices that there are.
@@ -34,7 +34,7 @@ impl Files {
             S_IFCHR => Kind::Device(Device::from_number(u64::from(device)).ok_or(Errno::PERM)?),
             _ => return Err(Errno::PERM),
         };
-        self.tree.create(directory, &name, Node::new(kind, mode, now), now).map(|_| ())
+        self.tree.create(directory, &name, Node::new(kind, mode, now), now).map(|_| self.work.stamp())
     }
 
     pub(crate) fn make_symlink(
@@ -52,7 +52,7 @@ impl Files {
         }
         let (directory, name) = self.vacancy(at, path, false)?;
         let node = Node::new(Kind::Link(target.into()), 0o777, now);
-        self.tree.create(directory, &name, node, now).map(|_| ())
+        self.tree.create(directory, &name, node, now).map(|_| self.work.stamp())
     }
 
     /// What a symbolic link holds. With an empty path, that of the link that `at` has open.
@@ -117,7 +117,7 @@ impl Files {
             return Err(Errno::NOTDIR);
         }
         self.tree.may_change(found.directory)?;
-        self.tree.remove(found.directory, &name, now)
+        self.tree.remove(found.directory, &name, now).map(|()| self.work.stamp())
     }
 
     pub(crate) fn remove_directory(&mut self, at: impl Into<At>, path: &[u8], now: u64) -> Result<(), Errno> {
@@ -140,7 +140,7 @@ impl Files {
         if !is_empty {
             return Err(Errno::NOTEMPTY);
         }
-        self.tree.remove(found.directory, &name, now)
+        self.tree.remove(found.directory, &name, now).map(|()| self.work.stamp())
     }
 
     /// Moves an entry, in the place of another one if there is one.
@@ -179,7 +179,7 @@ impl Files {
             self.tree.remove(new.directory, new_name, now)?;
         }
         let inode = self.tree.detach(old.directory, old_name, now)?;
-        self.tree.attach(new.directory, new_name, inode, now)
+        self.tree.attach(new.directory, new_name, inode, now).map(|()| self.work.stamp())
     }
 
     /// Whether an entry may go and another one come in its place.

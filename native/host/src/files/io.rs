@@ -109,6 +109,9 @@ impl Files {
                 if let Some(stream) = &self.stream {
                     self.work.noted(stream.print(to, bytes).map_err(|_| NoRoom))?;
                 }
+                if !bytes.is_empty() {
+                    self.work.stamp();
+                }
                 return Ok(bytes.len());
             }
         };
@@ -122,6 +125,7 @@ impl Files {
         let most = usize::try_from(FILE_BYTES - start).unwrap_or(usize::MAX);
         let count = self.put(description.inode, start, bytes.get(..most).unwrap_or(bytes))?;
         self.tree.node_mut(description.inode)?.touch(now);
+        self.work.stamp();
         if offset.is_none() {
             self.descriptors.get_mut(fd)?.offset = start + count as u64;
         }

@@ -62,11 +62,11 @@ impl Files {
 
     pub(crate) fn change_mode(&mut self, at: i32, path: &[u8], mode: u32, flags: i32, now: u64) -> Result<(), Errno> {
         allow(flags, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)?;
-        set_mode(self.node_mut(at, path, flags)?, mode, now)
+        set_mode(self.node_mut(at, path, flags)?, mode, now).map(|()| self.work.stamp())
     }
 
     pub(crate) fn change_mode_of_open(&mut self, fd: i32, mode: u32, now: u64) -> Result<(), Errno> {
-        set_mode(self.opened_mut(fd)?, mode, now)
+        set_mode(self.opened_mut(fd)?, mode, now).map(|()| self.work.stamp())
     }
 
     /// Sets the user and the group; `u32::MAX` leaves one as it is.
@@ -80,11 +80,13 @@ impl Files {
     ) -> Result<(), Errno> {
         allow(flags, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)?;
         set_owner(self.node_mut(at, path, flags)?, owner, now);
+        self.work.stamp();
         Ok(())
     }
 
     pub(crate) fn change_owner_of_open(&mut self, fd: i32, owner: (u32, u32), now: u64) -> Result<(), Errno> {
         set_owner(self.opened_mut(fd)?, owner, now);
+        self.work.stamp();
         Ok(())
     }
 
@@ -112,6 +114,9 @@ impl Files {
             modified: modified.or(node.times.modified, now),
             changed: now,
         };
+        if times.contains(&SetTime::Now) {
+            self.work.stamp();
+        }
         Ok(())
     }
 
@@ -147,6 +152,7 @@ impl Files {
         let result = self.tree.change(inode, |contents, _| contents.resize(size))?;
         self.work.noted(result)?;
         self.tree.node_mut(inode)?.touch(now);
+        self.work.stamp();
         Ok(())
     }
 

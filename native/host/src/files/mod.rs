@@ -127,6 +127,11 @@ impl Files {
         self.work.paid()
     }
 
+    /// How often something was given the time since then: as often as a program of Emscripten's looks at the clock for it.
+    pub(crate) fn stamps(&self) -> u64 {
+        self.work.stamps()
+    }
+
     /// Why an operation was given up since then, if one was. The program must not see that: another computer has the room,
     /// and another call the fuel.
     pub(crate) fn given_up(&self) -> Option<GivenUp> {

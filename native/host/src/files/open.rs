@@ -70,6 +70,7 @@ impl Files {
             let result = self.tree.change(inode, |contents, _| contents.resize(0))?;
             self.work.noted(result)?;
             self.tree.node_mut(inode)?.touch(now);
+            self.work.stamp();
         }
         self.describe(inode, flags)
     }
@@ -84,7 +85,9 @@ impl Files {
             _ if found.slash => Err(Errno::ISDIR),
             Target::Missing => {
                 let node = Node::new(Kind::File(Contents::default()), mode, now);
-                Ok((self.tree.create(found.directory, &name, node, now)?, true))
+                let inode = self.tree.create(found.directory, &name, node, now)?;
+                self.work.stamp();
+                Ok((inode, true))
             }
             _ if exclusive => Err(Errno::EXIST),
             Target::Descriptor(_) => Err(Errno::LOOP),

@@ -54,7 +54,7 @@ fn no_time(host: &HostCtx<'_>) -> u64 {
 }
 
 fn now(host: &mut HostCtx<'_>, _: Args<'_>) -> Result<u64, Fault> {
-    Ok((host.now as f64).to_bits())
+    Ok((host.look() as f64).to_bits())
 }
 
 fn is_monotonic(_: &mut HostCtx<'_>, _: Args<'_>) -> Result<u64, Fault> {
