@@ -3,8 +3,10 @@
 # them on Node. See parity/README.md. Called by `make parity`, which has built everything.
 #   IMAGES=directory, LOADER=directory   see scripts/images.sh
 #   LEGACY=directory                     images of AO's first year; those that are not there are not run
-#   PARITY_IMAGES='aos2_0_6 sqlite'      only these
+#   PARITY_IMAGES='aos2_0_6 sqlite'      only these; 'none' for none
 #   PARITY_OPTIONS='snapshot 100'        each message to an instance started from a snapshot, time slices of 100 us
+#   PARITY_UNITS='aos2_0_6'              only these as in compute units; '' for none
+#   PARITY_SLOTS=401                     so many slots of each, that of the process included
 #   PARITY_REQUIRED=1                    fail where it cannot be run; otherwise that is said and no failure
 set -eu
 cd "$(dirname "$0")/.."
@@ -37,6 +39,20 @@ if [ "${1:-}" = --run ]; then
             erl +Bd -noinput -pa _build/default/lib/hb_wasm64/ebin "$PARITY_TMP" -run parity main \
                 "$(image "$3")" "$PARITY_TMP/$3.sequence" "$PARITY_TMP/$3.engine" $PARITY_OPTIONS
             ;;
+        unit)
+            # The loader, then the library, which goes on from the loader's checkpoints, and the loader from the library's.
+            unit=$PARITY_TMP/$3.unit
+            mkdir "$unit"
+            format=$(node parity/images.mjs "$3")
+            node parity/slots.mjs "$3" "$PARITY_SLOTS" >"$unit/slots"
+            wasm=$(image "$3")
+            # shellcheck disable=SC2086 # none or one
+            TZ=UTC node --expose-gc $PARITY_NODE_FLAG parity/unit.mjs "$LOADER" "$format" "$wasm" "$unit/slots" "$unit/loader" "$unit" </dev/null
+            erl +Bd -noinput -pa _build/default/lib/hb_wasm64/ebin "$PARITY_TMP" -run parity_unit main \
+                "$format" "$wasm" "$unit/slots" "$unit/engine" "$unit"
+            # shellcheck disable=SC2086 # none or one
+            TZ=UTC node --expose-gc $PARITY_NODE_FLAG parity/unit.mjs "$LOADER" "$format" "$wasm" "$unit/slots" "$unit/taken" "$unit" take </dev/null
+            ;;
     esac
     exit
 fi
@@ -67,10 +83,11 @@ trap 'rm -rf "$PARITY_TMP"' EXIT
 trap 'exit 1' INT TERM
 PARITY_OPTIONS=${PARITY_OPTIONS:-}
 LEGACY=${LEGACY:-../shared/data/legacy}
-export PARITY_TMP PARITY_NODE_FLAG PARITY_OPTIONS IMAGES LOADER LEGACY
+PARITY_SLOTS=${PARITY_SLOTS:-201}
+export PARITY_TMP PARITY_NODE_FLAG PARITY_OPTIONS PARITY_SLOTS IMAGES LOADER LEGACY
 
 # Compiled: an interpreter would add to what is measured.
-erlc -Werror -o "$PARITY_TMP" -pa _build/default/lib/hb_wasm64/ebin parity/parity.erl
+erlc -Werror -o "$PARITY_TMP" -pa _build/default/lib/hb_wasm64/ebin parity/parity.erl parity/parity_unit.erl
 
 # The long ones first.
 names=${PARITY_IMAGES:-}
@@ -84,20 +101,36 @@ if [ -z "$names" ]; then
         fi
     done
 fi
+# As in compute units: those of AO's own images, where nobody chooses others.
+default=
+if [ -z "${PARITY_IMAGES:-}" ]; then default="llama aos2_0_6 aos2_0_1 aos2_0_3 aos2_0_4_32 sqlite"; fi
+units=${PARITY_UNITS-$default}
+if [ "$names" = none ]; then names=; fi
 begin=$(date +%s)
 for name in $names; do
     node parity/messages.mjs "$name" >"$PARITY_TMP/$name.sequence"
 done
 # Two at a time: an image may take a gigabyte and more.
 failed=0
-for name in $names; do printf 'loader %s\nengine %s\n' "$name" "$name"; done |
-    xargs -P 2 -n 2 sh scripts/parity.sh --run || failed=1
+{
+    for name in $units; do printf 'unit %s\n' "$name"; done
+    for name in $names; do printf 'loader %s\nengine %s\n' "$name" "$name"; done
+} | xargs -P 2 -n 2 sh scripts/parity.sh --run || failed=1
 
 for name in $names; do
     if [ -f "$PARITY_TMP/$name.loader" ] && [ -f "$PARITY_TMP/$name.engine" ]; then
         node parity/compare.mjs "$name" "$PARITY_TMP/$name.loader" "$PARITY_TMP/$name.engine" || failed=1
     else
         echo "$name: did not run"
+        failed=1
+    fi
+done
+for name in $units; do
+    unit=$PARITY_TMP/$name.unit
+    if [ -f "$unit/loader" ] && [ -f "$unit/engine" ] && [ -f "$unit/taken" ]; then
+        node parity/compare-units.mjs "$name" "$unit" || failed=1
+    else
+        echo "$name, as in a compute unit: did not run"
         failed=1
     fi
 done

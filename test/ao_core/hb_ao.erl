@@ -52,6 +52,12 @@ resolve(Request, Opts) ->
 
 %% @doc Resolves each part of the request's path in turn. Every step sees the whole request, with its part as `path'.
 -spec resolve(term(), term(), map()) -> result().
+%% The request of another device, for which the base has that one meanwhile.
+resolve(Base, {as, Device, Request}, Opts) when is_map(Base), is_map(Request) ->
+    case resolve(Base#{<<"device">> => Device}, Request, Opts) of
+        {ok, Result} -> {ok, maps:merge(maps:remove(<<"device">>, Result), maps:with([<<"device">>], Base))};
+        Other -> Other
+    end;
 resolve(Base, Path, Opts) when not is_map(Path) -> resolve(Base, #{<<"path">> => Path}, Opts);
 resolve(Base, Request, Opts) ->
     Parts = hb_path:from_message(request, Request, Opts),

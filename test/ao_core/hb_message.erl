@@ -1,7 +1,7 @@
 %% @doc IDs of messages, under the name that devices ask for them. Signatures are not played here.
 -module(hb_message).
 
--export([id/1, id/2, id/3]).
+-export([id/1, id/2, id/3, signers/2, verify/3]).
 
 -spec id(map()) -> binary().
 id(Message) -> id(Message, uncommitted).
@@ -19,3 +19,13 @@ id(Message, Committers, Opts) ->
             _ -> dev_message:id(Message, Request, Opts)
         end,
     ID.
+
+%% @doc Who has signed a message: it says so in `signed-by'.
+-spec signers(map(), map()) -> [binary()].
+signers(Message, Opts) ->
+    [hb_cache:ensure_loaded(Signer, Opts) || #{<<"signed-by">> := Signer} <- [Message]].
+
+%% @doc Whether the signatures are what they should be: each but `forged'.
+-spec verify(map(), atom(), map()) -> boolean().
+verify(Message, all, Opts) ->
+    hb_cache:ensure_loaded(maps:get(<<"signature">>, Message, <<>>), Opts) =/= <<"forged">>.

@@ -18,8 +18,11 @@ defaults() ->
         preloaded_devices => [
             #{<<"name">> => Name, <<"module">> => Module}
          || {Name, Module} <- [
+                {<<"genesis-wasm@1.0">>, dev_genesis_wasm64},
+                {<<"json-iface@1.0">>, dev_json_iface},
                 {<<"message@1.0">>, dev_message},
                 {<<"multipass@1.0">>, dev_multipass},
+                {<<"patch@1.0">>, dev_patch},
                 {<<"stack@1.0">>, dev_stack},
                 {<<"test-iface@1.0">>, dev_test_iface},
                 {<<"test-kv@1.0">>, dev_test_kv},

@@ -337,15 +337,16 @@ mod tests {
             of(vec(any::<u8>(), 0..9000)),
             of(vec(any::<u8>(), 1..9)),
             of(names),
+            of((any::<u64>(), any::<u64>()).prop_map(|(next, step)| Clock { next, step })),
         )
-            .prop_map(|(args, env, stdin, seed, preopens)| Given {
+            .prop_map(|(args, env, stdin, seed, preopens, clock)| Given {
                 args,
                 env,
                 stdin,
                 seed,
                 preopens,
                 files: None,
-                clock: None,
+                clock,
             })
     }
 
@@ -390,6 +391,7 @@ mod tests {
                 seed: Some(b"seed".to_vec()),
                 preopens: None,
                 files: None,
+                clock: Some(Clock { next: 10_000, step: 1 }),
             };
             let state = State::given(Runtime::Wasi, given);
             let mut bytes = Vec::new();
