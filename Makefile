@@ -28,7 +28,8 @@ export HB SOURCE REF DRY_RUN
 # And those of make bench.
 override ROWS := $(value ROWS)
 override BASE := $(value BASE)
-export ROWS BASE
+override KERNEL := $(value KERNEL)
+export ROWS BASE KERNEL
 
 BUILD_NEEDS := erlang headers rebar3 cc rust
 TEST_NEEDS := $(BUILD_NEEDS) rustlint eunit dialyzer proper
@@ -64,7 +65,7 @@ demo-aos: build ## run AOS, which npm has: [IMAGE=file.wasm] [EVAL='code']
 parity: build ## compare AO's images with JavaScript: [IMAGES=directory] [LOADER=directory]
 	@scripts/parity.sh
 
-bench: build ## measure: [ROWS=name,...] [BASE=directory]
+bench: build ## measure: [ROWS=name,...] [BASE=directory] [KERNEL=packages]
 	@scripts/bench.sh
 
 device: build ## make packages of the device for HyperBEAM, in _build/device

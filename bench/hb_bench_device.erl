@@ -38,7 +38,7 @@ computed(Name, Title, Guest, Func, Args) ->
 %% One and the same message with either device behind its name.
 compute(Process, Device) ->
     Known = hb_opts:get(preloaded_devices),
-    Opts = #{preloaded_devices => [#{<<"name">> => <<"wasm64@1.0">>, <<"module">> => Device} | Known]},
+    Opts = ao_core:options(#{preloaded_devices => [#{<<"name">> => <<"wasm64@1.0">>, <<"module">> => Device} | Known]}),
     {ok, Base} = hb_ao:resolve(Process, <<"init">>, Opts),
     fun() ->
         {ok, Result = #{<<"results">> := Results}} = hb_ao:resolve(Base, <<"compute">>, Opts),
@@ -60,6 +60,6 @@ process(Context, Guest, Func, Args) ->
 ao_core_calls(Compute) ->
     fun(_Turns) ->
         {_, Counts} = ao_core_counter:count(Compute),
-        Calls = [Count || {{Module, Function}, Count} <- maps:to_list(Counts), {Module, Function} =/= {dev_message, get}],
+        Calls = [Count || {Name, Count} <- maps:to_list(Counts), not lists:member(Name, [{dev_message, get}, {hb_maps, get}])],
         {lists:sum(Calls), none}
     end.

@@ -1,7 +1,8 @@
 #!/bin/sh
-# usage: [ROWS=name,...] [BASE=directory] scripts/bench.sh
+# usage: [ROWS=name,...] [BASE=directory] [KERNEL=packages] scripts/bench.sh
 # Measures the library, which "make" has built: against references, or against another build of it, that in BASE, a
 # checkout with its own _build. ROWS names the rows or groups of rows to measure; one that does not exist lists them.
+# KERNEL=packages measures the rows of the device on a kernel that loads packages.
 # See bench/hb_wasm64_bench.erl for what is measured and how.
 set -eu
 base=
@@ -24,7 +25,10 @@ beams=$(mktemp -d)
 trap 'rm -rf "$beams"' EXIT
 trap 'exit 1' INT TERM
 # Compiled: the shell's and "erl -eval"'s interpreter costs more than what is measured.
-erlc -Werror -o "$beams" -pa "$ebin" bench/*.erl test/ao_core/*.erl
+packages=
+[ "${KERNEL:-}" != packages ] || packages=-DPACKAGES
+# shellcheck disable=SC2086
+erlc -Werror $packages -o "$beams" -pa "$ebin" bench/*.erl test/ao_core/*.erl
 
 # AO's images built with Emscripten, and the JavaScript that else runs them: where they can be had.
 node=$(command -v node || true)

@@ -27,9 +27,15 @@
 %% @doc Whether the node's kernel loads devices from packages.
 -spec loads_packages() -> boolean().
 loads_packages() ->
-    erlang:function_exported(hb_ao, raw, 5) orelse
-        (not erlang:module_loaded(hb_ao) andalso code:ensure_loaded(hb_ao) =:= {module, hb_ao} andalso
-            erlang:function_exported(hb_ao, raw, 5)).
+    case persistent_term:get(?MODULE, unknown) of
+        unknown ->
+            {module, hb_ao} = code:ensure_loaded(hb_ao),
+            Loads = erlang:function_exported(hb_ao, raw, 5),
+            persistent_term:put(?MODULE, Loads),
+            Loads;
+        Loads ->
+            Loads
+    end.
 
 %%% Reading
 
