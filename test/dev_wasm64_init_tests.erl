@@ -134,7 +134,7 @@ an_artifact_runs_where_the_node_allows_it_test_() ->
         {ok, Artifact} = hb_wasm64:compile(image(), #{}),
         Base = fun(Image) -> (dev_wasm64_support:base("numbers", #{<<"mode">> => <<"AOT">>}))#{<<"image">> => Image} end,
         [
-            ?assert(is_instance_of(image(), instance(ok(hb_ao:resolve(Base(Image), <<"init">>, #{wasm_allow_aot => true})))))
+            ?assert(is_instance_of(image(), instance(ok(hb_ao:resolve(Base(Image), <<"init">>, dev_wasm64_support:opts(#{wasm_allow_aot => true}))))))
          || Image <- [Artifact, image()]
         ],
         ?assertMatch({_, #{<<"status">> := 400}}, hb_ao:resolve(Base(Artifact), <<"init">>, #{}))

@@ -255,3 +255,16 @@ is_allowed() ->
 
 is_driver_in_use() ->
     lists:any(fun(Port) -> erlang:port_info(Port, name) =:= {name, "hb_beamr"} end, erlang:ports()).
+
+%%% Of a package, where Forge runs its tests
+
+-ifdef(TEST).
+-include_lib("eunit/include/eunit.hrl").
+
+%% A module with a function `f' that returns 42.
+the_device_runs_test() ->
+    Image = <<"\0asm", 1:32/little, 1, 5, 1, 16#60, 0, 1, 16#7f, 3, 2, 1, 0, 7, 5, 1, 1, "f", 0, 0, 10, 6, 1, 4, 0, 16#41, 42, 11>>,
+    {ok, Started} = dev_wasm64:init(#{<<"body">> => Image}, #{}, #{}),
+    {ok, #{<<"results">> := Results}} = dev_wasm64:compute(Started, #{<<"function">> => <<"f">>}, #{}),
+    ?assertEqual(#{<<"type">> => ok, <<"output">> => [42]}, Results).
+-endif.
