@@ -9,12 +9,13 @@ main([]) ->
     Zip = zip(Version, Keys, Ebin, Library),
     Hash = lists:flatten([io_lib:format("~2.16.0b", [Byte]) || <<Byte>> <= crypto:hash(sha256, Zip)]),
     Info = #{version => Version, sha256 => Hash, architecture => erlang:system_info(system_architecture)},
-    [folder(Out, Name, Version, Zip, Info) || Name <- ["wasm-64", "wasm64"]],
+    Folders = [{"wasm-64", "dev_wasm64"}, {"wasm64", "dev_wasm64"}, {"genesis-wasm", "dev_genesis_wasm64"}],
+    [folder(Out, Name, Root, Version, Zip, Info) || {Name, Root} <- Folders],
     io:format(
-        "device: ~ts/wasm-64 and ~ts/wasm64, for ~ts: engine ~ts, ~.1f MB zipped, ~.1f MB unpacked~n",
+        "device: ~ts in ~ts, for ~ts: engine ~ts, ~.1f MB zipped, ~.1f MB unpacked~n",
         [
-            Out, Out, maps:get(architecture, Info), Version, byte_size(Zip) / 1.0e6,
-            filelib:file_size(Library) / 1.0e6
+            lists:join(", ", [Name || {Name, _} <- Folders]), Out, maps:get(architecture, Info), Version,
+            byte_size(Zip) / 1.0e6, filelib:file_size(Library) / 1.0e6
         ]
     ).
 
@@ -57,16 +58,16 @@ info(Bytes, Time) ->
 
 %%% A folder
 
-folder(Out, Name, Version, Zip, Info) ->
+folder(Out, Name, Root, Version, Zip, Info) ->
     Dir = filename:join(Out, Name),
     _ = file:del_dir_r(Dir),
-    Sources = filelib:wildcard("erl_src/devices/{dev_wasm64,dev_wasm64_*,lib_wasm64_*}.erl"),
+    Sources = filelib:wildcard("erl_src/devices/{" ++ Root ++ "," ++ Root ++ "_*,lib_wasm64_*}.erl"),
     [write([Dir, "src", filename:basename(File)], source(Name, filename:basename(File), read(File))) || File <- Sources],
     write([Dir, "src", "wasm64_device.app.src"], io_lib:format("~tp.~n", [app(Name, Version)])),
     write([Dir, "priv", "hb_wasm64.term"], io_lib:format("~tp.~n", [Info])),
     write([Dir, "priv", "hb_wasm64.zip"], Zip),
     write([Dir, "rebar.config"], rebar_config()),
-    write([Dir, "README.md"], readme(Name)).
+    write([Dir, "README.md"], readme(Name, Root)).
 
 %% A package implements one name.
 source(Name, "dev_wasm64.erl", Source) ->
@@ -96,14 +97,14 @@ rebar_config() ->
         "{plugins, [\n    {plugin, {git_subdir, \"https://github.com/permaweb/HyperBEAM.git\", ", Ref, ", \"src/forge\"}}\n]}.\n"
     ].
 
-readme(Name) ->
+readme(Name, Root) ->
     [
         "# ", Name, "@1.0\n\n"
         "A device of HyperBEAM that runs WebAssembly. Made by `make device` of hb_wasm64, whose `docs/hyperbeam.md` tells how to\n"
         "install it.\n\n"
         "```\nrebar3 device package\nrebar3 device verify\nrebar3 device test\nrebar3 device publish --key wallet.json\n```\n\n"
         "`priv/hb_wasm64.zip` is the engine; it is for machines like the one that made this folder: `priv/hb_wasm64.term` says\n"
-        "which. What the device does stands at the top of `src/dev_wasm64.erl`.\n"
+        "which. What the device does stands at the top of `src/", Root, ".erl`.\n"
     ].
 
 read(File) ->

@@ -3,6 +3,7 @@
 # Makes what HyperBEAM's packager of devices ("Forge") takes, a folder for each name of the device:
 #   DIRECTORY/wasm-64    wasm-64@1.0
 #   DIRECTORY/wasm64     wasm64@1.0
+#   DIRECTORY/genesis-wasm  genesis-wasm@1.0
 # DIRECTORY is _build/device unless it is given. See docs/hyperbeam.md; `make device` builds the library first.
 #   HB_REF=commit   the commit of HyperBEAM whose packager the folders name
 #   EBIN=directory  where the application is compiled: _build/default/lib/hb_wasm64/ebin

@@ -174,7 +174,7 @@ an_import_takes_few_calls_of_ao_core_test_() ->
 
 only_calls_of_both_branches_are_made_test() ->
     {ok, Modules} = application:get_key(hb_wasm64, modules),
-    Devices = [Module || Module <- Modules, Prefix <- ["dev_", "lib_"], lists:prefix(Prefix, atom_to_list(Module))],
+    Devices = [Module || Module <- Modules, Prefix <- ["dev_wasm64", "lib_wasm64"], lists:prefix(Prefix, atom_to_list(Module))],
     ?assert(length(Devices) > 5),
     %% Where the kernels differ is said in one module.
     [?assertEqual([], ao_core:unportable_calls(Module)) || Module <- Devices -- [lib_wasm64_kernel]].

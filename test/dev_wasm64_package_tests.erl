@@ -9,11 +9,12 @@
 %%% A node that loads packages
 
 a_package_implements_each_name_test() ->
-    Names = [Name || Folder <- ["wasm-64", "wasm64"], {ok, Name} <- [implements(hb_packages:folder(Folder))]],
-    ?assertEqual([<<"wasm-64@1.0">>, <<"wasm64@1.0">>], Names).
+    Roots = [{"wasm-64", "dev_wasm64"}, {"wasm64", "dev_wasm64"}, {"genesis-wasm", "dev_genesis_wasm64"}],
+    Names = [Name || {Folder, Root} <- Roots, {ok, Name} <- [implements(hb_packages:folder(Folder), Root)]],
+    ?assertEqual([<<"wasm-64@1.0">>, <<"wasm64@1.0">>, <<"genesis-wasm@1.0">>], Names).
 
-implements(Folder) ->
-    {ok, Source} = file:read_file(filename:join([Folder, "src", "dev_wasm64.erl"])),
+implements(Folder, Root) ->
+    {ok, Source} = file:read_file(filename:join([Folder, "src", Root ++ ".erl"])),
     {match, [Name]} = re:run(Source, "-implements\\(<<\"(.*)\">>\\)", [{capture, all_but_first, binary}]),
     {ok, Name}.
 
@@ -40,6 +41,12 @@ a_node_test_() ->
                 ?assert(lists:keymember(hb_wasm64_nif, 1, Loaded)),
                 ?assertNot(lists:keymember(dev_wasm64, 1, Loaded))
             end}},
+            {"another device has the same engine", fun() ->
+                ?assertMatch(
+                    {ok, #{<<"device">> := <<"genesis-wasm@1.0">>}},
+                    peer:call(VM, hb_ao, resolve, [#{<<"device">> => <<"genesis-wasm@1.0">>}, <<"init">>, #{}])
+                )
+            end},
             {"the engine is outside of the package's folders, under a name of its hash", fun() ->
                 {match, [Place]} = re:run(which(VM, hb_wasm64_nif), "/(hb_wasm64_[0-9a-f]{16})/", [{capture, all_but_first, list}]),
                 ?assertNotEqual(nomatch, string:find(peer:call(VM, code, priv_dir, [hb_wasm64]), Place))
@@ -129,12 +136,12 @@ bare() -> bare([]).
 
 bare(Env) ->
     {ok, VM, _} = peer:start_link(#{connection => standard_io, wait_boot => 60_000, env => Env}),
-    {Module, Beam, File} = code:get_object_code(dev_wasm64_package),
+    {Module, Beam, File} = code:get_object_code(lib_wasm64_package),
     {module, Module} = peer:call(VM, code, load_binary, [Module, File, Beam]),
     ok = peer:call(VM, logger, set_primary_config, [level, none]),
     VM.
 
-engine(VM, Dir) -> peer:call(VM, dev_wasm64_package, engine, [Dir], 60_000).
+engine(VM, Dir) -> peer:call(VM, lib_wasm64_package, engine, [Dir], 60_000).
 
 text({error, Text}) -> unicode:characters_to_list(Text).
 

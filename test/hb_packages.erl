@@ -100,11 +100,11 @@ rename(Other, _Names) -> Other.
 
 %%% The VM
 
-%% A VM in which the operator trusts our packages under both names, and a store holds them.
+%% A VM in which the operator trusts our packages under their names, and a store holds them.
 vm(Suites) -> vm(Suites, #{}).
 
 vm(Suites, Options) ->
-    Packages = once(packages, fun() -> [{Name, package(folder(Name))} || Name <- ["wasm-64", "wasm64"]] end),
+    Packages = once(packages, fun() -> [{Name, package(folder(Name))} || Name <- ["wasm-64", "wasm64", "genesis-wasm"]] end),
     Ebin = once({ebin, Suites}, fun() -> ebin(Suites, Packages) end),
     Env = [{"HB_DEVICE_IMPLEMENTATION_DIR", maps:get(implementations, Options, filename:join(Ebin, "implementations"))}],
     Start = #{

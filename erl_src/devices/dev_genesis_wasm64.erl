@@ -1,30 +1,29 @@
-%% @doc The device `~genesis-wasm@1.0': processes of AO's legacynet, evaluated natively, with the results of AO's compute unit ("CU").
-%%
-%% <table>
-%% <tr><th>key</th><th>reads</th><th>returns</th></tr>
-%% <tr><td>`init'</td><td></td><td>the base</td></tr>
-%% <tr><td>`compute'</td><td>an assignment, with the message in `body'</td><td>the base with `results' (what `~json-iface@1.0' makes
-%%     of the CU's answer), `results/json' with that answer as a whole (`results/raw' in today's HyperBEAM), and the patches of
-%%     `results/outbox' applied by `~patch@1.0'. A request without `slot' is a dry run: the state stays as it was</td></tr>
-%% <tr><td>`normalize'</td><td>`snapshot': one of this device, or a checkpoint of a CU</td><td>the base in that state</td></tr>
-%% <tr><td>`snapshot'</td><td>the state</td><td>a message that `normalize' accepts; it is empty before the first slot</td></tr>
-%% <tr><td>`checkpoint'</td><td>the state</td><td>the same as a CU has it: the linear memory, gzipped, with its tags</td></tr>
-%% <tr><td>`import'</td><td>`import': the ID of a checkpoint; `process-id'</td><td>the process in its state, stored as the CU's device
-%%     stores it: see {@link dev_genesis_wasm64_import}</td></tr>
-%% <tr><td>`state'</td><td>the state</td><td>`body' with the linear memory</td></tr>
-%% <tr><td>`terminate'</td><td>the state</td><td>the base without it</td></tr>
-%% </table>
-%%
-%% The state is in the private part of the base. A slot does not change it: the base that `compute' returns has another one, so a
-%% slot that is computed twice on a base gives the same twice.
-%%
-%% == Errors ==
-%% What the CU refuses, with its HTTP status, is `{error, Message}'. What this node could not do (time, memory, a message that it
-%% could not read) is a failure, as {@link lib_wasm64_kernel:answer/1} has it: nothing is recorded then.
+%%% # `~genesis-wasm@1.0`: processes of AO's legacynet
+%%%
+%%% Evaluates them natively, with the results of AO's compute unit ("CU").
+%%%
+%%% | key | reads | returns |
+%%% |---|---|---|
+%%% | `init` | | the base |
+%%% | `compute` | an assignment, with the message in `body` | the base with `results` (what `~json-iface@1.0` makes of the CU's answer), `results/json` with that answer as a whole (`results/raw` in today's HyperBEAM), and the patches of `results/outbox` applied by `~patch@1.0`. A request without `slot` is a dry run: the state stays as it was |
+%%% | `normalize` | `snapshot`: one of this device, or a checkpoint of a CU | the base in that state |
+%%% | `snapshot` | the state | a message that `normalize` accepts; it is empty before the first slot |
+%%% | `checkpoint` | the state | the same as a CU has it: the linear memory, gzipped, with its tags |
+%%% | `import` | `import`: the ID of a checkpoint; `process-id` | the process in its state, stored as the CU's device stores it |
+%%% | `state` | the state | `body` with the linear memory |
+%%% | `terminate` | the state | the base without it |
+%%%
+%%% The state is in the private part of the base. A slot does not change it: the base that `compute` returns has another one, so a
+%%% slot that is computed twice on a base gives the same twice.
+%%%
+%%% ## Errors
+%%%
+%%% What the CU refuses, with its HTTP status, is `{error, Message}`. What this node could not do (time, memory, a message that it
+%%% could not read) is a failure: `{failure, Message}`, or on older kernels an error that they do not record.
 -module(dev_genesis_wasm64).
 
 -implements(<<"genesis-wasm@1.0">>).
--device_libraries([lib_wasm64_kernel, lib_wasm64_message, lib_wasm64_error]).
+-device_libraries([lib_wasm64_kernel, lib_wasm64_message, lib_wasm64_error, lib_wasm64_package]).
 
 -export([init/3, compute/3, normalize/3, snapshot/3, checkpoint/3, import/3, state/3, terminate/3]).
 

@@ -58,7 +58,7 @@
 %%% as `WASM`. Older kernels call them `wasm_timeout`, `wasm_fuel` and `wasm_allow_aot`. `read` returns at most 64 MiB on every node.
 -module(dev_wasm64).
 -implements(<<"wasm-64@1.0">>).
--device_libraries([lib_wasm64_kernel, lib_wasm64_message, lib_wasm64_error]).
+-device_libraries([lib_wasm64_kernel, lib_wasm64_message, lib_wasm64_error, lib_wasm64_package]).
 
 -export([info/1, init/3, compute/3, import/3, snapshot/3, normalize/3, terminate/3]).
 -export([instance/3]).
@@ -254,3 +254,16 @@ instance(Base, _Request, Opts) ->
     dev_wasm64_instance:find(Base, Opts).
 
 refuse(Key, Status, Text) -> lib_wasm64_error:fault(Key, Status, Text).
+
+%%% What Forge runs as the test of a package
+
+-ifdef(TEST).
+-include_lib("eunit/include/eunit.hrl").
+
+%% A module with a function `f' that returns 42.
+the_device_runs_test() ->
+    Image = <<"\0asm", 1:32/little, 1, 5, 1, 16#60, 0, 1, 16#7f, 3, 2, 1, 0, 7, 5, 1, 1, "f", 0, 0, 10, 6, 1, 4, 0, 16#41, 42, 11>>,
+    {ok, Started} = init(#{<<"body">> => Image}, #{}, #{}),
+    {ok, #{<<"results">> := Results}} = compute(Started, #{<<"function">> => <<"f">>}, #{}),
+    ?assertEqual(#{<<"type">> => ok, <<"output">> => [42]}, Results).
+-endif.

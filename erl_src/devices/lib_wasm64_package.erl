@@ -1,4 +1,4 @@
-%% @doc The engine of a package: where HyperBEAM has loaded {@link dev_wasm64} from a package, which holds modules of devices and
+%% @doc The engine of a package: where HyperBEAM has loaded a device from a package, which holds modules of devices and
 %% files, this brings the application `hb_wasm64' out of the package's files and loads it. Elsewhere the application is there
 %% already, and this does nothing.
 %%
@@ -14,7 +14,7 @@
 %% The zip also has modules with the names of HyperBEAM's C driver, `hb_beamr' and `hb_beamr_io', so that other devices can read and write the
 %% memory of our instances. They take the place of the node's, unless an instance of the C driver lives, or the operator says no:
 %% with `HB_WASM64_DROP_IN=no' in the environment, or `false' for `drop_in' in that of the application `hb_wasm64'.
--module(dev_wasm64_package).
+-module(lib_wasm64_package).
 
 -export([engine/1, drop_in/1]).
 
@@ -255,16 +255,3 @@ is_allowed() ->
 
 is_driver_in_use() ->
     lists:any(fun(Port) -> erlang:port_info(Port, name) =:= {name, "hb_beamr"} end, erlang:ports()).
-
-%%% Of a package, where Forge runs its tests
-
--ifdef(TEST).
--include_lib("eunit/include/eunit.hrl").
-
-%% A module with a function `f' that returns 42.
-the_device_runs_test() ->
-    Image = <<"\0asm", 1:32/little, 1, 5, 1, 16#60, 0, 1, 16#7f, 3, 2, 1, 0, 7, 5, 1, 1, "f", 0, 0, 10, 6, 1, 4, 0, 16#41, 42, 11>>,
-    {ok, Started} = dev_wasm64:init(#{<<"body">> => Image}, #{}, #{}),
-    {ok, #{<<"results">> := Results}} = dev_wasm64:compute(Started, #{<<"function">> => <<"f">>}, #{}),
-    ?assertEqual(#{<<"type">> => ok, <<"output">> => [42]}, Results).
--endif.
