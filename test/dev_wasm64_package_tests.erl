@@ -162,6 +162,21 @@ an_engine_is_loaded_once_test_() ->
         ok = peer:stop(VM)
     end}.
 
+a_node_that_depends_on_the_library_uses_that_test_() ->
+    {timeout, 60, fun() ->
+        Dir = package("dependency"),
+        VM = hb_support:peer(),
+        ?assertNot(peer:call(VM, erlang, module_loaded, [hb_wasm64_nif])),
+        Which = which(VM, hb_wasm64_nif),
+        ?assertEqual(ok, engine(VM, Dir)),
+        ?assert(runs(VM)),
+        ?assertEqual(Which, which(VM, hb_wasm64_nif)),
+        ?assertEqual([], filelib:wildcard(filename:join(filename:dirname(Dir), "hb_wasm64_*"))),
+        ok = change_info(Dir, fun(Info) -> Info#{version => "0.2.0"} end),
+        ?assertNotEqual(nomatch, string:find(text(engine(VM, Dir)), "0.2.0")),
+        ok = peer:stop(VM)
+    end}.
+
 another_engine_is_kept_and_named_test_() ->
     {timeout, 60, fun() ->
         Dir = package("versions"),

@@ -7,7 +7,7 @@
 %% unpacked beside them, under a name made of the hash: aside, then renamed, and never written to again. What a
 %% node reads while another writes does not have the hash, and is read once more.
 %%
-%% A VM has one engine. One that is loaded already is used if it is of the same series and not older. Where the engine cannot be
+%% A VM has one engine. One that is there already is used if it is of the same series and not older. Where the engine cannot be
 %% had the module does not load, so that the node has no device of this package; the reason is logged, and nothing
 %% else has changed.
 %%
@@ -50,14 +50,15 @@ load(Dir) ->
             {error, Text}
     end.
 
-%% @doc Loads the engine from the files of a package in `Dir', or finds that the one that is loaded fits.
+%% @doc Loads the engine from the files of a package in `Dir', or finds that the one that the node has fits.
 -spec engine(file:filename_all()) -> ok | {error, unicode:chardata()}.
 engine(Dir) ->
     case read(Dir, ?LOOKS) of
         {ok, Info, Zip} ->
-            case erlang:module_loaded(hb_wasm64_nif) of
-                true -> fits(Info, loaded_version());
-                false -> bring(Dir, Info, Zip)
+            %% Loaded, or a dependency of the node.
+            case code:which(hb_wasm64_nif) of
+                non_existing -> bring(Dir, Info, Zip);
+                _ -> fits(Info, version())
             end;
         {error, Reason} ->
             {error, io_lib:format("hb_wasm64: ~ts and ~ts of the package cannot be read in ~ts: ~0p", [?INFO, ?ZIP, Dir, Reason])}
@@ -184,7 +185,7 @@ load_modules([Module | Modules], Loaded) ->
             {error, {Module, Reason}}
     end.
 
-loaded_version() ->
+version() ->
     _ = application:load(hb_wasm64),
     case application:get_key(hb_wasm64, vsn) of
         {ok, Version} -> Version;
@@ -208,7 +209,7 @@ numbers(Version) ->
 
 refused({version, Loaded}, #{version := Needed}) ->
     io_lib:format(
-        "hb_wasm64: the package needs the engine ~ts, and this node has loaded ~ts. The node goes on with that. Restart "
+        "hb_wasm64: the package needs the engine ~ts, and this node has ~ts. The node goes on with that. Restart "
         "it, with packages of one version; a node that has hb_wasm64 as a dependency needs no package.",
         [Needed, Loaded]
     );
