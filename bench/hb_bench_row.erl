@@ -41,7 +41,8 @@ all() ->
         {"images", hb_bench_images:rows()},
         {"device", hb_bench_device:rows()},
         {"emscripten", hb_bench_emscripten:rows()},
-        {"meters", hb_bench_meters:rows()}
+        {"meters", hb_bench_meters:rows()},
+        {"legacynet", hb_bench_legacynet:rows()}
     ], Row <- Rows].
 
 -spec named(string()) -> row().

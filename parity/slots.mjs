@@ -3,15 +3,22 @@
 //
 //   node slots.mjs IMAGE [COUNT]    the environment, then one line for each slot: {"slot": {message, assignment}, "title"}
 import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { environment, owner, sequence, startTime } from './messages.mjs';
 
 const id = (text) => createHash('sha256').update(text).digest('base64url');
 const { Process, Module } = environment;
 const signature = (text) => createHash('sha512').update(text).digest('base64url').repeat(8);
 
+// What differs for a reason (explained.txt) is none of them: here everything has to be the same.
+const explanations = readFileSync(new URL('explained.txt', import.meta.url), 'utf8').split('\n')
+  .filter((line) => line !== '' && !line.startsWith('#')).map((line) => new RegExp(`^(?:${/^(\S.*?)\s{2,}/.exec(line)[1]})$`));
+const isExplained = (place) => explanations.some((pattern) => pattern.test(place));
+
 // Those of the start, which the others build on; then some that are spread over the rest evenly, or the rest again and again.
 export function slots(image, count) {
-  const all = sequence(image).filter(({ message }) => typeof message.Data === 'string' && message.Tags && message.Owner && message.From);
+  const all = sequence(image).filter(({ title, message }) =>
+    typeof message.Data === 'string' && message.Tags && message.Owner && message.From && !isExplained(`${image}: ${title}`));
   const start = all.filter(({ title }) => title.startsWith('start:'));
   const rest = all.filter(({ title }) => !title.startsWith('start:'));
   const places = Array.from({ length: count - 1 - start.length }, (_, i) =>

@@ -103,7 +103,7 @@ if [ -z "$names" ]; then
 fi
 # As in compute units: those of AO's own images, where nobody chooses others.
 default=
-if [ -z "${PARITY_IMAGES:-}" ]; then default="llama aos2_0_6 aos2_0_1 aos2_0_3 aos2_0_4_32 sqlite"; fi
+if [ -z "${PARITY_IMAGES:-}" ] || [ "$names" = none ]; then default="llama aos2_0_6 aos2_0_1 aos2_0_3 aos2_0_4_32 sqlite"; fi
 units=${PARITY_UNITS-$default}
 if [ "$names" = none ]; then names=; fi
 begin=$(date +%s)
