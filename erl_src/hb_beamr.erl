@@ -41,10 +41,15 @@ stop(Handle) ->
     {ok, hb_wasm64:handle(), Imports :: [{func, string(), string(), string()}], Exports :: [{atom(), string(), string()}]}
     | {error, hb_wasm64:reason()}.
 reset(Handle, Image, Mode, Memory) when is_binary(Image), Mode =:= wasm orelse Mode =:= aot ->
-    Hash = hash(Image, Mode),
+    case hash(Image, Mode) of
+        {ok, Hash} -> reset_own(Handle, Hash, Memory);
+        {error, _} = Error -> Error
+    end;
+reset(Handle, Image, Mode, Memory) ->
+    {error, hb_wasm64_args:error("reset(Handle, Image, Mode, Memory)", [Handle, Image, Mode, Memory], 2)}.
+
+reset_own(Handle, Hash, Memory) ->
     case hb_wasm64:describe(Handle) of
-        {ok, _} when is_tuple(Hash) ->
-            Hash;
         {ok, #{image := Hash, imports := Imports, exports := Exports}} ->
             case hb_wasm64:write_state(Handle, Memory, none) of
                 ok -> {ok, Handle, Imports, Exports};
@@ -54,22 +59,11 @@ reset(Handle, Image, Mode, Memory) when is_binary(Image), Mode =:= wasm orelse M
             {error, {unsupported, <<"the image of another instance">>}};
         {error, _} = Error ->
             Error
-    end;
-reset(Handle, Image, Mode, Memory) ->
-    {error, hb_wasm64_args:error("reset(Handle, Image, Mode, Memory)", [Handle, Image, Mode, Memory], 2)}.
+    end.
 
 %% The hash of the WebAssembly module.
-hash(Image, wasm) ->
-    crypto:hash(sha256, Image);
-hash(Artifact, aot) ->
-    case hb_wasm64:start(Artifact, #{mode => aot, initialize => false}) of
-        {ok, Handle} ->
-            {ok, #{image := Hash}} = hb_wasm64:describe(Handle),
-            ok = hb_wasm64:stop(Handle),
-            Hash;
-        {error, _} = Error ->
-            Error
-    end.
+hash(Image, wasm) -> {ok, crypto:hash(sha256, Image)};
+hash(Artifact, aot) -> hb_wasm64_start:hash_of_artifact(Artifact).
 
 %% @doc Sends commands to the C driver, of which there is none here: the functions of this module and of {@link hb_beamr_io} do
 %% what its commands do.

@@ -63,7 +63,9 @@ key(KeyFile) -> place(KeyFile, user_data, "key").
 
 place(true, Base, Name) -> place(filename:join(filename:basedir(Base, "hb_wasm64"), Name), Base, Name);
 place(Path, _Base, _Name) when is_binary(Path) -> Path;
-place(Path, _Base, _Name) -> unicode:characters_to_binary(Path, unicode, file:native_name_encoding()).
+place(Path, _Base, _Name) -> encoded(Path).
+
+encoded(Path) -> unicode:characters_to_binary(Path, unicode, file:native_name_encoding()).
 
 is_place(Value) -> is_boolean(Value) orelse is_file(Value).
 
@@ -71,4 +73,4 @@ is_size(Value) -> is_integer(Value) andalso Value >= 0 andalso Value < 1 bsl 64.
 
 is_file(true) -> true;
 is_file(Value) when is_binary(Value) -> byte_size(Value) > 0;
-is_file(Value) -> is_list(Value) andalso Value =/= [] andalso io_lib:char_list(Value).
+is_file(Value) -> is_list(Value) andalso Value =/= [] andalso io_lib:char_list(Value) andalso is_binary(encoded(Value)).

@@ -15,7 +15,7 @@
 -export([snapshot/6, read_state/4, merge/3, give_up_job/1, restore/6, fork/5, renew/6]).
 -export([async_new/1, async_done/2, async_cancel/1]).
 -export([now/0, log_to/1, logged/1, log_level/1, time_slice/1, set_limit/2, is_lowered/1]).
--export([keep_on_disk/3, keep_nothing_on_disk/0, artifact/4, load_artifact/4]).
+-export([keep_on_disk/3, keep_nothing_on_disk/0, artifact/4, load_artifact/4, image_hash/1]).
 -export_type([image/0, asker/0, handle/0, ticket/0, job/0, step/0, responder/0]).
 
 -compile({no_auto_import, [now/0]}).
@@ -275,6 +275,9 @@ set_limit(_Limit, _Value) -> erlang:nif_error(nif_not_loaded).
 
 -spec keep_on_disk(Directory :: binary(), Key :: binary(), non_neg_integer()) -> ok | {error, {host, binary()}}.
 keep_on_disk(_Directory, _Key, _Bytes) -> erlang:nif_error(nif_not_loaded).
+
+-spec image_hash(image()) -> binary().
+image_hash(_Image) -> erlang:nif_error(nif_not_loaded).
 
 -spec artifact(reference(), deadline(), image(), Key :: binary()) -> {ok, binary()} | {error, term()} | {wait, job()}.
 artifact(_Ref, _Deadline, _Image, _Key) -> erlang:nif_error(nif_not_loaded).

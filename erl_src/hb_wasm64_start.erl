@@ -1,7 +1,7 @@
 %% @doc Instances on their way from an image to a handle.
 -module(hb_wasm64_start).
 
--export([start/2, start_loaded/2, compile/2]).
+-export([start/2, start_loaded/2, compile/2, hash_of_artifact/1]).
 
 %% @doc {@link hb_wasm64:start/2}.
 -spec start(term(), term()) -> {ok, hb_wasm64:handle()} | {error, hb_wasm64:reason()}.
@@ -42,6 +42,14 @@ compile(Image, Options) when is_binary(Image) ->
     end;
 compile(Image, Options) ->
     {error, hb_wasm64_args:error("compile(Image, Options)", [Image, Options], 1)}.
+
+%% @doc The SHA-256 of the WebAssembly module of an artifact.
+-spec hash_of_artifact(binary()) -> {ok, binary()} | {error, hb_wasm64:reason()}.
+hash_of_artifact(Artifact) ->
+    case load_artifact(Artifact, infinity) of
+        {ok, Loaded} -> {ok, hb_wasm64_nif:image_hash(Loaded)};
+        {error, _} = Error -> Error
+    end.
 
 artifact(Loaded, Key, Deadline) ->
     hb_wasm64_call:job(Deadline, fun(Ref) -> hb_wasm64_nif:artifact(Ref, Deadline, Loaded, Key) end).

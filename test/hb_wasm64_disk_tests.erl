@@ -92,6 +92,14 @@ disk_test_() -> tests([
         ?assertEqual({0, length(Images)}, {compiled(Second), found(Second)}),
         ?assertEqual(element(1, First), element(1, Second))
     end},
+    {"an image that is hashed by a compiler's thread is looked for by it", fun(Root) ->
+        %% With a custom section of 5 MB.
+        Image = <<(image())/binary, 0, 16#c2, 16#96, 16#b1, 2, 1, "x", 0:(5_000_000 * 8)>>,
+        First = vm(settings(Root), fun() -> used(Root, Image, 1) end),
+        Second = vm(settings(Root), fun() -> used(Root, Image, 1) end),
+        ?assertEqual({1, 0, 0, 1}, {compiled(First), found(First), compiled(Second), found(Second)}),
+        ?assertEqual(element(1, First), element(1, Second))
+    end},
     {"the files belong to their owner alone", fun(Root) ->
         _ = vm(settings(Root), fun() -> used(Root, image(), 1) end),
         Modes = [begin {ok, #file_info{mode = Mode}} = file:read_file_info(File), Mode band 8#777 end

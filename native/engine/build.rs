@@ -8,7 +8,18 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// What decides how an image is rewritten and compiled, and what is known of it.
-const SOURCES: [&str; 5] = ["../artifact/src", "../engine/src", "../host/src", "../rewrite/src", "../../Cargo.lock"];
+const SOURCES: [&str; 10] = [
+    "../artifact/src",
+    "../engine/src",
+    "../host/src",
+    "../rewrite/src",
+    "../artifact/Cargo.toml",
+    "../engine/Cargo.toml",
+    "../host/Cargo.toml",
+    "../rewrite/Cargo.toml",
+    "../../Cargo.toml",
+    "../../Cargo.lock",
+];
 
 fn main() -> io::Result<()> {
     let own = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
@@ -33,7 +44,7 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
         for entry in fs::read_dir(path)? {
             collect(&entry?.path(), files)?;
         }
-    } else if path.exists() {
+    } else {
         files.push(path.to_owned());
     }
     Ok(())

@@ -3,13 +3,12 @@
 //! Several processes may use one directory. A file is written aside and gets its name when it is whole, so that nobody sees
 //! a part of one; it is never written again. A file that is damaged, or of a version that was installed before, is replaced.
 
-use crate::code::Verified;
 use crate::key::Key;
-use crate::sealed::{self, Refused};
+use crate::sealed;
 use rustix::fs::OFlags;
 use rustix::process::geteuid;
 use std::fs::{self, DirEntry, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,20 +30,6 @@ pub struct Directory {
     most_bytes: u64,
 }
 
-/// What was found.
-pub struct Found {
-    /// What is known of the code.
-    pub about: Vec<u8>,
-    file: File,
-}
-
-impl Found {
-    /// The code.
-    pub fn code(self) -> Verified<'static> {
-        Verified::File(self.file)
-    }
-}
-
 impl Directory {
     /// A directory whose files may take so many bytes together. It is made where there is none.
     ///
@@ -58,11 +43,11 @@ impl Directory {
         Ok(directory)
     }
 
-    /// The code of that name. `None` where there is none.
+    /// What is there under that name, whatever it is. `None` where there is nothing.
     ///
     /// # Errors
-    /// [`Refused`] where there is something that is not to be used.
-    pub fn get(&self, name: &str, label: &[u8]) -> Result<Option<Found>, Refused> {
+    /// Where it cannot be read, others than this process's user can write it, or there is no room for it.
+    pub fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let opened = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(self.file(name));
         let mut file = match opened {
@@ -70,14 +55,21 @@ impl Directory {
             other => other?,
         };
         let about = file.metadata()?;
-        // What others can write could change while it is used.
         if !about.is_file() || about.uid() != geteuid().as_raw() || about.mode() & 0o022 != 0 {
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "others can write it, or it is no file").into());
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "others can write it, or it is no file"));
         }
-        let about = sealed::open_file(&self.key, label, &mut file)?;
+        let mut bytes = Vec::new();
+        let size = usize::try_from(about.len()).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        bytes.try_reserve_exact(size).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        (&mut file).take(about.len()).read_to_end(&mut bytes)?;
         // It was used just now; where that cannot be noted it goes sooner.
         let _ = file.set_modified(SystemTime::now());
-        Ok(Some(Found { about, file }))
+        Ok(Some(bytes))
+    }
+
+    /// The key that what is written here is sealed with.
+    pub fn key(&self) -> &Key {
+        &self.key
     }
 
     /// Writes code under a name, in the place of what is there, and makes room for it.
@@ -97,8 +89,8 @@ impl Directory {
         self.make_room(size, &whole)?;
         let (part, mut file) = self.begin()?;
         let written = [code, about, &trailer].iter().try_for_each(|bytes| file.write_all(bytes));
-        drop(file);
-        let named = written.and_then(|()| fs::rename(&part, &whole));
+        // Some file systems tell only then that there was no room.
+        let named = written.and_then(|()| file.sync_data()).and_then(|()| fs::rename(&part, &whole));
         if named.is_err() {
             let _ = fs::remove_file(&part);
         }
@@ -134,9 +126,13 @@ impl Directory {
                 continue;
             };
             let used = about.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-            if has_end(&entry, PART) && SystemTime::now().duration_since(used).is_ok_and(|age| age > LEFT) {
+            // What is not ours is left alone, whatever it is called.
+            if !about.is_file() || about.uid() != geteuid().as_raw() {
+                continue;
+            }
+            if is_part(&entry) && SystemTime::now().duration_since(used).is_ok_and(|age| age > LEFT) {
                 let _ = fs::remove_file(entry.path());
-            } else if has_end(&entry, WHOLE) && entry.path() != replaced {
+            } else if is_whole(&entry) && entry.path() != replaced {
                 files.push((used, about.len(), entry.path()));
             }
         }
@@ -153,13 +149,29 @@ impl Directory {
     }
 }
 
-fn has_end(entry: &DirEntry, end: &str) -> bool {
-    entry.path().extension().is_some_and(|extension| extension == end)
+/// What comes before the end of a name, in parts.
+fn parts(entry: &DirEntry, end: &str) -> Option<Vec<String>> {
+    let name = entry.file_name().into_string().ok()?;
+    let stem = name.strip_suffix(end)?.strip_suffix('.')?;
+    Some(stem.split('-').map(str::to_owned).collect())
+}
+
+/// Whether this is what [`Directory::begin`] calls a file.
+fn is_part(entry: &DirEntry) -> bool {
+    let is_number = |part: &String| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    parts(entry, PART).is_some_and(|parts| parts.len() == 2 && parts.iter().all(is_number))
+}
+
+/// Whether this is a file of a name that [`Directory::put`] was given: two hexadecimal numbers.
+fn is_whole(entry: &DirEntry) -> bool {
+    let is_hex = |part: &String| part.len() >= 16 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    parts(entry, WHOLE).is_some_and(|parts| parts.len() == 2 && parts.iter().all(is_hex))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sealed::{Refused, Sealed};
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::thread;
     use tempfile::TempDir;
@@ -192,18 +204,35 @@ mod tests {
         fn names(&self) -> Vec<String> {
             let names =
                 fs::read_dir(self.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-            let mut names: Vec<_> = names.collect();
+            // Of whole files their letter.
+            let short = |name: String| if name.len() > 64 { name[..1].to_owned() } else { name };
+            let mut names: Vec<_> = names.map(short).collect();
             names.sort();
             names
         }
+
+        fn file(&self, letter: &str) -> PathBuf {
+            self.path().join(format!("{}.code", name(letter)))
+        }
     }
 
-    fn about(directory: &Directory, name: &str) -> Option<Vec<u8>> {
-        directory.get(name, LABEL).unwrap().map(|found| found.about)
+    /// As whole files are called.
+    fn name(letter: &str) -> String {
+        format!("{}-0123456789abcdef", letter.repeat(64))
     }
 
-    fn refusal(directory: &Directory, name: &str) -> String {
-        directory.get(name, LABEL).err().unwrap().to_string()
+    fn found(directory: &Directory, letter: &str) -> Result<Option<Vec<u8>>, String> {
+        let Some(bytes) = directory.read(&name(letter)).map_err(|error| error.to_string())? else { return Ok(None) };
+        let sealed = Sealed::open(directory.key(), LABEL, &bytes).map_err(|error| error.to_string())?;
+        Ok(Some(sealed.about.to_vec()))
+    }
+
+    fn about(directory: &Directory, letter: &str) -> Option<Vec<u8>> {
+        found(directory, letter).unwrap()
+    }
+
+    fn refusal(directory: &Directory, letter: &str) -> String {
+        found(directory, letter).unwrap_err()
     }
 
     #[test]
@@ -214,28 +243,33 @@ mod tests {
                 (func (export "f") (result i32) (i32.load8_u (i32.const 7))))"#,
         );
         let code = Module::new(&engine, wasm.unwrap()).unwrap().serialize().unwrap();
-        place.directory().put("a", LABEL, &code, b"about").unwrap();
-        let found = place.directory().get("a", LABEL).unwrap().unwrap();
-        assert_eq!(found.about, b"about");
-        let module = found.code().module(&engine).unwrap();
-        // What is mapped stays when its file is gone.
-        fs::remove_file(place.path().join("a.code")).unwrap();
+        place.directory().put(&name("a"), LABEL, &code, b"about").unwrap();
+        let bytes = place.directory().read(&name("a")).unwrap().unwrap();
+        let directory = place.directory();
+        let sealed = Sealed::open(directory.key(), LABEL, &bytes).unwrap();
+        assert_eq!(sealed.about, b"about");
+        let module = sealed.module(&engine).unwrap();
+        // It does not need its file.
+        fs::write(place.file("a"), b"something else").unwrap();
+        fs::remove_file(place.file("a")).unwrap();
         let mut store = Store::new(&engine, ());
         let instance = Instance::new(&mut store, &module, &[]).unwrap();
         let function = instance.get_typed_func::<(), i32>(&mut store, "f").unwrap();
         assert_eq!(function.call(&mut store, ()).unwrap(), i32::from(b's'));
-        assert!(place.directory().get("a", LABEL).unwrap().is_none());
+        assert_eq!(about(&directory, "a"), None);
     }
 
     #[test]
     fn code_of_other_settings_is_incompatible() {
         let (place, engine) = (Place::new(), Engine::default());
         let code = Module::new(&engine, b"\0asm\x01\0\0\0").unwrap().serialize().unwrap();
-        place.directory().put("a", LABEL, &code, b"").unwrap();
+        place.directory().put(&name("a"), LABEL, &code, b"").unwrap();
         let mut config = wasmtime::Config::new();
         config.consume_fuel(true);
-        let found = place.directory().get("a", LABEL).unwrap().unwrap();
-        let refused = found.code().module(&Engine::new(&config).unwrap()).err().unwrap();
+        let bytes = place.directory().read(&name("a")).unwrap().unwrap();
+        let directory = place.directory();
+        let sealed = Sealed::open(directory.key(), LABEL, &bytes).unwrap();
+        let refused = sealed.module(&Engine::new(&config).unwrap()).err().unwrap();
         assert!(matches!(refused, Refused::Incompatible(_)), "{refused}");
     }
 
@@ -243,21 +277,21 @@ mod tests {
     fn a_file_with_another_byte_or_another_size_is_refused() {
         let place = Place::new();
         let directory = place.directory();
-        let path = place.path().join("a.code");
-        directory.put("a", LABEL, &[1; 100], &[2; 50]).unwrap();
+        let path = place.file("a");
+        directory.put(&name("a"), LABEL, &[1; 100], &[2; 50]).unwrap();
         let good = fs::read(&path).unwrap();
         for at in 0..good.len() {
             let mut bad = good.clone();
             bad[at] ^= 1;
             fs::write(&path, bad).unwrap();
-            assert!(directory.get("a", LABEL).is_err(), "{at}");
+            assert!(found(&directory, "a").is_err(), "{at}");
         }
         for size in 0..good.len() {
             fs::write(&path, &good[..size]).unwrap();
-            assert!(directory.get("a", LABEL).is_err(), "{size}");
+            assert!(found(&directory, "a").is_err(), "{size}");
         }
         fs::write(&path, [&good[..], b"x"].concat()).unwrap();
-        assert!(directory.get("a", LABEL).is_err());
+        assert!(found(&directory, "a").is_err());
         fs::write(&path, &good).unwrap();
         assert_eq!(about(&directory, "a"), Some(vec![2; 50]));
     }
@@ -266,16 +300,17 @@ mod tests {
     fn what_was_sealed_with_another_key_or_for_something_else_is_refused() {
         let place = Place::new();
         let directory = place.directory();
-        directory.put("a", LABEL, b"code", b"about").unwrap();
+        directory.put(&name("a"), LABEL, b"code", b"about").unwrap();
         assert!(refusal(&place.directory_with("other", 1000), "a").contains("another key"));
-        let refused = directory.get("a", b"labe").err().unwrap().to_string();
-        assert!(refused.contains("seal is not right"), "{refused}");
+        let bytes = directory.read(&name("a")).unwrap().unwrap();
+        let refused = Sealed::open(directory.key(), b"labe", &bytes).err().unwrap();
+        assert!(matches!(refused, Refused::WrongSeal), "{refused}");
         // Bytes cannot go from one part to another.
-        fs::remove_file(place.path().join("a.code")).unwrap();
-        directory.put("a", b"labe", b"lcode", b"about").unwrap();
-        assert!(directory.get("a", LABEL).is_err());
+        fs::remove_file(place.file("a")).unwrap();
+        directory.put(&name("a"), b"labe", b"lcode", b"about").unwrap();
+        assert!(found(&directory, "a").is_err());
         // It is replaced.
-        directory.put("a", LABEL, b"code", b"new").unwrap();
+        directory.put(&name("a"), LABEL, b"code", b"new").unwrap();
         assert_eq!(about(&directory, "a"), Some(b"new".to_vec()));
     }
 
@@ -283,15 +318,15 @@ mod tests {
     fn what_others_can_write_is_refused_whatever_its_seal() {
         let place = Place::new();
         let directory = place.directory();
-        directory.put("a", LABEL, b"code", b"about").unwrap();
-        let path = place.path().join("a.code");
+        directory.put(&name("a"), LABEL, b"code", b"about").unwrap();
+        let path = place.file("a");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o622)).unwrap();
         assert!(refusal(&directory, "a").contains("others can write it"));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        symlink(&path, place.path().join("b.code")).unwrap();
-        assert!(directory.get("b", LABEL).is_err());
-        fs::create_dir(place.path().join("c.code")).unwrap();
-        assert!(directory.get("c", LABEL).is_err());
+        symlink(&path, place.file("b")).unwrap();
+        assert!(found(&directory, "b").is_err());
+        fs::create_dir(place.file("c")).unwrap();
+        assert!(found(&directory, "c").is_err());
     }
 
     #[test]
@@ -299,9 +334,9 @@ mod tests {
         let place = Place::new();
         let size = 1000 + sealed::TRAILER_BYTES as u64;
         let directory = place.directory_with("key", 3 * size);
-        let put = |name: &str, age: u64| {
-            directory.put(name, LABEL, &[1; 900], &[2; 100]).unwrap();
-            let file = File::open(place.path().join(format!("{name}.code"))).unwrap();
+        let put = |letter: &str, age: u64| {
+            directory.put(&name(letter), LABEL, &[1; 900], &[2; 100]).unwrap();
+            let file = File::open(place.file(letter)).unwrap();
             file.set_modified(SystemTime::now() - Duration::from_secs(age)).unwrap();
         };
         put("a", 300);
@@ -309,13 +344,13 @@ mod tests {
         put("c", 100);
         assert!(about(&directory, "a").is_some());
         put("d", 0);
-        assert_eq!(place.names(), ["a.code", "c.code", "d.code"]);
+        assert_eq!(place.names(), ["a", "c", "d"]);
         // One that is replaced takes no more.
         put("d", 0);
-        assert_eq!(place.names(), ["a.code", "c.code", "d.code"]);
-        let error = directory.put("e", LABEL, &[1; 4000], b"").err().unwrap();
+        assert_eq!(place.names(), ["a", "c", "d"]);
+        let error = directory.put(&name("e"), LABEL, &[1; 4000], b"").err().unwrap();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
-        assert_eq!(place.names(), ["a.code", "c.code", "d.code"]);
+        assert_eq!(place.names(), ["a", "c", "d"]);
     }
 
     #[test]
@@ -327,8 +362,12 @@ mod tests {
             file.set_modified(SystemTime::now() - Duration::from_secs(age)).unwrap();
         }
         fs::write(place.path().join("mine"), b"of somebody else").unwrap();
-        directory.put("a", LABEL, b"code", b"about").unwrap();
-        assert_eq!(place.names(), ["1-1.part", "a.code", "mine"]);
+        for name in ["download.part", "1.part", "my.code"] {
+            let file = File::create(place.path().join(name)).unwrap();
+            file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        }
+        directory.put(&name("a"), LABEL, b"code", b"about").unwrap();
+        assert_eq!(place.names(), ["1-1.part", "1.part", "a", "download.part", "mine", "my.code"]);
     }
 
     #[test]
@@ -339,14 +378,14 @@ mod tests {
                 let directory = place.directory();
                 scope.spawn(move || {
                     for _ in 0..100 {
-                        directory.put("a", LABEL, &[byte; 5000], &[byte; 10]).unwrap();
+                        directory.put(&name("a"), LABEL, &[byte; 5000], &[byte; 10]).unwrap();
                         let about = about(&directory, "a").unwrap();
                         assert!(about.len() == 10 && about.iter().all(|other| *other == about[0]));
                     }
                 });
             }
         });
-        assert_eq!(place.names(), ["a.code"]);
+        assert_eq!(place.names(), ["a"]);
     }
 
     #[test]

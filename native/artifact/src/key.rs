@@ -1,5 +1,6 @@
 //! The key that seals are made with.
 
+use rustix::fs::OFlags;
 use rustix::process::geteuid;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -34,9 +35,12 @@ impl Key {
     }
 
     fn read(path: &Path) -> io::Result<Key> {
-        let file = File::open(path)?;
+        let file = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
         let about = file.metadata()?;
         let refused = |text: &str| io::Error::new(io::ErrorKind::PermissionDenied, text.to_owned());
+        if !about.is_file() {
+            return Err(refused("a key is a file"));
+        }
         if about.uid() != geteuid().as_raw() && about.uid() != 0 {
             return Err(refused("the key belongs to another user"));
         }
@@ -56,14 +60,17 @@ impl Key {
         }
         let mut bytes = [0; KEY_BYTES];
         File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+        // Nobody else has a part of this name.
+        let own = bytes.iter().fold(String::new(), |name, byte| name + &format!("{byte:02x}"));
         let mut name = path.as_os_str().to_owned();
-        name.push(format!(".{}", std::process::id()));
+        name.push(format!(".{}", blake3::hash(own.as_bytes())));
+        File::open("/dev/urandom")?.read_exact(&mut bytes)?;
         let part = Path::new(&name);
-        let _ = fs::remove_file(part);
-        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(part)?.write_all(&bytes);
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(part)?;
+        let made = file.write_all(&bytes).and_then(|()| file.sync_all());
         // Only a whole key gets the name, and only where no other has it.
         let linked = made.and_then(|()| fs::hard_link(part, path));
-        fs::remove_file(part)?;
+        let _ = fs::remove_file(part);
         match linked {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             other => other,
@@ -114,6 +121,13 @@ mod tests {
         let name = names(&path);
         Key::make(&path).unwrap();
         assert_eq!(names(&path), name);
+        let new = place.path().join("new");
+        let all: Vec<_> = std::thread::scope(|scope| {
+            let made: Vec<_> = (0..16).map(|_| scope.spawn(|| names(&new))).collect();
+            made.into_iter().map(|made| made.join().unwrap()).collect()
+        });
+        assert!(all.iter().all(|name| *name == all[0]));
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 2);
     }
 
     #[test]

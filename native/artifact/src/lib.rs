@@ -20,7 +20,6 @@ mod directory;
 mod key;
 mod sealed;
 
-pub use code::Verified;
-pub use directory::{Directory, Found};
+pub use directory::Directory;
 pub use key::Key;
 pub use sealed::{Refused, Sealed, seal};

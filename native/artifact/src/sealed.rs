@@ -13,8 +13,7 @@
 //! The label is not among the bytes: who opens it says what they are to be, so that one thing cannot take another's place.
 
 use crate::key::{Key, NAME_BYTES};
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read};
 use thiserror::Error;
 
 const MAGIC: [u8; 8] = *b"hbw64\x00\x00\x01";
@@ -88,14 +87,6 @@ impl Trailer {
         let is_whole = magic == MAGIC && all == Some(size) && trailer.about <= ABOUT_BYTES;
         if is_whole { Ok(trailer) } else { Err(Refused::Unknown) }
     }
-
-    fn check(&self, key: &Key, hasher: &blake3::Hasher) -> Result<(), Refused> {
-        if self.key != key.name() {
-            return Err(Refused::OtherKey);
-        }
-        // Compared in constant time.
-        if hasher.finalize() == self.seal { Ok(()) } else { Err(Refused::WrongSeal) }
-    }
 }
 
 /// Bytes that have the right seal.
@@ -114,6 +105,9 @@ impl<'a> Sealed<'a> {
     pub fn open(key: &Key, label: &[u8], bytes: &'a [u8]) -> Result<Sealed<'a>, Refused> {
         let trailer = bytes.len().checked_sub(TRAILER_BYTES).and_then(|at| bytes.get(at..)).ok_or(Refused::Unknown)?;
         let trailer = Trailer::parse(trailer, bytes.len() as u64)?;
+        if trailer.key != key.name() {
+            return Err(Refused::OtherKey);
+        }
         let code = usize::try_from(trailer.code).map_err(|_| Refused::Unknown)?;
         let (code, rest) = bytes.split_at_checked(code).ok_or(Refused::Unknown)?;
         let about = rest.get(..rest.len() - TRAILER_BYTES).ok_or(Refused::Unknown)?;
@@ -122,28 +116,7 @@ impl<'a> Sealed<'a> {
             hasher.update(&(part.len() as u64).to_le_bytes());
             hasher.update(part);
         }
-        trailer.check(key, &hasher)?;
-        Ok(Sealed { code, about })
+        // Compared in constant time.
+        if hasher.finalize() == trailer.seal { Ok(Sealed { code, about }) } else { Err(Refused::WrongSeal) }
     }
-}
-
-/// The same for a file, whose code is not kept: what is known of it.
-pub(crate) fn open_file(key: &Key, label: &[u8], file: &mut File) -> Result<Vec<u8>, Refused> {
-    let size = file.metadata()?.len();
-    let mut trailer = [0; TRAILER_BYTES];
-    file.seek(SeekFrom::Start(size.checked_sub(TRAILER_BYTES as u64).ok_or(Refused::Unknown)?))?;
-    file.read_exact(&mut trailer)?;
-    let trailer = Trailer::parse(&trailer, size)?;
-    file.seek(SeekFrom::Start(0))?;
-    let mut hasher = labelled(key, label);
-    hasher.update(&trailer.code.to_le_bytes());
-    hasher.update_reader((&mut *file).take(trailer.code))?;
-    let mut about = Vec::new();
-    let size = usize::try_from(trailer.about).map_err(|_| Refused::Unknown)?;
-    about.try_reserve_exact(size).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
-    (&mut *file).take(trailer.about).read_to_end(&mut about)?;
-    hasher.update(&trailer.about.to_le_bytes());
-    hasher.update(&about);
-    trailer.check(key, &hasher)?;
-    Ok(about)
 }

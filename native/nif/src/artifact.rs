@@ -6,7 +6,7 @@ use crate::jobs;
 use crate::loading::{Kept, Loaded};
 use crate::options::Deadline;
 use crate::steps;
-use crate::terms;
+use crate::terms::{self, binary};
 use hb_wasm64_engine::LinkedImage;
 use hb_wasm64_engine::error::Error;
 use hb_wasm64_engine::images::{self, Source};
@@ -19,6 +19,12 @@ use std::sync::atomic::AtomicBool;
 
 fn path(bytes: Binary<'_>) -> PathBuf {
     OsStr::from_bytes(bytes.as_slice()).into()
+}
+
+/// The SHA-256 of the WebAssembly module.
+#[rustler::nif]
+fn image_hash<'a>(env: Env<'a>, image: ResourceArc<Loaded>) -> Term<'a> {
+    binary(env, image.0.hash())
 }
 
 /// Has compiled code kept on disk: `ok`, or `{error, {host, Text}}`.
@@ -50,7 +56,7 @@ fn artifact<'a>(
         return Ok(steps::timeout(env));
     }
     let (key, bytes) = (path(key), image.0.source().len() as u64);
-    let make = move |_: &AtomicBool| copied(&images::artifact(&image.0, &key)?);
+    let make = move |cancelled: &AtomicBool| copied(&images::artifact(&image.0, &key, cancelled)?);
     Ok(jobs::run(env, reference, bytes, make, ok_bytes))
 }
 

@@ -8,10 +8,11 @@ use crate::error::{Error, Limit};
 use crate::image::{self, Compiled, Known};
 use crate::limits::NODE_IMAGE_BYTES;
 use crate::task::LinkedImage;
-use hb_wasm64_artifact::{Key, Refused, Sealed, Verified, seal};
+use hb_wasm64_artifact::{Key, Refused, Sealed, seal};
 use serde_derive::{Deserialize, Serialize};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What their seals are for.
 const LABEL: &[u8] = b"hb_wasm64 artifact";
@@ -30,17 +31,21 @@ struct About<'a> {
 }
 
 /// The artifact of an image, sealed with the key in a file, which is made where there is none. Takes some milliseconds for each
-/// megabyte.
+/// megabyte, and ends early once the flag is up.
 ///
 /// # Errors
-/// [`Error::Host`] where there is no key, or no room.
-pub fn artifact(image: &LinkedImage, key: &Path) -> Result<Vec<u8>, Error> {
+/// [`Error::Host`] where there is no key, or no room; [`Error::Cancelled`].
+pub fn artifact(image: &LinkedImage, key: &Path, cancelled: &AtomicBool) -> Result<Vec<u8>, Error> {
+    let go_on = || if cancelled.load(Ordering::Acquire) { Err(Error::Cancelled) } else { Ok(()) };
     let host = |text: String| Error::Host(text);
     let key = Key::of_file(key).map_err(|error| host(error.to_string()))?;
-    let (known, _) = Known::of(image.source(), &|| Ok(()))?;
+    let (known, _) = Known::of(image.source(), &go_on)?;
     let known = postcard::to_allocvec(&known).map_err(|error| host(error.to_string()))?;
     let about = About { settings: disk::settings()?, known: &known, source: image.source() };
-    let about = postcard::to_allocvec(&about).map_err(|error| host(error.to_string()))?;
+    let mut room = Vec::new();
+    room.try_reserve_exact(known.len() + image.source().len() + 64).map_err(|error| host(error.to_string()))?;
+    let about = postcard::to_extend(&about, room).map_err(|error| host(error.to_string()))?;
+    go_on()?;
     let mut code = image.module().serialize().map_err(|error| host(format!("{error:#}")))?;
     let trailer = seal(&key, LABEL, &code, &about);
     code.try_reserve_exact(about.len() + trailer.len()).map_err(|error| host(error.to_string()))?;
@@ -81,8 +86,15 @@ pub fn of_artifact(bytes: &[u8], key: &Path) -> Result<Arc<LinkedImage>, Error> 
         return Ok(image);
     }
     let known: Known = postcard::from_bytes(about.known).map_err(|error| Error::InvalidArtifact(error.to_string()))?;
-    let module = Verified::Bytes(sealed).module(known.engine()?).map_err(refused)?;
+    let module = sealed.module(known.engine()?).map_err(refused)?;
     let image = Arc::new(LinkedImage::of(hash, about.source, Compiled { module, known })?);
-    IMAGES.lock().cache.keep(image.clone());
+    let mut images = IMAGES.lock();
+    // Somebody else may have been faster: one is enough.
+    if let Some(other) = images.cache.get(&hash) {
+        drop(images);
+        return Ok(other);
+    }
+    images.cache.keep(image.clone());
+    drop(images);
     Ok(image)
 }

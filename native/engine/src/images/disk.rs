@@ -8,14 +8,16 @@ use crate::config::{self, EngineKind};
 use crate::error::Error;
 use crate::image::{Compiled, Hash, Known};
 use crate::task::LinkedImage;
-use hb_wasm64_artifact::{Directory, Key, Refused};
-use parking_lot::RwLock;
+use hb_wasm64_artifact::{Directory, Key, Refused, Sealed};
+use parking_lot::{Mutex, RwLock};
 use std::collections::hash_map::DefaultHasher;
 use std::fmt::Write;
 use std::hash::{Hash as _, Hasher};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, OnceLock};
+use std::thread;
 
 static PLACE: RwLock<Option<Place>> = RwLock::new(None);
 
@@ -36,6 +38,9 @@ static IS_FULL: AtomicBool = AtomicBool::new(false);
 /// # Errors
 /// [`Error::Host`] where that cannot be; then nothing is kept on disk.
 pub fn keep_on_disk(path: &Path, key: &Path, most_bytes: u64) -> Result<(), Error> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+    let _one = ONE_AT_A_TIME.lock();
     let is_same = |place: &Place| (&*place.path, &*place.key, place.most_bytes) == (path, key, most_bytes);
     if PLACE.read().as_ref().is_some_and(is_same) {
         return Ok(());
@@ -78,30 +83,48 @@ pub(super) fn load(hash: &Hash, bytes: &[u8]) -> Option<LinkedImage> {
 
 fn load_from(directory: &Directory, label: &str, hash: &Hash, bytes: &[u8]) -> Result<Option<LinkedImage>, String> {
     let text = |error: Refused| error.to_string();
-    let Some(found) = directory.get(label, label.as_bytes()).map_err(text)? else { return Ok(None) };
-    let known: Known = postcard::from_bytes(&found.about).map_err(|error| error.to_string())?;
+    let Some(stored) = directory.read(label).map_err(|error| error.to_string())? else { return Ok(None) };
+    let sealed = Sealed::open(directory.key(), label.as_bytes(), &stored).map_err(text)?;
+    let known: Known = postcard::from_bytes(sealed.about).map_err(|error| error.to_string())?;
     let engine = known.engine().map_err(|error| error.to_string())?;
-    let module = found.code().module(engine).map_err(text)?;
+    let module = sealed.module(engine).map_err(text)?;
     let image = LinkedImage::of(*hash, bytes, Compiled { module, known });
     image.map(Some).map_err(|error| error.to_string())
 }
 
 /// What is to be kept of an image that has been compiled.
 pub(super) struct Kept {
+    hash: Hash,
     module: wasmtime::Module,
     about: Vec<u8>,
 }
 
+/// Images that may wait to be written. Where a disk is slower than the compiler, others are not kept.
+const WAITING: usize = 16;
+
 impl Kept {
     /// `None` where nothing is kept.
-    pub(super) fn of(compiled: &Compiled) -> Option<Kept> {
+    pub(super) fn of(hash: Hash, compiled: &Compiled) -> Option<Kept> {
         let about = is_kept().then(|| postcard::to_allocvec(&compiled.known).ok())??;
-        Some(Kept { module: compiled.module.clone(), about })
+        Some(Kept { hash, module: compiled.module.clone(), about })
     }
 
-    /// Writes it.
-    pub(super) fn save(self, hash: &Hash) {
-        let (Some(directory), Some(label)) = (directory(), label(hash)) else { return };
+    /// Has it written by a thread of its own: nobody waits for the disk.
+    pub(super) fn save(self) {
+        static WRITER: OnceLock<Option<SyncSender<Kept>>> = OnceLock::new();
+
+        let writer = WRITER.get_or_init(|| {
+            let (sender, receiver) = sync_channel::<Kept>(WAITING);
+            let write = move || receiver.into_iter().for_each(Kept::write);
+            thread::Builder::new().name("hb_wasm64_save".into()).spawn(write).ok().map(|_| sender)
+        });
+        if writer.as_ref().is_none_or(|writer| writer.try_send(self).is_err()) {
+            log::info!("compiled code of an image is not kept on disk, which is behind");
+        }
+    }
+
+    fn write(self) {
+        let (Some(directory), Some(label)) = (directory(), label(&self.hash)) else { return };
         let code = self.module.serialize().map_err(|error| format!("{error:#}"));
         let put = |code: Vec<u8>| directory.put(&label, label.as_bytes(), &code, &self.about);
         let saved = code.and_then(|code| put(code).map_err(|error| error.to_string()));

@@ -1,7 +1,8 @@
 //! The images that this process knows, each compiled once however many ask for it at the same time, and for as long as
 //! somebody waits for it.
 //!
-//! Where compiled code is kept on disk, that is looked at first, by a thread of its own: what is there waits for no compiler.
+//! Where compiled code is kept on disk, that is looked at first: for images that have been hashed by a thread of its own, so that what
+//! is there waits for no compiler; for others, which are large, by the lane that hashes them.
 
 mod artifact;
 mod cache;
@@ -20,17 +21,20 @@ use disk::Kept;
 pub use disk::{keep_nothing_on_disk, keep_on_disk};
 use lanes::Lane;
 use once_cell::sync::OnceCell;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use queue::{Class, Place, Queue};
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Images of up to this size are hashed by those who ask: a few milliseconds.
 const HASHED_AT_ONCE_BYTES: usize = 4 << 20;
+
+/// What is not found on disk by then is compiled.
+const DISK_PATIENCE: Duration = Duration::from_millis(500);
 
 /// The bytes of an image, where they lie.
 pub trait Source: Send {
@@ -68,7 +72,7 @@ struct Images {
     /// The job that each request waits for.
     requests: HashMap<u64, u64>,
     /// Those whose code may be on disk.
-    lookups: VecDeque<Queued>,
+    lookups: VecDeque<(Instant, Queued)>,
     queue: Queue<Queued>,
     /// Numbers of jobs and requests.
     numbers: u64,
@@ -144,8 +148,8 @@ pub fn prepare(source: Box<dyn Source>, done: Done) -> Result<Prepared, Error> {
             let (number, abandoned) = (images.number(), Abandoned::default());
             let queued = Queued { job: number, cost, hash, source, abandoned: abandoned.clone() };
             images.jobs.insert(number, Job { hash, waiting: vec![(request, done)], abandoned, place: None });
-            if disk::is_kept() {
-                images.lookups.push_back(queued);
+            if hash.is_some() && disk::is_kept() {
+                images.lookups.push_back((Instant::now(), queued));
             } else {
                 images.enqueue(queued);
             }
@@ -174,7 +178,10 @@ impl Request {
             }
             if job.waiting.is_empty() {
                 job.abandoned.store(true, Ordering::Relaxed);
-                queued = job.place.and_then(|place| images.queue.remove(place));
+                queued = match job.place {
+                    Some(place) => images.queue.remove(place),
+                    None => images.no_lookup(number),
+                };
                 images.end(number);
             }
         }
@@ -190,6 +197,27 @@ impl Images {
     fn number(&mut self) -> u64 {
         self.numbers += 1;
         self.numbers
+    }
+
+    /// Takes a job back whose code was to be looked for.
+    fn no_lookup(&mut self, number: u64) -> Option<Queued> {
+        let at = self.lookups.iter().position(|(_, queued)| queued.job == number)?;
+        self.lookups.remove(at).map(|(_, queued)| queued)
+    }
+
+    /// Has those compiled that have waited too long for a disk that does not answer, and says when to look again. What nobody waits for
+    /// any more is returned.
+    fn overdue(&mut self) -> (Vec<Queued>, Option<Instant>) {
+        let mut left = Vec::new();
+        while let Some((since, _)) = self.lookups.front() {
+            let due = *since + DISK_PATIENCE;
+            if due > Instant::now() {
+                return (left, Some(due));
+            }
+            left.extend(self.lookups.pop_front().and_then(|(_, queued)| self.enqueue(queued)));
+            QUEUED.notify_all();
+        }
+        (left, None)
     }
 
     /// Has a job wait for a thread that compiles. What is left of it where nobody waits for it any more.
@@ -258,21 +286,18 @@ fn start(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Error> 
     started.map(drop).map_err(|error| Error::Host(format!("no thread for images: {error}")))
 }
 
-/// Waits for something to do.
-fn wait_for<T>(mut take: impl FnMut(&mut Images) -> Option<T>) -> T {
-    let mut images = IMAGES.lock();
-    loop {
-        match take(&mut images) {
-            Some(taken) => return taken,
-            None => QUEUED.wait(&mut images),
-        }
-    }
-}
-
 /// Looks on disk for one image after the other.
 fn look_up() {
     loop {
-        let queued = wait_for(|images| images.lookups.pop_front());
+        let queued = {
+            let mut images = IMAGES.lock();
+            loop {
+                match images.lookups.pop_front() {
+                    Some((_, queued)) => break queued,
+                    None => QUEUED.wait(&mut images),
+                }
+            }
+        };
         let job = queued.job;
         if catch_unwind(AssertUnwindSafe(|| find_on_disk(queued))).is_err() {
             give_up(job);
@@ -282,15 +307,33 @@ fn look_up() {
 
 fn drive(lane: &Lane) {
     loop {
-        let queued = wait_for(|images| {
-            let queued = images.queue.take(lane.class)?;
+        let queued = next(lane);
+        if catch_unwind(AssertUnwindSafe(|| compile(lane, &queued))).is_err() {
+            give_up(queued.job);
+        }
+    }
+}
+
+/// Waits for an image to compile.
+fn next(lane: &Lane) -> Queued {
+    let mut images = IMAGES.lock();
+    loop {
+        if let Some(queued) = images.queue.take(lane.class) {
             if let Some(job) = images.jobs.get_mut(&queued.job) {
                 job.place = None;
             }
-            Some(queued)
-        });
-        if catch_unwind(AssertUnwindSafe(|| compile(lane, &queued))).is_err() {
-            give_up(queued.job);
+            return queued;
+        }
+        let (left, due) = images.overdue();
+        if !left.is_empty() {
+            // Nothing is dropped while the lock is held.
+            MutexGuard::unlocked(&mut images, || drop(left));
+        } else if images.queue.has(lane.class) {
+            continue;
+        } else if let Some(due) = due {
+            let _ = QUEUED.wait_until(&mut images, due);
+        } else {
+            QUEUED.wait(&mut images);
         }
     }
 }
@@ -326,13 +369,8 @@ fn identify(queued: &Queued) -> Option<Hash> {
 fn find_on_disk(mut queued: Queued) {
     let Some(hash) = identify(&queued) else { return };
     queued.hash = Some(hash);
-    let (began, mut found) = (Instant::now(), None);
-    queued.source.with(&mut |bytes| found = disk::load(&hash, bytes));
-    match found {
-        Some(image) => {
-            log::info!("found the code of an image on disk in {} ms", began.elapsed().as_millis());
-            arrive(queued.job, &Ok(Arc::new(image)));
-        }
+    match on_disk(&hash, &queued) {
+        Some(image) => arrive(queued.job, &Ok(Arc::new(image))),
         None => {
             let left = IMAGES.lock().enqueue(queued);
             QUEUED.notify_all();
@@ -341,9 +379,31 @@ fn find_on_disk(mut queued: Queued) {
     }
 }
 
+/// An image whose code is on disk. A panic of what reads it is no reason not to compile it.
+fn on_disk(hash: &Hash, queued: &Queued) -> Option<LinkedImage> {
+    let (began, mut found) = (Instant::now(), None);
+    let looked = catch_unwind(AssertUnwindSafe(|| queued.source.with(&mut |bytes| found = disk::load(hash, bytes))));
+    if looked.is_err() {
+        log::error!("looking for compiled code met a panic");
+        return None;
+    }
+    if found.is_some() {
+        log::info!("found the code of an image on disk in {} ms", began.elapsed().as_millis());
+    }
+    found
+}
+
 /// Compiles an image and tells those who wait for it.
 fn compile(lane: &Lane, queued: &Queued) {
     let Some(hash) = identify(queued) else { return };
+    // Whoever hashes it looks for it.
+    if queued.hash.is_none()
+        && disk::is_kept()
+        && let Some(image) = on_disk(&hash, queued)
+    {
+        arrive(queued.job, &Ok(Arc::new(image)));
+        return;
+    }
     let began = Instant::now();
     let (mut size, mut compiled, abandoned) = (0, Err(Error::Cancelled), &queued.abandoned);
     let mut kept = None;
@@ -351,7 +411,7 @@ fn compile(lane: &Lane, queued: &Queued) {
         size = bytes.len();
         compiled = lane.run(abandoned, || {
             let compiled = Compiled::new(bytes, abandoned)?;
-            let kept = Kept::of(&compiled);
+            let kept = Kept::of(hash, &compiled);
             Ok((LinkedImage::of(hash, bytes, compiled)?, kept))
         });
     });
@@ -367,7 +427,7 @@ fn compile(lane: &Lane, queued: &Queued) {
     }
     arrive(queued.job, &compiled);
     if let Some(kept) = kept {
-        kept.save(&hash);
+        kept.save();
     }
 }
 
