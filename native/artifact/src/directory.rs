@@ -4,8 +4,8 @@
 //! a part of one; it is never written again. A file that is damaged, or of a version that was installed before, is replaced.
 
 use crate::key::Key;
-use crate::sealed;
-use rustix::fs::OFlags;
+use crate::sealed::{self, Refused, SealedFile};
+use rustix::fs::{MemfdFlags, OFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::process::geteuid;
 use std::fs::{self, DirEntry, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -43,11 +43,12 @@ impl Directory {
         Ok(directory)
     }
 
-    /// What is there under that name, whatever it is. `None` where there is nothing.
+    /// The code of that name: a copy in memory that nobody can change, so that nothing that happens to the file, or to the disk, is
+    /// seen by who uses the code. `None` where there is none.
     ///
     /// # Errors
-    /// Where it cannot be read, others than this process's user can write it, or there is no room for it.
-    pub fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+    /// [`Refused`] where there is something that is not to be used, or no room for it.
+    pub fn get(&self, name: &str, label: &[u8]) -> Result<Option<SealedFile>, Refused> {
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let opened = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(self.file(name));
         let mut file = match opened {
@@ -56,20 +57,17 @@ impl Directory {
         };
         let about = file.metadata()?;
         if !about.is_file() || about.uid() != geteuid().as_raw() || about.mode() & 0o022 != 0 {
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "others can write it, or it is no file"));
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "others can write it, or it is no file").into());
         }
-        let mut bytes = Vec::new();
-        let size = usize::try_from(about.len()).map_err(|_| io::ErrorKind::OutOfMemory)?;
-        bytes.try_reserve_exact(size).map_err(|_| io::ErrorKind::OutOfMemory)?;
-        (&mut file).take(about.len()).read_to_end(&mut bytes)?;
+        let memory =
+            memfd_create("hb_wasm64_code", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).map_err(io::Error::from)?;
+        let mut copy = File::from(memory);
+        io::copy(&mut (&mut file).take(about.len()), &mut copy)?;
+        fcntl_add_seals(&copy, SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)
+            .map_err(io::Error::from)?;
         // It was used just now; where that cannot be noted it goes sooner.
         let _ = file.set_modified(SystemTime::now());
-        Ok(Some(bytes))
-    }
-
-    /// The key that what is written here is sealed with.
-    pub fn key(&self) -> &Key {
-        &self.key
+        SealedFile::open(&self.key, label, copy).map(Some)
     }
 
     /// Writes code under a name, in the place of what is there, and makes room for it.
@@ -171,7 +169,6 @@ fn is_whole(entry: &DirEntry) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sealed::{Refused, Sealed};
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::thread;
     use tempfile::TempDir;
@@ -222,9 +219,8 @@ mod tests {
     }
 
     fn found(directory: &Directory, letter: &str) -> Result<Option<Vec<u8>>, String> {
-        let Some(bytes) = directory.read(&name(letter)).map_err(|error| error.to_string())? else { return Ok(None) };
-        let sealed = Sealed::open(directory.key(), LABEL, &bytes).map_err(|error| error.to_string())?;
-        Ok(Some(sealed.about.to_vec()))
+        let found = directory.get(&name(letter), LABEL).map_err(|error| error.to_string())?;
+        Ok(found.map(|found| found.about))
     }
 
     fn about(directory: &Directory, letter: &str) -> Option<Vec<u8>> {
@@ -244,9 +240,8 @@ mod tests {
         );
         let code = Module::new(&engine, wasm.unwrap()).unwrap().serialize().unwrap();
         place.directory().put(&name("a"), LABEL, &code, b"about").unwrap();
-        let bytes = place.directory().read(&name("a")).unwrap().unwrap();
         let directory = place.directory();
-        let sealed = Sealed::open(directory.key(), LABEL, &bytes).unwrap();
+        let sealed = directory.get(&name("a"), LABEL).unwrap().unwrap();
         assert_eq!(sealed.about, b"about");
         let module = sealed.module(&engine).unwrap();
         // It does not need its file.
@@ -266,9 +261,7 @@ mod tests {
         place.directory().put(&name("a"), LABEL, &code, b"").unwrap();
         let mut config = wasmtime::Config::new();
         config.consume_fuel(true);
-        let bytes = place.directory().read(&name("a")).unwrap().unwrap();
-        let directory = place.directory();
-        let sealed = Sealed::open(directory.key(), LABEL, &bytes).unwrap();
+        let sealed = place.directory().get(&name("a"), LABEL).unwrap().unwrap();
         let refused = sealed.module(&Engine::new(&config).unwrap()).err().unwrap();
         assert!(matches!(refused, Refused::Incompatible(_)), "{refused}");
     }
@@ -302,8 +295,7 @@ mod tests {
         let directory = place.directory();
         directory.put(&name("a"), LABEL, b"code", b"about").unwrap();
         assert!(refusal(&place.directory_with("other", 1000), "a").contains("another key"));
-        let bytes = directory.read(&name("a")).unwrap().unwrap();
-        let refused = Sealed::open(directory.key(), b"labe", &bytes).err().unwrap();
+        let refused = directory.get(&name("a"), b"labe").err().unwrap();
         assert!(matches!(refused, Refused::WrongSeal), "{refused}");
         // Bytes cannot go from one part to another.
         fs::remove_file(place.file("a")).unwrap();

@@ -22,4 +22,4 @@ mod sealed;
 
 pub use directory::Directory;
 pub use key::Key;
-pub use sealed::{Refused, Sealed, seal};
+pub use sealed::{Refused, Sealed, SealedFile, seal};

@@ -13,7 +13,8 @@
 //! The label is not among the bytes: who opens it says what they are to be, so that one thing cannot take another's place.
 
 use crate::key::{Key, NAME_BYTES};
-use std::io::{self, Read};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
 use thiserror::Error;
 
 const MAGIC: [u8; 8] = *b"hbw64\x00\x00\x01";
@@ -118,5 +119,37 @@ impl<'a> Sealed<'a> {
         }
         // Compared in constant time.
         if hasher.finalize() == trailer.seal { Ok(Sealed { code, about }) } else { Err(Refused::WrongSeal) }
+    }
+}
+
+/// Bytes that have the right seal, in memory that nobody can change any more.
+pub struct SealedFile {
+    pub(crate) file: File,
+    /// What is known of the code.
+    pub about: Vec<u8>,
+}
+
+impl SealedFile {
+    /// The same as [`Sealed::open`] for a file.
+    pub(crate) fn open(key: &Key, label: &[u8], mut file: File) -> Result<SealedFile, Refused> {
+        let size = file.metadata()?.len();
+        let mut trailer = [0; TRAILER_BYTES];
+        file.seek(SeekFrom::Start(size.checked_sub(TRAILER_BYTES as u64).ok_or(Refused::Unknown)?))?;
+        file.read_exact(&mut trailer)?;
+        let trailer = Trailer::parse(&trailer, size)?;
+        if trailer.key != key.name() {
+            return Err(Refused::OtherKey);
+        }
+        file.seek(SeekFrom::Start(0))?;
+        let mut hasher = labelled(key, label);
+        hasher.update(&trailer.code.to_le_bytes());
+        hasher.update_reader((&mut file).take(trailer.code))?;
+        let mut about = Vec::new();
+        let size = usize::try_from(trailer.about).map_err(|_| Refused::Unknown)?;
+        about.try_reserve_exact(size).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+        (&mut file).take(trailer.about).read_to_end(&mut about)?;
+        hasher.update(&trailer.about.to_le_bytes());
+        hasher.update(&about);
+        if hasher.finalize() == trailer.seal { Ok(SealedFile { file, about }) } else { Err(Refused::WrongSeal) }
     }
 }

@@ -8,7 +8,7 @@ use crate::config::{self, EngineKind};
 use crate::error::Error;
 use crate::image::{Compiled, Hash, Known};
 use crate::task::LinkedImage;
-use hb_wasm64_artifact::{Directory, Key, Refused, Sealed};
+use hb_wasm64_artifact::{Directory, Key, Refused};
 use parking_lot::{Mutex, RwLock};
 use std::collections::hash_map::DefaultHasher;
 use std::fmt::Write;
@@ -83,11 +83,10 @@ pub(super) fn load(hash: &Hash, bytes: &[u8]) -> Option<LinkedImage> {
 
 fn load_from(directory: &Directory, label: &str, hash: &Hash, bytes: &[u8]) -> Result<Option<LinkedImage>, String> {
     let text = |error: Refused| error.to_string();
-    let Some(stored) = directory.read(label).map_err(|error| error.to_string())? else { return Ok(None) };
-    let sealed = Sealed::open(directory.key(), label.as_bytes(), &stored).map_err(text)?;
-    let known: Known = postcard::from_bytes(sealed.about).map_err(|error| error.to_string())?;
+    let Some(found) = directory.get(label, label.as_bytes()).map_err(text)? else { return Ok(None) };
+    let known: Known = postcard::from_bytes(&found.about).map_err(|error| error.to_string())?;
     let engine = known.engine().map_err(|error| error.to_string())?;
-    let module = sealed.module(engine).map_err(text)?;
+    let module = found.module(engine).map_err(text)?;
     let image = LinkedImage::of(*hash, bytes, Compiled { module, known });
     image.map(Some).map_err(|error| error.to_string())
 }
