@@ -57,7 +57,7 @@ a_message_is_from_the_process_that_it_was_forwarded_for_test_() ->
 the_clock_is_that_of_the_loader_in_each_slot_test_() ->
     on_both("clock", fun() ->
         Computed = slots(process(), [first(), message(<<"2">>)]),
-        ?assertMatch(#{<<"clock">> := 10001, <<"count">> := 2}, output(Computed))
+        ?assertMatch(#{<<"clock">> := 10004, <<"count">> := 2}, output(Computed))
     end).
 
 a_schedule_that_does_not_begin_with_the_process_gets_it_first_test_() ->

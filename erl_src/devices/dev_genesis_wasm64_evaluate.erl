@@ -27,18 +27,18 @@
 
 -define(MAX_ANSWER, (1 bsl 31)).
 
-%% @doc How an instance of a process is started: AO's loader shows 10,000 to the first look at its clock, which is its own, and one
+%% @doc How an instance of a process is started: AO's loader shows 10,000 to the first look at its clock, which is often its own, and one
 %% more to each that follows.
 -spec start_options(settings()) -> hb_wasm64_options:start().
 start_options(Settings) ->
     maps:merge(maps:with([timeout], Settings), #{time => {first_look(Settings), 1}}).
 
-%% The loader of the later formats has made `/data' before, and looked for that.
+%% The loader has made three links to the terminal before, in the later formats also `/data', and looked for each.
 first_look(#{format := Format}) ->
     case Format of
-        <<"wasm32-unknown-emscripten", N>> when N =:= $2; N =:= $3 -> 10000;
-        <<"wasm32-unknown-emscripten">> -> 10000;
-        _ -> 10001
+        <<"wasm32-unknown-emscripten", N>> when N =:= $2; N =:= $3 -> 10003;
+        <<"wasm32-unknown-emscripten">> -> 10003;
+        _ -> 10004
     end.
 
 %% @doc An instance of a process that has no memory yet.
