@@ -41,16 +41,16 @@ a_module_has_a_format_encodings_and_limits_test_() ->
             {error, 422, <<"Output-Encoding for module \"M\" is not supported">>}, check([], without(<<"Output-Encoding">>))
         ),
         ?_assertMatch({error, 422, <<"Module-Format", _/binary>>}, check([], without(<<"Module-Format">>))),
-        ?_assertMatch({error, 422, _}, check([], [{<<"Module-Format">>, <<"other">>} | without(<<"Module-Format">>)])),
+        ?_assertMatch({limit, 422, _}, check([], [{<<"Module-Format">>, <<"other">>} | without(<<"Module-Format">>)])),
         ?_assertEqual(
             {error, 413, <<"Memory-Limit for process \"P\" exceeds supported limit">>}, check([], without(<<"Memory-Limit">>))
         ),
-        ?_assertMatch({error, 413, _}, check([{<<"Memory-Limit">>, <<"1025-mb">>}], module())),
+        ?_assertMatch({limit, 413, _}, check([{<<"Memory-Limit">>, <<"1025-mb">>}], module())),
         ?_assertMatch({error, 413, <<"Compute-Limit", _/binary>>}, check([], without(<<"Compute-Limit">>))),
-        ?_assertMatch({error, 413, _}, check([{<<"Compute-Limit">>, <<"9000000000001">>}], module())),
+        ?_assertMatch({limit, 413, _}, check([{<<"Compute-Limit">>, <<"9000000000001">>}], module())),
         ?_assertMatch({error, 413, _}, check([{<<"Compute-Limit">>, <<"none">>}], module())),
         ?_assertMatch({ok, #{extensions := [<<"WeaveDrive">>]}}, check([], [{<<"Extension">>, <<"WeaveDrive">>} | module()])),
-        ?_assertMatch({error, 422, _}, check([], [{<<"Extension">>, <<"Other">>} | module()]))
+        ?_assertMatch({limit, 422, _}, check([], [{<<"Extension">>, <<"Other">>} | module()]))
     ].
 
 numbers_of_bytes_test_() ->
@@ -110,7 +110,12 @@ memory() -> iolist_to_binary([rand:bytes(65_536), binary:copy(<<0>>, 3 * 65_536)
 
 known() -> #{process => <<"P">>, module => <<"M">>, slot => 41, block => {1_500_000, 1_700_000_000_000}, chain => {<<"A">>, <<"H">>}}.
 
-read(Checkpoint) -> dev_genesis_wasm64_checkpoint:read(Checkpoint, <<"P">>, <<"M">>, #{}).
+due_test() ->
+    {ok, Intervals} = dev_genesis_wasm64_cron:intervals([{<<"Cron-Interval">>, <<"10-seconds">>}, {<<"Cron-Interval">>, <<"2-blocks">>}]),
+    ?assertEqual(0, dev_genesis_wasm64_cron:due([], {{1, 0}, {9, 100_000}})),
+    ?assertEqual(11 + 5, dev_genesis_wasm64_cron:due(Intervals, {{1, 0}, {9, 100_000}})).
+
+read(Checkpoint) -> dev_genesis_wasm64_checkpoint:read(Checkpoint, <<"P">>, <<"M">>, 1 bsl 30, #{}).
 
 a_checkpoint_has_what_it_was_made_of_test() ->
     Memory = memory(),

@@ -68,6 +68,25 @@ a_schedule_that_does_not_begin_with_the_process_gets_it_first_test_() ->
         ?assertEqual(1, count(Began))
     end).
 
+%% A process never begins anew behind a slot.
+a_process_whose_state_is_lost_is_a_failure_test_() ->
+    on_both("lost", fun() ->
+        Lost = (process())#{<<"at-slot">> => 5},
+        [?assertMatch({_, #{<<"status">> := 410}}, compute(Lost, Slot, message(<<"6">>))) || Slot <- [0, 6]],
+        ?assertMatch({ok, _}, compute((process())#{<<"at-slot">> => -1}, 0, first()))
+    end).
+
+so_many_messages_of_intervals_are_a_failure_test_() ->
+    on_both("many crons", fun() ->
+        Process = process([{<<"Cron-Interval">>, <<"1-second">>}, {<<"Cron-Tag-Action">>, <<"Tick">>}]),
+        Known = dev_wasm64_support:opts(#{genesis_wasm_blocks => fun(_, _) -> {ok, []} end}),
+        {ok, First} = hb_ao:resolve(Process, dev_genesis_wasm64_support:assignment(0, first()), Known),
+        Request = dev_genesis_wasm64_support:assignment(1, message(<<"2">>)),
+        Late = Request#{<<"timestamp">> => 1_700_000_000_000 + 11_000_000},
+        ?assertMatch({_, #{<<"status">> := 503, <<"body">> := <<"slot: more than 10000 messages", _/binary>>}}, hb_ao:resolve(First, Late, Known)),
+        ?assertMatch({ok, _}, hb_ao:resolve(First, Request, Known))
+    end).
+
 intervals_bring_messages_between_slots_test_() ->
     on_both("cron", fun() ->
         Process = process([{<<"Cron-Interval">>, <<"10-seconds">>}, {<<"Cron-Tag-Action">>, <<"Tick">>}]),

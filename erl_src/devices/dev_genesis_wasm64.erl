@@ -96,13 +96,19 @@ live(Base, Opts) ->
                     {ok, Snapshot} when is_map(Snapshot), map_size(Snapshot) > 0 ->
                         dev_genesis_wasm64_process:restored(Base, Snapshot, Opts);
                     _ ->
-                        dev_genesis_wasm64_process:new(Base, Opts)
+                        fresh(lib_wasm64_message:value(<<"at-slot">>, Base, -1, Opts), Base, Opts)
                 end,
             case Started of
                 {ok, Process} -> {ok, put_process(Process, without_snapshot(Base, Opts)), Process};
                 Refused -> Refused
             end
     end.
+
+%% A process that has come to a slot has a state somewhere. Without it nothing is known that could go on.
+fresh(At, _Base, _Opts) when is_integer(At), At >= 0 ->
+    lib_wasm64_error:failure(<<"snapshot">>, 410, <<"the state of the slot is neither here nor in a snapshot">>);
+fresh(_At, Base, Opts) ->
+    dev_genesis_wasm64_process:new(Base, Opts).
 
 without_snapshot(Base, Opts) ->
     case lib_wasm64_kernel:has(<<"snapshot">>, Base, Opts) of

@@ -2,7 +2,7 @@
 %% is.
 -module(dev_genesis_wasm64_checkpoint).
 
--export([packed/1, unpacked/2, message/2, read/4]).
+-export([packed/1, unpacked/2, message/2, read/5]).
 -export_type([known/0]).
 
 -type known() :: #{
@@ -93,10 +93,10 @@ message(Memory, #{process := Process, module := Module, slot := Slot, block := {
 digest(Memory) -> string:lowercase(binary:encode_hex(crypto:hash(sha256, Memory))).
 
 %% @doc What a checkpoint of a process and its module holds. One of others, or that is not whole, is refused, and says why.
--spec read(map(), Process :: binary(), Module :: binary(), map()) ->
+-spec read(map(), Process :: binary(), Module :: binary(), Most :: pos_integer(), map()) ->
     {ok, #{memory := binary(), slot := integer(), block := dev_genesis_wasm64_cron:block(), chain := {binary(), binary()} | none}}
     | {error, map()}.
-read(Checkpoint, Process, Module, Opts) ->
+read(Checkpoint, Process, Module, Most, Opts) ->
     Get = fun(Key) -> lib_wasm64_message:value(Key, Checkpoint, undefined, Opts) end,
     Slot = number(Get(<<"nonce">>)),
     Block = {number(Get(<<"block-height">>)), number(Get(<<"timestamp">>))},
@@ -115,27 +115,28 @@ read(Checkpoint, Process, Module, Opts) ->
                     undefined -> Get(<<"body">>);
                     Bytes -> Bytes
                 end,
-            case contents(Data, Get(<<"content-encoding">>)) of
+            case contents(Data, Get(<<"content-encoding">>), min(Most, ?MOST)) of
                 {ok, Memory} -> whole(Memory, Get(<<"sha-256">>), Get, #{slot => Slot, block => Block});
-                {error, too_large} -> refused(<<"data">>, <<"the memory has more than 16 GiB">>);
+                {error, too_large} -> refused(<<"data">>, <<"the memory is larger than the Memory-Limit of the process">>);
                 {error, damaged} -> refused(<<"data">>, <<"damaged: it cannot be unpacked">>)
             end
     end.
 
-contents(Data, _Encoding) when not is_binary(Data) -> {error, damaged};
-contents(Data, Encoding) when Encoding =:= undefined; Encoding =:= <<"identity">> ->
+contents(Data, _Encoding, _Most) when not is_binary(Data) -> {error, damaged};
+contents(Data, Encoding, Most) when Encoding =:= undefined; Encoding =:= <<"identity">> ->
     %% What has been unpacked on its way is not unpacked again.
     case Data of
-        <<16#1f, 16#8b, _/binary>> -> unpacked(Data, ?MOST);
+        <<16#1f, 16#8b, _/binary>> -> unpacked(Data, Most);
+        _ when byte_size(Data) > Most -> {error, too_large};
         _ -> {ok, Data}
     end;
-contents(Data, _Encoding) ->
-    unpacked(Data, ?MOST).
+contents(Data, _Encoding, Most) ->
+    unpacked(Data, Most).
 
 whole(Memory, Digest, Get, Known) ->
-    case Digest =:= undefined orelse string:lowercase(Digest) =:= digest(Memory) of
+    case is_binary(Digest) andalso string:lowercase(Digest) =:= digest(Memory) of
         false ->
-            refused(<<"sha-256">>, <<"damaged: the memory is not the one that was hashed">>);
+            refused(<<"sha-256">>, <<"missing, or damaged: the memory is not the one that was hashed">>);
         true when byte_size(Memory) rem 65536 =/= 0; Memory =:= <<>> ->
             refused(<<"data">>, <<"not a memory: its size is no multiple of 64 KiB">>);
         true ->

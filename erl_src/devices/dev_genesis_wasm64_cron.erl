@@ -5,7 +5,7 @@
 %% of intervals in blocks, and each second those of intervals in seconds, the shortest ones first.
 -module(dev_genesis_wasm64_cron).
 
--export([intervals/1, between/4]).
+-export([intervals/1, due/2, between/4]).
 -export_type([interval/0, block/0]).
 
 %% An interval in a unit that nobody knows never comes.
@@ -66,6 +66,16 @@ milliseconds(Unit) ->
         [Length] -> Length;
         [] -> unknown
     end.
+
+%% @doc How many messages come between two slots, at most.
+-spec due([interval()], {Left :: block(), Right :: block()}) -> non_neg_integer().
+due(Intervals, {{FromHeight, From}, {ToHeight, To}}) ->
+    Due = fun
+        (#{unit := blocks, value := Value}) -> max(0, ToHeight - FromHeight) div Value + 1;
+        (#{unit := seconds, value := Value}) -> max(0, To - From) div (1000 * Value) + 1;
+        (_Never) -> 0
+    end,
+    lists:sum([Due(Interval) || Interval <- Intervals]).
 
 %% @doc The messages between two slots: the tags of each, and when it comes. `Origin' is the block of the process itself, `Blocks' are
 %% those between the slots, in their order.

@@ -25,7 +25,8 @@
 %% The answer of a message: the text that the CU sends, the same as a term, whether it has an error, and where that is one of
 %% JavaScript's, which has no text there, what has happened.
 
--define(MAX_ANSWER, (1 bsl 31)).
+%% Bytes of an answer. As terms it takes many times as much.
+-define(MAX_ANSWER, (128 bsl 20)).
 
 %% @doc How an instance of a process is started: AO's loader shows 10,000 to the first look at its clock, which is often its own, and one
 %% more to each that follows.

@@ -11,10 +11,10 @@
     format := binary(), memory := pos_integer(), gas := pos_integer(), availability := binary(), extensions := [binary()]
 }.
 
-%% @doc What holds for a process and its module, by their tags; or an HTTP status and why it is refused. Tags of the process
-%% come before those of the module.
+%% @doc What holds for a process and its module, by their tags; or an HTTP status and why it is refused: `error' on every node, `limit' on
+%% this one, whose operator takes less. Tags of the process come before those of the module.
 -spec check(Process :: {binary(), tags()}, Module :: {binary(), tags()}, limits()) ->
-    {ok, rules()} | {error, Status :: 413 | 422, binary()}.
+    {ok, rules()} | {error | limit, Status :: 413 | 422, binary()}.
 check({ProcessId, Process}, {ModuleId, Module}, Limits) ->
     Tag = fun(Name, Tags) -> proplists:get_value(Name, Tags) end,
     Either = fun(Name) ->
@@ -31,16 +31,19 @@ check({ProcessId, Process}, {ModuleId, Module}, Limits) ->
     Not = fun(What) -> <<What/binary, " for module \"", ModuleId/binary, "\" is not supported">> end,
     Exceeds = fun(What) -> <<What/binary, " for process \"", ProcessId/binary, "\" exceeds supported limit">> end,
     Checks = [
-        {Tag(<<"Input-Encoding">>, Module) =/= undefined, 422, Not(<<"Input-Encoding">>)},
-        {Tag(<<"Output-Encoding">>, Module) =/= undefined, 422, Not(<<"Output-Encoding">>)},
-        {lists:member(Format, Formats), 422, Not(<<"Module-Format">>)},
-        {within(Memory, MostMemory), 413, Exceeds(<<"Memory-Limit">>)},
-        {within(Gas, MostGas), 413, Exceeds(<<"Compute-Limit">>)},
-        {Extensions -- Known =:= [], 422, <<"Module Extensions for module \"", ModuleId/binary, "\" are not supported">>}
+        {Tag(<<"Input-Encoding">>, Module) =/= undefined, error, 422, Not(<<"Input-Encoding">>)},
+        {Tag(<<"Output-Encoding">>, Module) =/= undefined, error, 422, Not(<<"Output-Encoding">>)},
+        {Format =/= undefined, error, 422, Not(<<"Module-Format">>)},
+        {lists:member(Format, Formats), limit, 422, Not(<<"Module-Format">>)},
+        {is_some(Memory), error, 413, Exceeds(<<"Memory-Limit">>)},
+        {is_some(Memory) andalso Memory =< MostMemory, limit, 413, Exceeds(<<"Memory-Limit">>)},
+        {is_some(Gas), error, 413, Exceeds(<<"Compute-Limit">>)},
+        {is_some(Gas) andalso Gas =< MostGas, limit, 413, Exceeds(<<"Compute-Limit">>)},
+        {Extensions -- Known =:= [], limit, 422, <<"Module Extensions for module \"", ModuleId/binary, "\" are not supported">>}
     ],
     case lists:keyfind(false, 1, Checks) of
-        {false, Status, Text} ->
-            {error, Status, Text};
+        {false, Kind, Status, Text} ->
+            {Kind, Status, Text};
         false ->
             Availability =
                 case Either(<<"Availability-Type">>) of
@@ -50,8 +53,7 @@ check({ProcessId, Process}, {ModuleId, Module}, Limits) ->
             {ok, #{format => Format, memory => Memory, gas => Gas, availability => Availability, extensions => Extensions}}
     end.
 
-%% Nothing, and what is no number, is not within anything.
-within(Amount, Most) -> is_integer(Amount) andalso Amount > 0 andalso Amount =< Most.
+is_some(Amount) -> is_integer(Amount) andalso Amount > 0.
 
 %% @doc A number of bytes such as `1-gb', `500mb' or `1024'; `undefined' for what is none.
 -spec bytes(binary() | undefined) -> non_neg_integer() | undefined.

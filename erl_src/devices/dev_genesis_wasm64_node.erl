@@ -151,7 +151,7 @@ by_id(Id, Opts) ->
 limits(Opts) ->
     {Memory, Extensions} =
         case lib_wasm64_kernel:loads_packages() of
-            true -> {24_000_000_000, <<"WeaveDrive">>};
+            true -> {24_000_000_000, <<>>};
             false -> {1 bsl 30, <<>>}
         end,
     #{

@@ -4,6 +4,9 @@
 -export([new/2, at/1, slot/3, dry_run/3, snapshot/2, restored/3, checkpoint/2, memory/2, stop/1]).
 -export_type([process/0]).
 
+%% Messages of intervals that a slot may have: all of them are made before the first one is evaluated.
+-define(MOST_DUE, 10_000).
+
 -record(process, {
     party :: dev_genesis_wasm64_message:party(),
     module :: dev_genesis_wasm64_message:party(),
@@ -44,16 +47,20 @@ new(Base, Opts) ->
 new(#{id := Id, tags := Tags} = Party, #{id := ModuleId, tags := ModuleTags} = Module, Image, Opts) ->
     Limits = dev_genesis_wasm64_node:limits(Opts),
     case dev_genesis_wasm64_module:check({Id, Tags}, {ModuleId, ModuleTags}, Limits) of
-        {ok, #{format := Format, gas := Gas}} ->
+        {ok, #{format := Format, gas := Gas, memory := Memory}} ->
             Settings = #{
                 image => Image,
+                memory => Memory,
                 format => Format,
                 gas => Gas,
                 environment => dev_genesis_wasm64_message:environment(Party, Module)
             },
             {ok, #process{party = Party, module = Module, settings = maps:merge(Settings, dev_genesis_wasm64_node:time_bound(Opts))}};
         {error, Status, Text} ->
-            refused(<<"module">>, Status, Text)
+            refused(<<"module">>, Status, Text);
+        %% Another node may take more.
+        {limit, Status, Text} ->
+            lib_wasm64_error:failure(<<"module">>, Status, Text)
     end.
 
 %% @doc The last slot; -1 before the first.
@@ -75,7 +82,8 @@ scheduled(#process{slot = Last} = Process, #{slot := Slot} = Scheduled, Opts) ->
     case {Slot =:= Last + 1, is_chained(First, Scheduled)} of
         {false, _} ->
             Text = io_lib:format("Non-incrementing slot: expected ~b but got ~b", [Last + 1, Slot]),
-            refused(<<"slot">>, 422, iolist_to_binary(Text));
+            %% It is this node's state that does not fit: as a result it would be one of every slot that follows.
+            lib_wasm64_error:failure(<<"slot">>, 422, iolist_to_binary(Text));
         {true, false} ->
             refused(<<"hash-chain">>, 422, <<"HashChain invalid on slot ", (integer_to_binary(Slot))/binary>>);
         {true, true} ->
@@ -153,27 +161,35 @@ run(#process{state = State, settings = Settings, seen = Seen}, Next, Hash, Messa
 
 %% What is evaluated in a slot: before the first one the process itself, if its schedule does not begin with it; then what its
 %% intervals bring; then the message.
-messages(#process{slot = Last, block = Left, origin = Origin, party = #{tags := Tags} = Party}, #process{block = Right}, Message, Opts) ->
+messages(#process{block = Left, origin = Origin, party = #{tags := Tags}} = Process, #process{block = Right}, Message, Opts) ->
     From = if Left =:= none -> Origin; true -> Left end,
     case dev_genesis_wasm64_cron:intervals(Tags) of
         {ok, Intervals} ->
-            Crons = [
-                dev_genesis_wasm64_message:cron(Party, Own, {Time, Height})
-             || {Own, Time, Height} <- dev_genesis_wasm64_cron:between(
-                    Intervals, Origin, {From, Right}, dev_genesis_wasm64_import:blocks(Intervals, From, Right, Opts)
-                )
-            ],
-            All = Crons ++ [Message],
-            case Last < 0 andalso not is_process(hd(All)) of
-                true ->
-                    {Height, Time} = Origin,
-                    Self = Party#{timestamp => Time, height => Height},
-                    {ok, [dev_genesis_wasm64_message:process(Self, maps:get(data, Party)) | All]};
-                false ->
-                    {ok, All}
+            case dev_genesis_wasm64_cron:due(Intervals, {From, Right}) of
+                Due when Due > ?MOST_DUE ->
+                    Text = <<"more than ", (integer_to_binary(?MOST_DUE))/binary, " messages of its intervals are due">>,
+                    lib_wasm64_error:failure(<<"slot">>, 503, Text);
+                _ ->
+                    with_crons(Process, Right, Intervals, From, Message, Opts)
             end;
         {error, Text} ->
             refused(<<"process">>, 422, Text)
+    end.
+
+with_crons(#process{slot = Last, origin = Origin, party = Party}, Right, Intervals, From, Message, Opts) ->
+    Blocks = dev_genesis_wasm64_import:blocks(Intervals, From, Right, Opts),
+    Crons = [
+        dev_genesis_wasm64_message:cron(Party, Own, {Time, Height})
+     || {Own, Time, Height} <- dev_genesis_wasm64_cron:between(Intervals, Origin, {From, Right}, Blocks)
+    ],
+    All = Crons ++ [Message],
+    case Last < 0 andalso not is_process(hd(All)) of
+        true ->
+            {Height, Time} = Origin,
+            Self = Party#{timestamp => Time, height => Height},
+            {ok, [dev_genesis_wasm64_message:process(Self, maps:get(data, Party)) | All]};
+        false ->
+            {ok, All}
     end.
 
 is_process(Message) ->
@@ -201,6 +217,7 @@ snapshot(#process{state = State, slot = Slot, block = Block, origin = Origin, ch
     Common = #{
         <<"type">> => <<"genesis-wasm64-state">>,
         <<"nonce">> => Slot,
+        <<"process">> => maps:get(id, Process#process.party),
         <<"module">> => maps:get(id, Process#process.module),
         <<"blocks">> => text_of([Block, Origin]),
         <<"chain">> => chain_text(Chain),
@@ -236,13 +253,13 @@ restored(Base, Snapshot, Opts) ->
             Refused
     end.
 
-of_snapshot(#process{module = #{id := ModuleId}, settings = #{image := Image}} = Process, Snapshot, Opts) ->
-    [Slot, Module, Blocks, Chain, Seen, Body] = [
+of_snapshot(#process{party = #{id := Id}, module = #{id := ModuleId}, settings = #{image := Image}} = Process, Snapshot, Opts) ->
+    [Slot, Of, Module, Blocks, Chain, Seen, Body] = [
         lib_wasm64_message:value(Key, Snapshot, none, Opts)
-     || Key <- [<<"nonce">>, <<"module">>, <<"blocks">>, <<"chain">>, <<"seen">>, <<"body">>]
+     || Key <- [<<"nonce">>, <<"process">>, <<"module">>, <<"blocks">>, <<"chain">>, <<"seen">>, <<"body">>]
     ],
     try
-        true = Module =:= ModuleId,
+        true = Of =:= Id andalso Module =:= ModuleId,
         [Block, Origin] = blocks(Blocks),
         Process#process{
             slot = number(Slot),
@@ -258,10 +275,12 @@ of_snapshot(#process{module = #{id := ModuleId}, settings = #{image := Image}} =
             Options = (dev_genesis_wasm64_node:time_bound(Opts))#{snapshot => Body},
             case hb_wasm64:start(Image, Options) of
                 {ok, State} -> {ok, Known#process{state = State}};
+                %% Only this node has it.
+                {error, {invalid_snapshot, #{message := Text}}} -> lib_wasm64_error:failure(<<"snapshot/body">>, 400, Text);
                 {error, Reason} -> lib_wasm64_error:answer(<<"snapshot/body">>, Reason)
             end
     catch
-        error:_ -> refused(<<"snapshot">>, 400, <<"damaged, or of a process with another module">>)
+        error:_ -> lib_wasm64_error:failure(<<"snapshot">>, 400, <<"damaged, or of another process or module">>)
     end.
 
 number(Number) when is_integer(Number) -> Number;
@@ -276,10 +295,15 @@ blocks(Text) ->
 chain_of(<<>>) -> none;
 chain_of(Text) -> list_to_tuple([_, _] = binary:split(Text, <<",">>)).
 
-of_checkpoint(#process{party = #{id := Id}, module = #{id := ModuleId}, settings = Settings} = Process, Checkpoint, Opts) ->
-    case dev_genesis_wasm64_checkpoint:read(Checkpoint, Id, ModuleId, Opts) of
+of_checkpoint(#process{party = #{id := Id, tags := Tags}, module = #{id := ModuleId}, settings = Settings} = Process, Checkpoint, Opts) ->
+    #{memory := Most} = Settings,
+    case dev_genesis_wasm64_checkpoint:read(Checkpoint, Id, ModuleId, Most, Opts) of
         {ok, #{memory := Memory, slot := Slot, block := Block, chain := Chain}} ->
+            %% Intervals count from the block of slot 0, which a checkpoint does not tell.
+            HasIntervals = dev_genesis_wasm64_cron:intervals(Tags) =/= {ok, []},
             case dev_genesis_wasm64_evaluate:from_memory(Settings, Memory, #{}) of
+                {ok, _} when HasIntervals ->
+                    lib_wasm64_error:failure(<<"snapshot">>, 501, <<"a process with intervals cannot go on from a checkpoint">>);
                 {ok, State} ->
                     {ok, Process#process{state = State, slot = Slot, block = Block, origin = Block, chain = Chain}};
                 {error, Reason} ->

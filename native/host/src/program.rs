@@ -396,7 +396,10 @@ mod tests {
             let state = State::given(Runtime::Wasi, given);
             let mut bytes = Vec::new();
             state.program.encode(state.files.input(), &mut Counted::new(&mut bytes));
-            prop_assert!(Program::decode(&bytes[..cut % bytes.len()]).is_err() || cut % bytes.len() == 0);
+            // Without its clock it is another state.
+            if let Ok((program, _)) = Program::decode(&bytes[..cut % bytes.len()]) {
+                prop_assert!(program != state.program);
+            }
             let at = at % bytes.len();
             bytes[at] ^= 1 << bit;
             if let Ok((program, input)) = Program::decode(&bytes) {
