@@ -17,6 +17,8 @@
     environment := binary(),
     format := binary(),
     gas => non_neg_integer(),
+    %% Its Memory-Limit, in bytes.
+    memory => pos_integer(),
     timeout => timeout(),
     intercept => [binary()],
     imports => {fun((term(), hb_wasm64:request(), term()) -> term()), State :: term(), User :: term()}
