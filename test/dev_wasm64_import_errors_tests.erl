@@ -197,10 +197,25 @@ a_wrong_answer_is_an_error_of_the_guest_test_() ->
 %% What a device could not do here is no result: another node may find another one.
 an_answer_that_speaks_of_the_node_is_no_result_test_() ->
     on_both(?FUNCTION_NAME, fun() ->
-        Busy = fun() -> {error, #{<<"body">> => <<"busy">>, <<"status">> => 503}} end,
-        M = started("imports", env(#{add => Busy})),
+        [
+            begin
+                M = started("imports", env(#{add => fun() -> {error, #{<<"body">> => <<"busy">>, <<"status">> => Status}} end})),
+                ?assertMatch(
+                    {?FAILURE, #{<<"status">> := 503, <<"body">> := <<"function: import failed: env.add: busy">>}},
+                    compute(M, <<"call_add">>, [1, 2])
+                ),
+                ?assertEqual({error, stopped}, hb_wasm64:status(instance(M)))
+            end
+         || Status <- [408, 429, 502, 503, 504, <<"503">>]
+        ]
+    end).
+
+%% A process of another node may answer.
+a_process_that_does_not_answer_an_import_device_is_no_result_test_() ->
+    on_both(?FUNCTION_NAME, fun() ->
+        M = started("imports", env(#{add => fun() -> gen_server:call(nobody_is_called_so, ask) end})),
         ?assertMatch(
-            {?FAILURE, #{<<"status">> := 503, <<"body">> := <<"function: import failed: env.add: busy">>}},
+            {?FAILURE, #{<<"status">> := 503, <<"body">> := <<"function: import failed: env.add: a process of the node did ", _/binary>>}},
             compute(M, <<"call_add">>, [1, 2])
         ),
         ?assertEqual({error, stopped}, hb_wasm64:status(instance(M)))

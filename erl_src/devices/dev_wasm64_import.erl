@@ -66,8 +66,16 @@ resolve(State, Import, Opts) ->
                 "import ~ts.~ts raised ~p:~0P ~0P", [Module, Func, Class, Reason, 30, Stacktrace, 60],
                 #{library => hb_wasm64}
             ),
-            Why = case lib_wasm64_kernel:is_unavailable(Class, Reason) of true -> missing; false -> {raised, Class} end,
-            {error, lib_wasm64_error:import(Module, Func, Why), State}
+            {error, lib_wasm64_error:import(Module, Func, raised(Class, Reason)), State}
+    end.
+
+%% Where a process of the node that was asked did not answer, another node's may.
+raised(exit, {_Why, {Module, call, _Arguments}}) when Module =:= gen_server; Module =:= gen_statem; Module =:= gen ->
+    {failure, <<"a process of the node did not answer">>};
+raised(Class, Reason) ->
+    case lib_wasm64_kernel:is_unavailable(Class, Reason) of
+        true -> missing;
+        false -> {raised, Class}
     end.
 
 served(Import, Waiting, Request, State, Opts) ->

@@ -65,15 +65,19 @@ spoils({import_failed, {of_node, _}}) -> true;
 spoils(_) -> false.
 
 %% @doc The reason for an import that failed: its name and the cause, without anything that differs between nodes. It is
-%% marked as a failure of this node if the device said that it is one, returned an HTTP status from 502 to 504, or lacked a
-%% message.
+%% marked as a failure of this node if the device said that it is one, returned an HTTP status that says so (408, 429, 502 to 504), or
+%% lacked a message or a process of the node.
 -spec import(string(), string(), term()) -> binary() | {of_node, binary()}.
 import(Module, Func, Why) ->
     Text = unicode:characters_to_binary([Module, $., Func, ": ", why(Why)]),
     case Why of
         missing -> {of_node, Text};
         {failure, _} -> {of_node, Text};
-        #{<<"status">> := Status} when Status >= 502, Status =< 504 -> {of_node, Text};
+        #{<<"status">> := Status} ->
+            case lists:member(Status, [408, 429, 502, 503, 504, <<"408">>, <<"429">>, <<"502">>, <<"503">>, <<"504">>]) of
+                true -> {of_node, Text};
+                false -> Text
+            end;
         _ -> Text
     end.
 

@@ -58,7 +58,11 @@ engine(Dir) ->
             %% Loaded, or a dependency of the node.
             case code:which(hb_wasm64_nif) of
                 non_existing -> bring(Dir, Info, Zip);
-                _ -> fits(Info, version())
+                _ ->
+                    case code:ensure_loaded(hb_wasm64_nif) of
+                        {module, hb_wasm64_nif} -> fits(Info, version());
+                        {error, Reason} -> {error, refused({dependency, Reason}, Info)}
+                    end
             end;
         {error, Reason} ->
             {error, io_lib:format("hb_wasm64: ~ts and ~ts of the package cannot be read in ~ts: ~0p", [?INFO, ?ZIP, Dir, Reason])}
@@ -104,7 +108,7 @@ unpacked([Place | Others], Files) ->
 
 %% A machine that loses its power may keep a name without the content.
 kept(Place, Others, Files) ->
-    case lists:all(fun({File, Bytes}) -> filelib:file_size(filename:join(Place, File)) =:= byte_size(Bytes) end, Files) of
+    case lists:all(fun({File, Bytes}) -> file:read_file(filename:join(Place, File)) =:= {ok, Bytes} end, Files) of
         true -> {ok, Place};
         false -> unpacked(Others, Files)
     end.
@@ -169,7 +173,9 @@ load_application(Version) ->
             {ok, Modules} = application:get_key(hb_wasm64, modules),
             load_modules([hb_wasm64_nif | lists:delete(hb_wasm64_nif, Modules)], []);
         {ok, Other} ->
-            {error, {version, Other}}
+            {error, {version, Other}};
+        undefined ->
+            {error, no_application}
     end.
 
 %% Whatever mode the code server is in.
@@ -221,6 +227,12 @@ refused({hb_wasm64_nif, _}, #{architecture := Architecture}) ->
             Architecture, erlang:system_info(system_architecture), erlang:system_info(otp_release),
             persistent_term:get(hb_wasm64_nif, unknown)
         ]
+    );
+refused({dependency, Reason}, _Info) ->
+    io_lib:format(
+        "hb_wasm64: this node has hb_wasm64 as a dependency, which cannot be loaded: ~0p, ~0tp. Build it on this machine, or take it "
+        "out, so that the package's is used.",
+        [Reason, persistent_term:get(hb_wasm64_nif, unknown)]
     );
 refused(Reason, _Info) ->
     io_lib:format("hb_wasm64: the engine of the package cannot be loaded: ~0p", [Reason]).
