@@ -24,6 +24,8 @@ ebin=_build/default/lib/hb_wasm64/ebin
 beams=$(mktemp -d)
 trap 'rm -rf "$beams"' EXIT
 trap 'exit 1' INT TERM
+# What rows leave behind goes with it.
+export TMPDIR="$beams"
 # Compiled: the shell's and "erl -eval"'s interpreter costs more than what is measured.
 packages=
 [ "${KERNEL:-}" != packages ] || packages=-DPACKAGES
