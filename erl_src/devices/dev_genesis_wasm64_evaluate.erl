@@ -34,7 +34,7 @@
 %% more to each that follows.
 -spec start_options(settings()) -> hb_wasm64_options:start().
 start_options(Settings) ->
-    maps:merge(maps:with([timeout], Settings), #{time => {first_look(Settings), 1}}).
+    (waits(Settings))#{time => {first_look(Settings), 1}}.
 
 %% The loader has made three links to the terminal before, in the later formats also `/data', and looked for each.
 first_look(#{format := Format}) ->
@@ -78,7 +78,7 @@ slot(State, Instance, [Message | Messages], Settings, Outcomes) ->
 %% What the next message runs in. The state is kept for when it fails.
 instance(none, none, Settings) -> new(Settings, #{});
 instance(State, none, Settings) -> hb_wasm64:renew(State, start_options(Settings));
-instance(State, State, Settings) -> hb_wasm64:fork(State, maps:with([timeout], Settings)).
+instance(State, State, Settings) -> hb_wasm64:fork(State, waits(Settings)).
 
 message(Instance, Message, Settings) ->
     case handle(Instance, Message, Settings) of

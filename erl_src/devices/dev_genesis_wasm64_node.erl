@@ -149,16 +149,16 @@ by_id(Id, Opts) ->
 %% @doc What the node takes at most. The memory is that of the CU, or of its default in today's HyperBEAM.
 -spec limits(opts()) -> dev_genesis_wasm64_module:limits().
 limits(Opts) ->
-    {Memory, Extensions} =
+    Memory =
         case lib_wasm64_kernel:loads_packages() of
-            true -> {24_000_000_000, <<>>};
-            false -> {1 bsl 30, <<>>}
+            true -> 24_000_000_000;
+            false -> 1 bsl 30
         end,
     #{
         memory => number(option(genesis_wasm_memory_max_limit, Memory, Opts)),
         compute => number(option(genesis_wasm_compute_max_limit, 9_000_000_000_000, Opts)),
         formats => names(option(genesis_wasm_supported_formats, ?FORMATS, Opts)),
-        extensions => names(option(genesis_wasm_supported_extensions, Extensions, Opts))
+        extensions => names(option(genesis_wasm_supported_extensions, <<>>, Opts))
     }.
 
 %% In a configuration file numbers may have underlines.

@@ -120,9 +120,7 @@ impl Directory {
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.path)? {
             // One that another process has removed meanwhile makes room, too.
-            let Ok((entry, about)) = entry.and_then(|entry| Ok((entry.metadata()?, entry))).map(|(a, e)| (e, a)) else {
-                continue;
-            };
+            let Ok((about, entry)) = entry.and_then(|entry| Ok((entry.metadata()?, entry))) else { continue };
             let used = about.modified().unwrap_or(SystemTime::UNIX_EPOCH);
             // What is not ours is left alone, whatever it is called.
             if !about.is_file() || about.uid() != geteuid().as_raw() {

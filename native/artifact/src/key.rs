@@ -58,13 +58,13 @@ impl Key {
         if let Some(directory) = path.parent() {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
         }
-        let mut bytes = [0; KEY_BYTES];
-        File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+        let (mut bytes, mut number) = ([0; KEY_BYTES], [0; 16]);
+        let mut random = File::open("/dev/urandom")?;
+        random.read_exact(&mut bytes)?;
+        random.read_exact(&mut number)?;
         // Nobody else has a part of this name.
-        let own = bytes.iter().fold(String::new(), |name, byte| name + &format!("{byte:02x}"));
         let mut name = path.as_os_str().to_owned();
-        name.push(format!(".{}", blake3::hash(own.as_bytes())));
-        File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+        name.push(format!(".{:032x}", u128::from_le_bytes(number)));
         let part = Path::new(&name);
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(part)?;
         let made = file.write_all(&bytes).and_then(|()| file.sync_all());

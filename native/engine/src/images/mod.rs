@@ -318,18 +318,18 @@ fn drive(lane: &Lane) {
 fn next(lane: &Lane) -> Queued {
     let mut images = IMAGES.lock();
     loop {
+        let (left, due) = images.overdue();
         if let Some(queued) = images.queue.take(lane.class) {
             if let Some(job) = images.jobs.get_mut(&queued.job) {
                 job.place = None;
             }
+            // Nothing is dropped while the lock is held.
+            drop(images);
+            drop(left);
             return queued;
         }
-        let (left, due) = images.overdue();
         if !left.is_empty() {
-            // Nothing is dropped while the lock is held.
             MutexGuard::unlocked(&mut images, || drop(left));
-        } else if images.queue.has(lane.class) {
-            continue;
         } else if let Some(due) = due {
             let _ = QUEUED.wait_until(&mut images, due);
         } else {

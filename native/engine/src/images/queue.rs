@@ -76,16 +76,6 @@ impl<T> Queue<T> {
         own.filter_map(BTreeMap::pop_first).map(|(_, item)| item).next()
     }
 
-    /// Whether there is something for a thread of a class.
-    pub(super) fn has(&self, class: Class) -> bool {
-        let own = [&self.large, &self.medium, &self.small].into_iter().skip(match class {
-            Class::Large => 0,
-            Class::Medium => 1,
-            Class::Small => 2,
-        });
-        own.into_iter().any(|items| !items.is_empty())
-    }
-
     /// Takes the item at a place, if it still waits.
     pub(super) fn remove(&mut self, place: Place) -> Option<T> {
         self.class(place.class).remove(&(place.due, place.number))
